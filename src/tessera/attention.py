@@ -1,0 +1,74 @@
+"""Attention rules: who may look at whom, said once over places and compiled to any mask."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from tessera.places import PADDING, Places, View
+
+Predicate = Callable[[Places, Places], Tensor]
+
+
+class Numbered(Protocol):
+    """What a rule needs to know of a port: its number, bound when a system is built, and its name."""
+
+    name: str
+    number: int
+
+
+@dataclass(frozen=True)
+class AttentionRule:
+    """A predicate over (looking place, looked-at place), composed with `&`, `|` and `~`."""
+
+    name: str
+    allows: Predicate
+
+    def __and__(self, other: "AttentionRule") -> "AttentionRule":
+        return AttentionRule(f"({self} & {other})", lambda q, k: self.allows(q, k) & other.allows(q, k))
+
+    def __or__(self, other: "AttentionRule") -> "AttentionRule":
+        return AttentionRule(f"{self} | {other}", lambda q, k: self.allows(q, k) | other.allows(q, k))
+
+    def __invert__(self) -> "AttentionRule":
+        return AttentionRule(f"~({self})", lambda q, k: ~self.allows(q, k))
+
+    def __str__(self) -> str:
+        return self.name
+
+    def full(self, q: Places, k: Places) -> Tensor:
+        """The rule inside one document, under the bar between views; padding looks at itself, lest its softmax be empty."""
+        return ((q.document == k.document) & bar.allows(q, k) & self.allows(q, k)) | (
+            (q.document == PADDING) & (k.document == PADDING)
+        )
+
+    def dense(self, queries: Places, keys: Places) -> Bool[Tensor, "row query key"]:
+        """The mask written out, True where a query may look. The oracle of every faster mask."""
+        return self.full(Places(queries.data.unsqueeze(-1)), Places(keys.data.unsqueeze(-2)))
+
+    def mask_mod(self, queries: Places, keys: Places) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+        """The same mask as FlexAttention wants it: a function of (row, head, query, key) numbers."""
+
+        def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return self.full(Places(queries.data[:, row, query]), Places(keys.data[:, row, key]))
+
+        return allowed
+
+
+def _across_views(q: Places, k: Places) -> Tensor:
+    return torch.where(q.segment == k.segment, q.view == k.view, k.view == View.PUBLIC)
+
+
+bar = AttentionRule("bar", _across_views)
+"""Inside a segment a place sees its own view only; other segments see public views only. Part of every rule."""
+
+causal = AttentionRule("causal", lambda q, k: q.order >= k.order)
+"""Look at itself and at what came before."""
+
+
+def within(port: Numbered) -> AttentionRule:
+    """Look anywhere inside the same segment, if `port` reads it."""
+    return AttentionRule(f"within({port.name})", lambda q, k: (q.segment == k.segment) & (q.port == port.number))

@@ -1,0 +1,10 @@
+"""Codecs: between raw segments and the clean elements that a model reads and writes."""
+
+from tessera.codecs.autoencoder import Autoencoder
+from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.patches import Patches
+from tessera.codecs.quantizers import FSQ, VQ, Residual
+from tessera.codecs.shifted import Shifted
+from tessera.codecs.text import BPE, Markers
+
+__all__ = ["BPE", "FSQ", "VQ", "Autoencoder", "Codec", "Encoded", "Markers", "Patches", "Residual", "Shifted"]

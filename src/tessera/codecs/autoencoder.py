@@ -1,0 +1,107 @@
+"""Pictures as a small grid of codes: a convolutional encoder and decoder around a quantizer."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from tessera.codecs.base import Encoded, bytes_of, floats
+from tessera.codecs.patches import kept_patches
+from tessera.document import Document, Image
+from tessera.draws import Draw
+
+STEM = 4  # pixels along the side of the squares that the first layer sees, and the last one paints
+
+
+class ConvBlock(nn.Module):
+    """Two 3 x 3 convolutions added to what comes in (pre-activation, group norm)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        norm = lambda: nn.GroupNorm(max(1, channels // 16), channels)  # noqa: E731
+        conv = lambda: nn.Conv2d(channels, channels, 3, padding=1)  # noqa: E731
+        self.steps = nn.Sequential(norm(), nn.SiLU(), conv(), norm(), nn.SiLU(), conv())
+
+    def forward(self, x: Float[Tensor, "batch channel height wide"]) -> Float[Tensor, "batch channel height wide"]:
+        """The same grid, each cell having looked two cells around."""
+        return x + self.steps(x)
+
+
+class Autoencoder(nn.Module):
+    """Pictures <-> codes on a grid of `pixels / stride` columns, through any quantizer.
+
+    `stride` is 4 times a power of two. Its own stage (`losses`) learns reconstruction in mean squares; the quantizer's
+    commitment is added with its own weight. All convolutions run at a quarter of the resolution or below, which is
+    what makes it cheap; source of the layout: VQGAN's (Esser et al. 2021, arXiv:2012.09841) without attention,
+    perceptual and adversarial losses.
+    """
+
+    def __init__(self, *, quantizer: nn.Module, pixels: int = 32, stride: int = 8, channels: int = 64, depth: int = 1):
+        super().__init__()
+        halvings = (stride // STEM).bit_length() - 1
+        if stride != STEM << halvings or pixels % stride:
+            raise ValueError(
+                f"Autoencoder: stride {stride} for {pixels} pixels; {STEM} times a power of two that divides the pixels is accepted"
+            )
+        self.pixels, self.stride, self.columns = pixels, stride, pixels // stride
+        self.elements, self.name = self.columns**2, "autoencoder"
+        widths = [channels << i for i in range(halvings + 1)]
+        down: list[nn.Module] = [nn.Conv2d(3, channels, STEM, STEM)]
+        up: list[nn.Module] = [nn.Conv2d(quantizer.features, widths[-1], 3, padding=1)]
+        for i in range(halvings):
+            down += [*(ConvBlock(widths[i]) for _ in range(depth)), nn.Conv2d(widths[i], widths[i + 1], 2, 2)]
+        down += [ConvBlock(widths[-1]) for _ in range(depth)] + [nn.GroupNorm(1, widths[-1]), nn.Conv2d(widths[-1], quantizer.features, 1)]
+        for i in reversed(range(halvings)):
+            up += [*(ConvBlock(widths[i + 1]) for _ in range(depth)), nn.ConvTranspose2d(widths[i + 1], widths[i], 2, 2)]
+        up += [ConvBlock(channels) for _ in range(depth)]
+        up += [nn.GroupNorm(1, channels), nn.SiLU(), nn.Conv2d(channels, 3 * STEM**2, 1), nn.PixelShuffle(STEM)]
+        self.encoder, self.quantizer, self.decoder = nn.Sequential(*down), quantizer, nn.Sequential(*up)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height wide"]) -> tuple[Tensor, Tensor, Tensor]:
+        """The reconstruction, the codes and the commitment loss of a batch of pictures from -1 to 1."""
+        features = self.encoder(pixels).flatten(2).transpose(1, 2)
+        rounded, codes, commitment = self.quantizer(features)
+        return self._paint(rounded), codes, commitment
+
+    def losses(self, documents: Sequence[Document], draws: Sequence[Draw]) -> dict[str, tuple[Tensor, int]]:
+        """Summed over the pictures of the documents: squared error per pixel, and commitment per code."""
+        pictures = [s.content for d in documents for s in d if isinstance(s, Image)]
+        if not pictures:
+            zero = next(self.parameters()).sum() * 0
+            return {"pixels": (zero, 0), "commitment": (zero, 0)}
+        pixels = floats(pictures, next(self.parameters()))
+        painted, _, commitment = self(pixels)
+        error = F.mse_loss(painted.to(pixels.dtype), pixels, reduction="none").mean((1, 2, 3))
+        return {"pixels": (error.sum(), len(error)), "commitment": (commitment.sum(), commitment.numel())}
+
+    @torch.no_grad()
+    def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
+        """Codes of each uint8 picture; [element], or [element, level] with a residual quantizer."""
+        for picture in raws:
+            if picture.shape != (3, self.pixels, self.pixels):
+                raise ValueError(
+                    f"Autoencoder: a picture of shape {tuple(picture.shape)}; (3, {self.pixels}, {self.pixels}) is accepted; "
+                    "resize it first (tessera.data.resize)"
+                )
+        features = self.encoder(floats(raws, next(self.parameters()))).flatten(2).transpose(1, 2)
+        return Encoded(self.quantizer(features).codes)
+
+    @torch.no_grad()
+    def decode(self, cleans: Sequence[Int[Tensor, "element ..."]]) -> Tensor:
+        """uint8 pictures."""
+        codes = torch.stack(tuple(cleans)).to(next(self.parameters()).device)
+        return bytes_of(self._paint(self.quantizer.lookup(codes).to(next(self.parameters()).dtype))).cpu()
+
+    def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:
+        """Codes whose square of pixels lies wholly inside the mask are given."""
+        return kept_patches(mask, self.stride)
+
+    def blank(self, length: int | None = None) -> Int[Tensor, "element ..."]:
+        """Code 0 everywhere."""
+        levels = getattr(self.quantizer, "quantizers", None)
+        return torch.zeros((self.elements, *((len(levels),) if levels else ())), dtype=torch.long)
+
+    def _paint(self, features: Float[Tensor, "batch element feature"]) -> Float[Tensor, "batch 3 height wide"]:
+        return self.decoder(features.transpose(1, 2).unflatten(2, (self.columns, self.columns)))

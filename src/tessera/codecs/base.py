@@ -1,0 +1,47 @@
+"""What every codec says: raw segments to clean elements and back."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from tessera.draws import Draw
+
+
+class Encoded(NamedTuple):
+    """Clean elements of each segment, and what encoding itself cost, in nats, where a codec has a likelihood."""
+
+    clean: Sequence[Tensor]
+    nats: Float[Tensor, "batch"] | None = None
+
+
+class Codec(Protocol):
+    """raw <-> clean, for several segments of one shape at once. Frozen, unless a stage names it."""
+
+    def encode(self, raws: Sequence[Any], draws: Sequence[Draw]) -> Encoded:
+        """The clean elements of each raw segment."""
+        ...
+
+    def decode(self, cleans: Sequence[Tensor]) -> Sequence[Any]:
+        """The raw segment of each row of clean elements."""
+        ...
+
+    def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:
+        """Which elements are given when these pixels are: those that lie wholly inside the mask."""
+        ...
+
+    def blank(self, length: int | None) -> Tensor:
+        """A clean segment with nothing in it yet, to be written; `length` matters where segments vary."""
+        ...
+
+
+def floats(pictures: Sequence[Tensor], like: Tensor) -> Float[Tensor, "batch 3 height wide"]:
+    """uint8 pictures as numbers from -1 to 1, on the device and in the precision of `like`."""
+    return torch.stack(tuple(pictures)).to(like.device).to(like.dtype) / 127.5 - 1
+
+
+def bytes_of(pixels: Float[Tensor, "batch 3 height wide"]) -> Tensor:
+    """Pictures from numbers: -1 to 1 becomes uint8, what lies outside is clipped."""
+    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -1,0 +1,55 @@
+"""Pictures as squares of pixels: no weights, nothing lost."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from tessera.codecs.base import Encoded, bytes_of, floats
+from tessera.draws import Draw
+
+
+def patchify(pixels: Float[Tensor, "batch channel height wide"], patch: int) -> Float[Tensor, "batch element feature"]:
+    """Squares in reading order; inside a square channel, row, column."""
+    b, c, h, w = pixels.shape
+    squares = pixels.reshape(b, c, h // patch, patch, w // patch, patch)
+    return squares.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * patch * patch)
+
+
+def unpatchify(squares: Float[Tensor, "batch element feature"], patch: int, columns: int) -> Float[Tensor, "batch channel height wide"]:
+    """The picture of squares in reading order, `columns` side by side."""
+    b, n, f = squares.shape
+    grid = squares.reshape(b, n // columns, columns, f // patch**2, patch, patch)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(b, f // patch**2, n // columns * patch, columns * patch)
+
+
+def kept_patches(mask: Bool[Tensor, "height wide"], patch: int) -> Bool[Tensor, "element"]:
+    """The squares that lie wholly inside the mask."""
+    return patchify(mask[None, None].float(), patch)[0].eq(1).all(-1)
+
+
+class Patches:
+    """Pictures of `pixels` x `pixels` <-> squares of `patch` x `patch` pixels, from -1 to 1."""
+
+    def __init__(self, *, pixels: int = 32, patch: int = 4):
+        if pixels % patch:
+            raise ValueError(f"Patches: patch {patch} in pictures of {pixels} pixels; the patch must divide them; choose another")
+        self.patch, self.columns = patch, pixels // patch
+        self.elements, self.features = self.columns**2, 3 * patch**2
+
+    def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
+        """Squares of each uint8 picture."""
+        return Encoded(patchify(floats(raws, torch.empty(0)), self.patch))
+
+    def decode(self, cleans: Sequence[Float[Tensor, "element feature"]]) -> Tensor:
+        """uint8 pictures, clipped."""
+        return bytes_of(unpatchify(torch.stack(tuple(cleans)), self.patch, self.columns))
+
+    def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:
+        """Squares wholly inside the mask are given."""
+        return kept_patches(mask, self.patch)
+
+    def blank(self, length: int | None = None) -> Float[Tensor, "element feature"]:
+        """Mid-grey squares."""
+        return torch.zeros(self.elements, self.features)

@@ -1,0 +1,87 @@
+"""Text as ids, over any tokenizer file of the `tokenizers` library."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+
+from tessera.codecs.base import Encoded
+from tessera.draws import Draw
+
+SHIPPED = Path(__file__).parent.parent / "weights" / "bpe.json"
+
+
+class Markers(NamedTuple):
+    """What stands between segments, as tokens of the text vocabulary. Published systems map theirs onto these."""
+
+    document: str = "<document>"
+    begin_image: str = "<image>"
+    end_image: str = "</image>"
+    end: str = "<end>"
+
+
+class MarkerIds(NamedTuple):
+    """The ids of the markers: `end` closes a turn, the others stand around documents and pictures."""
+
+    document: int
+    begin_image: int
+    end_image: int
+    end: int
+
+
+class BPE:
+    """Text <-> ids through a Hugging Face tokenizer file; by default the one trained on the world.
+
+    Markers that the file does not know are added behind its vocabulary. No marker is ever read out of a user's text:
+    what looks like one is encoded as the characters it is.
+    Raises ValueError where the file is missing or is no tokenizer.
+    """
+
+    def __init__(self, path: str | Path = SHIPPED, *, markers: Markers = Markers()):
+        try:
+            self.tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"BPE: {path}: {error}; a tokenizer.json of the tokenizers library is accepted; check the path") from error
+        self.tokenizer.add_special_tokens(list(markers))
+        self.tokenizer.encode_special_tokens = True
+        self.markers = MarkerIds(*(self.tokenizer.token_to_id(marker) for marker in markers))
+        self.size = self.tokenizer.get_vocab_size()
+
+    @property
+    def writable(self) -> Int[Tensor, "value"]:
+        """Ids that text may hold: all but the markers that stand outside it."""
+        outside = set(self.markers) - {self.markers.end}
+        return torch.tensor([i for i in range(self.size) if i not in outside])
+
+    def encode(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
+        """Ids of each text, without markers."""
+        batch = self.tokenizer.encode_batch(list(raws), add_special_tokens=False)
+        return Encoded([torch.tensor(one.ids, dtype=torch.long) for one in batch])
+
+    def decode(self, cleans: Sequence[Int[Tensor, "element"]]) -> list[str]:
+        """Texts without their markers; bytes that are no UTF-8 become U+FFFD."""
+        return self.tokenizer.decode_batch([clean.tolist() for clean in cleans], skip_special_tokens=True)
+
+    def keep(self, mask: Tensor) -> Tensor:
+        """Text is given or learned as a whole."""
+        raise ValueError("text: keep was given; only pictures may be partly given; split the text into two segments instead")
+
+    def blank(self, length: int | None) -> Int[Tensor, "element"]:
+        """Room for `length` ids."""
+        assert length is not None
+        return torch.zeros(length, dtype=torch.long)
+
+
+def train_bpe(texts: Iterable[str], size: int, *, markers: Markers = Markers()) -> Tokenizer:
+    """A byte-level BPE of `size` ids, markers first; every text can be encoded."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(markers), initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer

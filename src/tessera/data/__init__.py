@@ -1,0 +1,9 @@
+"""Users' data as documents, and mixtures of sources."""
+
+from tessera.data.dataset import Dataset
+from tessera.data.formats import open_data
+from tessera.data.mixture import Mixture, Schedule, schedule
+from tessera.data.rows import BadRow
+from tessera.data.source import Source
+
+__all__ = ["BadRow", "Dataset", "Mixture", "Schedule", "Source", "open_data", "schedule"]

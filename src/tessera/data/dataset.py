@@ -1,0 +1,100 @@
+"""A data set on disk as a source: its rows again and again, each pass in an order of its own."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from torch import Tensor
+
+from tessera.data.images import decode
+from tessera.data.rows import BadRow, Row, Span
+from tessera.data.source import listed
+from tessera.document import Document, Task
+
+Tick = Callable[[int, int], None]
+
+
+class Dataset:
+    """The source over a data set: endless, each pass over the rows in an order of its own.
+
+    Pictures are read and decoded when a document is asked for. `bad` lists the rows that were left out.
+    """
+
+    def __init__(self, rows: Sequence[Row], size: tuple[int, int], seed: int = 0, bad: Sequence[BadRow] = ()):
+        self.size, self.seed, self.bad = size, seed, list(bad)
+        self._count = len(rows)
+        self._rows: dict[Task, list[Row]] = {}
+        for row in rows:
+            for task in row.tasks:
+                self._rows.setdefault(task, []).append(row)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def tasks(self) -> frozenset[Task]:
+        return frozenset(self._rows)
+
+    def document(self, task: Task, index: int) -> Document:
+        """Document `index` of this task. Raises ValueError where a picture is no longer what it was when opened."""
+        if task not in self._rows:
+            raise ValueError(f"data: no document of task {task.value}; these rows offer {listed(self._rows)}; ask for one of these")
+        rows = self._rows[task]
+        epoch, step = divmod(index, len(rows))
+        row = rows[permutation(len(rows), self.seed, epoch)[step]]
+        try:
+            segments = row.segments(task, self._see)
+        except (OSError, ValueError) as fault:
+            raise ValueError(complaint(BadRow(row.file, row.where, str(fault)))) from fault
+        return Document(segments, task=task, id=f"{row.file.name}, {row.where}")
+
+    def _see(self, span: Span) -> Tensor:
+        return decode(span.read(), self.size)
+
+
+@lru_cache(maxsize=8)
+def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of n rows in one pass: the same on every machine, as the raw Philox stream and stable sorting are."""
+    bits = np.random.Philox(key=np.array([seed % 2**64, epoch], dtype=np.uint64))
+    return np.argsort(bits.random_raw(n), kind="stable")
+
+
+def sift(found: Iterable[Row | BadRow], size: tuple[int, int], skip_bad: bool, tick: Tick | None) -> tuple[list[Row], list[BadRow]]:
+    """Good and bad rows, after reading every picture once, so that faults show before training and not during it.
+
+    Stops at the first bad row with ValueError unless `skip_bad`. `tick(done, total)` is called after each row.
+    """
+    found, faults = list(found), {}
+    good, bad = [], []
+    for done, row in enumerate(found, 1):
+        fault = row if isinstance(row, BadRow) else unreadable(row, size, faults)
+        if fault and not skip_bad:
+            raise ValueError(complaint(fault))
+        (bad if fault else good).append(fault or row)
+        if tick:
+            tick(done, len(found))
+    return good, bad
+
+
+def unreadable(row: Row, size: tuple[int, int], faults: dict[Span, str]) -> BadRow | None:
+    """What is wrong with the first unreadable picture of the row. `faults` remembers pictures that rows share."""
+    for span in row.pictures:
+        if span not in faults:
+            faults[span] = fault_of(span, size)
+        if faults[span]:
+            return BadRow(row.file, row.where, faults[span])
+    return None
+
+
+def fault_of(span: Span, size: tuple[int, int]) -> str:
+    """Why this picture cannot be read; nothing where it can."""
+    try:
+        decode(span.read(), size)
+    except (OSError, ValueError) as fault:
+        return str(fault)
+    return ""
+
+
+def complaint(bad: BadRow) -> str:
+    """What a user is told of a bad row."""
+    return f"data: {bad}; mend or remove the row, or leave bad rows out with skip_bad=True (--skip-bad)"

@@ -1,0 +1,64 @@
+"""Pictures from files: whatever a user has becomes uint8 [3, height, width], sRGB, by one stated rule."""
+
+import io
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # only decoders that run no other program
+MOST_PIXELS = 2**26  # 8192 x 8192; a decompression bomb is a small file that claims more
+SPARE = 3  # a JPEG may be decoded smaller while this many times the size asked for is left
+
+
+def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]:
+    """The picture in these bytes at `size`, which is (height, width) in pixels.
+
+    Turned upright by its EXIF tag; transparency over white; palette, grey, 16-bit grey (high byte) and CMYK as RGB; colour
+    profiles are not applied; of an animation the first frame. Then the shorter side is scaled to the size asked for (the
+    picture covers it exactly) with Pillow's antialiased bicubic filter, and the centre is cropped at whole pixels. Large
+    JPEGs are decoded at 1/2, 1/4 or 1/8 first, never below 3 times the size: four times as fast, within a few levels.
+    Raises ValueError with the reason where the bytes are no readable picture.
+    """
+    if not data:
+        raise ValueError("picture is empty (0 bytes)")
+    try:
+        with Pillow.open(io.BytesIO(data), formats=FORMATS) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise ValueError(f"{opened.width} x {opened.height} pixels are more than {MOST_PIXELS}")
+            opened.draft(None, (SPARE * max(size), SPARE * max(size)))
+            upright = ImageOps.exif_transpose(opened)
+            fitted = fit(rgb(upright), size)
+    except UnidentifiedImageError as fault:
+        raise ValueError(f"picture is none of {', '.join(FORMATS)}") from fault
+    except Exception as fault:  # decoders raise whatever their parser met: OSError, SyntaxError, struct.error, zlib.error, ...
+        raise ValueError(f"picture cannot be read ({str(fault) or type(fault).__name__})") from fault
+    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
+
+
+def rgb(image: Pillow.Image) -> Pillow.Image:
+    """The picture in 8-bit RGB, transparent parts over white."""
+    if image.mode.startswith("I;16"):
+        image = Pillow.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32-bit grey (mode {image.mode}) has no stated range")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    return Pillow.alpha_composite(Pillow.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def fit(image: Pillow.Image, size: tuple[int, int]) -> Pillow.Image:
+    """The picture scaled until it just covers `size` (height, width), cropped to its centre.
+
+    Only the part that is kept is resampled, so a strip of 5000 x 10 pixels costs no more than its middle.
+    """
+    height, width = size
+    scale = max(width / image.width, height / image.height)
+    left = (image.width * scale - width) // 2 / scale  # a whole pixel after scaling: what needs no scaling is not blurred
+    top = (image.height * scale - height) // 2 / scale
+    box = (left, top, min(left + width / scale, image.width), min(top + height / scale, image.height))
+    return image.resize((width, height), Pillow.Resampling.BICUBIC, box=box)

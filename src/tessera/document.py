@@ -1,0 +1,58 @@
+"""What a model reads and writes: a document is a row of typed segments, each given or learned."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from torch import Tensor
+
+
+class Task(Enum):
+    """What a document asks of a model. Data are mixed, and losses may be weighted, by task."""
+
+    DRAW = "draw"
+    CAPTION = "caption"
+    QUESTION = "question"
+    TEXT = "text"
+    EDIT = "edit"
+    STORY = "story"
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A piece of text. `content` is None where a model shall write it; `learn` asks for that."""
+
+    content: str | None = None
+    learn: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture: uint8 [3, height, width], sRGB; None where a model shall write it.
+
+    `keep`, a bool tensor [height, width], gives part of a learned picture: True is given (in-painting).
+    """
+
+    content: Tensor | None = None
+    learn: bool = False
+    keep: Tensor | None = None
+
+
+Segment = Text | Image
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """Segments in reading order, the task they make up, and a stable name of their content."""
+
+    segments: tuple[Segment, ...]
+    task: Task | None = field(default=None, kw_only=True)
+    id: str = field(default="", kw_only=True)
+
+    def __iter__(self):
+        return iter(self.segments)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, index: int) -> Segment:
+        return self.segments[index]

@@ -1,0 +1,6 @@
+"""Laws: the distribution of one element, given what the trunk says."""
+
+from tessera.laws.base import Drawn, Law, Sampling, guide
+from tessera.laws.categorical import Categorical
+
+__all__ = ["Categorical", "Drawn", "Law", "Sampling", "guide"]

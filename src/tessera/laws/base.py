@@ -1,0 +1,64 @@
+"""What every law says: a loss in training, a draw in writing, and how guidance joins two branches."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from tessera.draws import Draw, Streams
+from tessera.orders.base import Seen
+from tessera.writers import Writer
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a segment is written. A score is reported with all of it.
+
+    `guidance` 1 is the model as it is, 0 the model without its prompt, more than 1 leans towards the prompt.
+    `temperature` 0 takes the likeliest; `top_k` and `top_p` cut the tail of a categorical law; `steps` is how many
+    passes an order takes that may choose.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    guidance: float = 1.0
+    steps: int | None = None
+
+    def __post_init__(self):
+        if self.temperature < 0 or (self.top_k is not None and self.top_k < 1) or not (self.top_p is None or 0 < self.top_p <= 1):
+            raise ValueError(f"Sampling: {self}; temperature >= 0, top_k >= 1 and 0 < top_p <= 1 are accepted; change the one outside")
+
+
+class Drawn(NamedTuple):
+    """One value per answer, and how sure the law is of it (larger is surer)."""
+
+    value: Tensor
+    confidence: Float[Tensor, "answer"]
+
+
+class Law(Protocol):
+    """The distribution of one element. `noise` is drawn per document, so that losses do not depend on the batch.
+
+    `sampling` is how to draw unless asked otherwise.
+    """
+
+    sampling: Sampling
+
+    def noise(self, target: Tensor, draw: Draw) -> Tensor | None: ...
+
+    def loss(self, writer: Writer, hidden: Tensor, aside: Any, target: Tensor, noise: Tensor | None) -> Float[Tensor, "answer"]: ...
+
+    def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn: ...
+
+
+def guide(branches: Float[Tensor, "branch answer feature"], guidance: float) -> Float[Tensor, "answer feature"]:
+    """Classifier-free guidance in the law's own space; the first branch saw the prompt, the second did not.
+
+    Source: Ho and Salimans 2022, arXiv:2207.12598; 1 is no guidance here (their w is one less).
+    """
+    if len(branches) == 1:
+        return branches[0]
+    asked, dropped = branches
+    return dropped + guidance * (asked - dropped)

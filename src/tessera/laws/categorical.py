@@ -1,0 +1,66 @@
+"""Categorical: one of finitely many values, by softmax."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tessera.draws import Draw, Streams
+from tessera.laws.base import Drawn, Sampling, guide
+from tessera.orders.base import Seen
+from tessera.writers import Writer
+
+
+class Categorical:
+    """Cross-entropy, in nats, and draws under temperature, top-k and top-p.
+
+    `allowed`, ids, keeps markers and the other modality's ids of a shared vocabulary out of what is drawn; learning
+    still sees all of it. `sampling` is how to draw unless asked otherwise. `z_loss` weighs the square of the log partition function, which keeps logits from drifting
+    (Chameleon, arXiv:2405.09818, section 2.3, uses 1e-5).
+    """
+
+    def __init__(self, *, allowed: Sequence[int], sampling: Sampling = Sampling(), z_loss: float = 0.0):
+        self.allowed, self.sampling, self.z_loss = torch.as_tensor(allowed), sampling, z_loss
+
+    def noise(self, target: Tensor, draw: Draw) -> None:
+        """Nothing is drawn in training."""
+        return None
+
+    def loss(
+        self, writer: Writer, hidden: Float[Tensor, "answer width"], aside: object, target: Int[Tensor, "answer"], noise: None
+    ) -> Float[Tensor, "answer"]:
+        """Nats per element, plus the z-loss where there is one."""
+        logits = writer(hidden, aside).float() if hidden.dtype != torch.float64 else writer(hidden, aside)
+        nats = F.cross_entropy(logits, target, reduction="none")
+        return nats + self.z_loss * logits.logsumexp(-1).square() if self.z_loss else nats
+
+    def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
+        """One value per answer by inverting the distribution function at one uniform number each."""
+        allowed = self.allowed.to(seen.hidden.device)
+        logits = guide(writer(seen.hidden, seen.aside)[..., allowed].double(), sampling.guidance)
+        if sampling.temperature == 0:
+            p = logits.softmax(-1)
+            index = logits.argmax(-1)
+        else:
+            p = truncate((logits / sampling.temperature).softmax(-1), sampling.top_k, sampling.top_p)
+            cumulative = p.cumsum(-1)
+            index = torch.searchsorted(cumulative, rng.uniform(1) * cumulative[:, -1:], right=True)[:, 0]
+        return Drawn(allowed[index], p.gather(-1, index[:, None])[:, 0])
+
+
+def truncate(p: Float[Tensor, "answer value"], top_k: int | None, top_p: float | None) -> Float[Tensor, "answer value"]:
+    """Probabilities with the tail set to 0: beyond the `top_k` likeliest, and beyond the fewest that hold `top_p`.
+
+    What is left is not normalised again. Ties at the edge keep the lower value.
+    """
+    if top_k is None and top_p is None:
+        return p
+    ordered, index = p.sort(-1, descending=True, stable=True)
+    kept = torch.ones_like(ordered, dtype=torch.bool)
+    if top_k is not None:
+        kept[:, top_k:] = False
+    if top_p is not None:
+        kept &= ordered.cumsum(-1) - ordered < top_p
+    return torch.zeros_like(p).scatter(-1, index, ordered * kept)

@@ -1,0 +1,6 @@
+"""Orders: how the elements of a segment become known, one after another, in any order, or all at once."""
+
+from tessera.orders.base import Ask, Context, Corrupted, Done, Order, Pick, Seen, Writing
+from tessera.orders.next import Next
+
+__all__ = ["Ask", "Context", "Corrupted", "Done", "Next", "Order", "Pick", "Seen", "Writing"]

@@ -1,0 +1,218 @@
+"""Pieces: how documents become rows of places. A piece is one view of one segment (or a marker), as one port reads it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tessera.places import COORDINATES, FIELDS, PADDING, Places, View
+from tessera.ports import Port
+
+FACTS = len(FIELDS) - len(COORDINATES)
+
+
+class Goal(NamedTuple):
+    """What is learned of a piece: per element the target, whether it counts, and the law's noise; and encoding's nats."""
+
+    target: Tensor
+    where: Tensor
+    noise: Tensor | None
+    nats: Tensor | None = None
+
+
+@dataclass(eq=False)
+class Piece:
+    """One entry into the trunk. `start` numbers its first element; `room` is the least positions its segment takes.
+
+    `writes` is the number of the port that writes the document's next learned segment, -1 if there is none.
+    What stands below the line is filled in on the way: by `number`, `read`, `place` and `assemble`.
+    """
+
+    port: Port
+    visible: Any
+    writes: int
+    view: View = View.PUBLIC
+    learned: bool = False
+    goal: Goal | None = None
+    start: int = 0
+    room: int = 0
+    again: bool = False  # another view of the segment before it
+    # ------------------------------------------------------------------
+    document: int = 0
+    segment: int = 0
+    at: int = 0  # its first place among all that was read
+    count: int = 0  # how many places it has
+    predicts: np.ndarray | None = None  # the place that stands for each element
+    aside: Any = None
+    order: int = 0  # causal position of its first place
+    before: int = 0  # places between its first place and the last public place before its segment
+    offset: int = 0  # its first place in its row
+    row: int = 0
+
+    def answers(self) -> np.ndarray:
+        """The place in its row that answers for each element: its own, or `lead` places earlier."""
+        at = self.predicts - self.port.order.lead
+        return self.offset + np.where(at < 0, -self.before, at)
+
+
+class ReadAll(NamedTuple):
+    """All places of some pieces, in the order in which readers ran."""
+
+    embeddings: Float[Tensor, "place width"]
+    condition: Float[Tensor, "place width"] | None
+    coordinates: Tensor
+
+
+class Batch(NamedTuple):
+    """Rows of places, ready for the trunk."""
+
+    embeddings: Float[Tensor, "row place width"]
+    condition: Float[Tensor, "row place width"] | None
+    places: Places
+
+
+def leaves(visible: Any) -> list[Tensor]:
+    """The tensors of something visible: one, or the fields of a named tuple."""
+    return list(visible) if isinstance(visible, tuple) else [visible]
+
+
+def join(visibles: Sequence[Any], how) -> Any:
+    """Several visibles made one by `how` (torch.stack, torch.cat), field by field."""
+    first = visibles[0]
+    return type(first)(*map(how, zip(*visibles, strict=True))) if isinstance(first, tuple) else how(tuple(visibles))
+
+
+def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
+    """Every piece through its reader; readers run once per port, or once per port and shape where elements are not alone."""
+    results, at = [], 0
+    by_port = lambda piece: piece.port.number  # noqa: E731
+    for _, mine in groupby(sorted(pieces, key=by_port), key=by_port):
+        mine = list(mine)
+        runs = [mine] if mine[0].port.reader.elementwise else _by_shape(mine)
+        for run in runs:
+            result = (_read_elements if run[0].port.reader.elementwise else _read_together)(run, at, device)
+            at += result.embeddings.shape[0] * result.embeddings.shape[1]
+            results.append(result)
+    condition = None
+    if any(r.condition is not None for r in results):
+        condition = torch.cat([(r.embeddings * 0 if r.condition is None else r.condition).flatten(0, 1) for r in results])
+    flat = [torch.cat([getattr(r, name).flatten(0, 1) for r in results]) for name in ("embeddings", "coordinates")]
+    return ReadAll(flat[0], condition, flat[1])
+
+
+def _by_shape(pieces: list[Piece]) -> list[list[Piece]]:
+    shape = lambda piece: [tuple(leaf.shape) for leaf in leaves(piece.visible)]  # noqa: E731
+    return [list(run) for _, run in groupby(sorted(pieces, key=shape), key=shape)]
+
+
+def _read_together(run: list[Piece], at: int, device: torch.device):
+    """Segments of one shape, side by side."""
+    starts = torch.tensor([piece.start for piece in run], device=device)
+    result = run[0].port.reader(join([_to(p.visible, device) for p in run], torch.stack), starts)
+    predicts, count = result.predicts.numpy(), result.embeddings.shape[1]
+    for i, piece in enumerate(run):
+        piece.at, piece.count, piece.predicts = at + i * count, count, predicts
+        piece.aside = None if result.aside is None else result.aside[i]
+    return result
+
+
+def _read_elements(run: list[Piece], at: int, device: torch.device):
+    """Segments of any lengths, as one batch of single elements."""
+    lengths = [len(leaves(piece.visible)[0]) for piece in run]
+    starts = np.concatenate([np.arange(p.start, p.start + n) for p, n in zip(run, lengths, strict=True)])
+    visible = _to(join([piece.visible for piece in run], torch.cat), device)
+    alone = type(visible)(*(leaf[:, None] for leaf in visible)) if isinstance(visible, tuple) else visible[:, None]
+    result = run[0].port.reader(alone, torch.from_numpy(starts).to(device))
+    assert result.embeddings.shape[1] == 1, "an elementwise reader adds no places"
+    done = 0
+    for piece, length in zip(run, lengths, strict=True):
+        piece.at, piece.count, piece.predicts = at + done, length, np.arange(length)
+        piece.aside = None if result.aside is None else result.aside[done : done + length, 0]
+        done += length
+    return result
+
+
+def _to(visible: Any, device: torch.device) -> Any:
+    return join([visible], lambda one: one[0].to(device))
+
+
+def number(pieces: Sequence[Piece], first: int = 0) -> int:
+    """Number the segments of a document, markers counted, from `first` on. Returns the next free number."""
+    for piece in pieces:
+        first += not piece.again
+        piece.segment = first - 1
+    return first
+
+
+def place(pieces: Sequence[Piece], order: int = 0) -> int:
+    """Causal positions for the pieces of one document, from `order` on. Returns the position behind the last.
+
+    The views of a segment share their positions, and the segment takes as many as its longest view or its `room`.
+    """
+    offset, last = 0, 0
+    for _, views in groupby(pieces, key=lambda piece: piece.segment):
+        extent, latest = 0, last
+        for piece in views:
+            piece.order, piece.before = order, offset - last
+            offset += piece.count
+            extent = max(extent, piece.count, piece.room)
+            if piece.view is View.PUBLIC:
+                latest = offset - 1
+        last, order = latest, order + extent
+    return order
+
+
+def assemble(rows: Sequence[Sequence[Piece]], everything: ReadAll) -> Batch:
+    """Rows of pieces as padded tensors. All arithmetic on places is vectorised over the whole batch."""
+    pieces = [piece for row in rows for piece in row]
+    counts = np.array([piece.count for piece in pieces])
+    facts = np.array([(p.document, p.segment, p.port.number, p.view, p.order, p.learned, p.writes) for p in pieces]).T
+    first = np.concatenate([[0], counts.cumsum()[:-1]])  # of each piece, among all
+    row = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+    begin = first[np.unique(row, return_index=True)[1]]  # of each row, among all
+    for piece, offset, number in zip(pieces, (first - begin[row]).tolist(), row.tolist(), strict=True):
+        piece.offset, piece.row = offset, number
+    owner = np.repeat(np.arange(len(pieces)), counts)
+    within = np.arange(len(owner)) - first[owner]
+    column = np.arange(len(owner)) - begin[row[owner]]
+    shape = (len(rows), int(column.max()) + 1)
+    packed = np.full((FACTS, *shape), PADDING)
+    packed[:, row[owner], column] = facts[:, owner]
+    packed[FIELDS.index("order"), row[owner], column] += within
+    index = np.full(shape, len(owner))
+    index[row[owner], column] = np.array([piece.at for piece in pieces])[owner] + within
+    return _gather(everything, packed, index)
+
+
+def _gather(everything: ReadAll, packed: np.ndarray, index: np.ndarray) -> Batch:
+    device = everything.embeddings.device
+    at = torch.from_numpy(index).to(device)
+
+    def rows_of(flat: Tensor) -> Tensor:
+        return torch.cat([flat, flat.new_zeros(1, flat.shape[1])])[at]
+
+    coordinates = rows_of(everything.coordinates).movedim(-1, 0)
+    places = Places(torch.cat([torch.from_numpy(packed).to(device), coordinates]))
+    condition = None if everything.condition is None else rows_of(everything.condition)
+    return Batch(rows_of(everything.embeddings), condition, places)
+
+
+def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Which documents share a row: first fit, longest first; a row holds at most `capacity` places, or one document."""
+    rows: list[list[int]] = []
+    left: list[int] = []
+    for document in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        for i, space in enumerate(left):
+            if lengths[document] <= space:
+                rows[i].append(document)
+                left[i] -= lengths[document]
+                break
+        else:
+            rows.append([document])
+            left.append(capacity - lengths[document])
+    return rows

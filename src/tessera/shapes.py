@@ -1,0 +1,26 @@
+"""The one legend of dimension names. Every jaxtyping annotation uses these words, each with one meaning.
+
+Shapes are checked under pytest only (`--jaxtyping-packages`), so they cost nothing at work.
+"""
+
+LEGEND = {
+    "row": "a row of a packed batch: one or more documents side by side, then padding",
+    "place": "one position of the trunk",
+    "query": "a place that looks",
+    "key": "a place that is looked at",
+    "field": "one fact about a place (see places.py)",
+    "width": "features of a place inside the trunk",
+    "head": "an attention head; `kvhead` where keys and values have fewer",
+    "kvhead": "a head of keys and values",
+    "size": "features of one attention head",
+    "batch": "segments of one shape handled together",
+    "element": "one clean element of a segment: a token, a code, a patch",
+    "feature": "features of a clean element",
+    "level": "codes inside one element (residual quantizers)",
+    "branch": "rows that write one segment under guidance: as asked, and with the prompt dropped",
+    "answer": "a hidden state that answers for one element",
+    "value": "values a categorical law can take",
+    "height": "pixels, or rows of codes, from top to bottom",
+    "wide": "pixels, or columns of codes, from left to right (`width` is taken)",
+    "axis": "coordinates of a place: time, row, column",
+}

@@ -1,0 +1,259 @@
+"""Systems: a trunk, its ports and an attention rule; the stages that train them; and the losses of documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tessera.attention import AttentionRule
+from tessera.codecs.base import Encoded
+from tessera.codecs.text import MarkerIds
+from tessera.document import Document, Image, Segment, Task, Text
+from tessera.draws import Draw
+from tessera.orders.base import Context
+from tessera.pieces import Batch, Goal, Piece, assemble, join, number, pack, place, read
+from tessera.places import View
+from tessera.ports import Port, eye_of, port_of
+
+Losses = dict[str, tuple[Tensor, int]]
+
+
+class Learner(Protocol):
+    """Anything a stage can train: a system, a codec, a pair of encoders."""
+
+    name: str
+
+    def losses(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Losses: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Pure data: what trains, on what, for how long.
+
+    `train` names the modules that move; all others are frozen and in eval mode. `learner` None is the system itself.
+    `documents` is how many are read in all. `rates` scales the learning rate of some modules, `weights` the loss of
+    some ports (by name; 1 where unnamed). `carry` keeps the optimizer's state of the stage before.
+    """
+
+    name: str
+    train: Sequence[nn.Module]
+    documents: int
+    mix: Mapping[Task, float]
+    learner: nn.Module | None = None
+    batch: int = 64
+    lr: float = 1e-3
+    decay: str = "cosine"
+    weight_decay: float = 0.1
+    rates: Mapping[nn.Module, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    average: float = 0.0
+    carry: bool = False
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Guidance trained by leaving the prompt out: the dropped document holds the picture alone.
+
+    `rate` is the share of drawing documents that lose their prompt in training.
+    """
+
+    rate: float = 0.1
+
+    def train(self, document: Document, draw: Draw) -> Document:
+        """The document as it is learned: now and then without what was given before its picture."""
+        last = document[-1]
+        if not (isinstance(last, Image) and last.learn) or torch.rand((), generator=draw.rng) >= self.rate:
+            return document
+        return Document((last,), task=document.task, id=document.id)
+
+    def dropped(self, document: Document, index: int) -> Document | None:
+        """The document before segment `index` without its prompt; None where guidance means nothing (text)."""
+        return Document(()) if isinstance(document[index], Image) else None
+
+
+class System(nn.Module):
+    """One model of several modalities: every verb is a function over it.
+
+    Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        trunk: nn.Module,
+        ports: Sequence[Port],
+        attention: AttentionRule,
+        stages: Sequence[Stage] = (),
+        drop: Absent | None = None,
+    ):
+        super().__init__()
+        self.name, self.trunk, self.attention, self.stages, self.drop = name, trunk, attention, tuple(stages), drop
+        self.by_name = nn.ModuleDict({port.name: port for port in ports})
+        self.ports = tuple(ports)
+        for i, port in enumerate(ports):
+            assert port.number in (-1, i), f"{port.name} already belongs to a system"
+            port.number = i
+        self.text = next(port for port in ports if port.kind is Text)
+        self.markers: MarkerIds = self.text.codec.markers
+
+    @property
+    def device(self) -> torch.device:
+        """Where the trunk lives."""
+        return next(self.trunk.parameters()).device
+
+    def port(self, segment: Segment) -> Port:
+        """The port that takes this segment first."""
+        return port_of(self.name, self.ports, segment)
+
+    def eye(self, segment: Segment) -> Port | None:
+        """The port through which a written segment is read again, if any."""
+        return eye_of(self.ports, segment)
+
+    def stands_alone(self, segment: Segment) -> bool:
+        """Whether the view that predicts a learned segment is also what later segments read of it."""
+        return self.port(segment).order.shared and self.eye(segment) is None
+
+    # ------------------------------------------------------------------ documents to pieces
+
+    def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[Encoded]]:
+        """Clean elements of every segment that has content; codecs take like segments together.
+
+        Text is closed by `end`, unless learned text continues it.
+        """
+        found: list[list[Encoded]] = [[Encoded(torch.empty(0)) for _ in document] for document in documents]
+        groups: dict[tuple, list[tuple[int, int]]] = {}
+        for d, document in enumerate(documents):
+            for i, segment in enumerate(document):
+                if segment.content is not None:
+                    shape = tuple(segment.content.shape) if isinstance(segment.content, Tensor) else None
+                    groups.setdefault((self.port(segment).number, shape), []).append((d, i))
+        for (which, _), members in groups.items():
+            raws = [documents[d][i].content for d, i in members]
+            encoded = self.ports[which].codec.encode(raws, [draws[d] for d, _ in members])
+            for j, (d, i) in enumerate(members):
+                nats = None if encoded.nats is None else encoded.nats[j]
+                found[d][i] = Encoded(self._closed(encoded.clean[j], documents[d], i), nats)
+        return found
+
+    def _closed(self, clean: Tensor, document: Document, i: int) -> Tensor:
+        if not isinstance(document[i], Text):
+            return clean
+        following = document[i + 1] if i + 1 < len(document) else None
+        continued = not document[i].learn and isinstance(following, Text) and following.learn
+        return clean if continued else torch.cat([clean, torch.tensor([self.markers.end])])
+
+    def marker(self, id: int, writes: int, *, learned: bool = False) -> Piece:
+        """A marker as a piece of the text port, to be predicted where it is the model's own decision."""
+        ids = torch.tensor([id])
+        goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if learned else None
+        return Piece(self.text, ids, writes, learned=learned, goal=goal)
+
+    def layout(self, document: Document, draw: Draw, encoded: Sequence[Encoded]) -> list[Piece]:
+        """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
+        pieces: list[Piece] = []
+        for i, segment in enumerate(document):
+            body = self._learned(document, i, draw, encoded[i]) if segment.learn else [self.given(document, i, encoded[i].clean)]
+            pieces += [*self.before(document, i), *body, *self.after(document, i)]
+        number(pieces)
+        return pieces
+
+    def given(self, document: Document, i: int, clean: Tensor) -> Piece:
+        """A given segment as a piece."""
+        port = self.port(document[i])
+        return Piece(port, port.reveal(clean), self.writes(document, i))
+
+    def before(self, document: Document, i: int) -> list[Piece]:
+        """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw."""
+        writes = self.writes(document, i)
+        pieces = [self.marker(self.markers.document, writes)] if i == 0 else []
+        if isinstance(document[i], Image):
+            decided = document[i].learn and i > 0 and isinstance(document[i - 1], Text) and document[i - 1].learn
+            pieces.append(self.marker(self.markers.begin_image, writes, learned=decided))
+        return pieces
+
+    def after(self, document: Document, i: int) -> list[Piece]:
+        """The marker behind segment `i`: pictures are closed, unless the document ends with them."""
+        closes = isinstance(document[i], Image) and i + 1 < len(document)
+        return [self.marker(self.markers.end_image, self.writes(document, i + 1))] if closes else []
+
+    def writes(self, document: Document, i: int) -> int:
+        """The number of the port that writes the document's next learned segment, from segment `i` on; -1 if none does."""
+        return next((self.port(segment).number for segment in document.segments[i:] if segment.learn), -1)
+
+    def _learned(self, document: Document, i: int, draw: Draw, encoded: Encoded) -> list[Piece]:
+        segment, clean = document[i], encoded.clean
+        port, alone = self.port(segment), self.stands_alone(segment)
+        visible, target, where = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
+        goal = Goal(target, where, port.law.noise(target, draw), encoded.nats)
+        view = View.PUBLIC if alone else View.PRIVATE
+        pieces = [Piece(port, visible, port.number, view, learned=True, goal=goal)]
+        if not alone and i + 1 < len(document):
+            pieces.append(self.context(segment, clean))
+        return pieces
+
+    def kept(self, segment: Segment, clean: Tensor) -> Tensor:
+        """Which elements of a learned segment are given."""
+        keep = getattr(segment, "keep", None)
+        return torch.zeros(len(clean), dtype=torch.bool) if keep is None else self.port(segment).codec.keep(keep)
+
+    def context(self, segment: Segment, clean: Tensor, room: int = 0) -> Piece:
+        """What later segments read of a learned one: its clean view, or its content through the eye."""
+        port, eye = self.port(segment), self.eye(segment)
+        reader, seen = (port, clean) if eye is None else (eye, eye.codec.encode([segment.content], [Draw(0)]).clean[0])
+        return Piece(reader, reader.reveal(seen), port.number, learned=True, room=room, again=True)
+
+    # ------------------------------------------------------------------ pieces to hidden states and losses
+
+    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None) -> list[list[Piece]]:
+        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs)."""
+        if clean is None:
+            encoded = self.encode(documents, draws)
+        else:
+            encoded = [[Encoded(one) for one in row] for row in clean]
+        laid = [self.layout(d, draw, e) for d, draw, e in zip(documents, draws, encoded, strict=True)]
+        for i, pieces in enumerate(laid):
+            for piece in pieces:
+                piece.document = i
+        return laid
+
+    def hidden(self, laid: Sequence[list[Piece]], capacity: int = 0) -> tuple[Tensor, Batch]:
+        """Hidden states [row, place, width] of laid-out documents, packed into rows of at most `capacity` places."""
+        everything = read([piece for pieces in laid for piece in pieces], self.device)
+        for pieces in laid:
+            place(pieces)
+        lengths = [sum(piece.count for piece in pieces) for pieces in laid]
+        rows = [[piece for d in row for piece in laid[d]] for row in pack(lengths, capacity)]
+        batch = assemble(rows, everything)
+        return self.trunk(batch.embeddings, batch.condition, batch.places, self.attention), batch
+
+    def losses(self, documents: Sequence[Document], draws: Sequence[Draw], *, capacity: int = 0) -> Losses:
+        """Per port the sum of its loss over the elements it learns, and their count; a port with nothing to learn counts 0."""
+        return self.losses_of(self.arrange(documents, draws), capacity=capacity)
+
+    def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int = 0) -> Losses:
+        """The losses of documents laid out before (the loader lays out ahead of time)."""
+        hidden, _ = self.hidden(laid, capacity)
+        flat, places = hidden.flatten(0, 1), hidden.shape[1]
+        losses: Losses = {}
+        for port in (port for port in self.ports if port.writes):
+            mine = [p for pieces in laid for p in pieces if p.port is port and p.goal is not None]
+            losses[port.name] = self._loss(port, mine, flat, places) if mine else (flat.sum() * 0, 0)
+        return losses
+
+    def _loss(self, port: Port, pieces: list[Piece], flat: Tensor, places: int) -> tuple[Tensor, int]:
+        where = torch.cat([piece.goal.where for piece in pieces])
+        answers = torch.from_numpy(np.concatenate([piece.row * places + piece.answers() for piece in pieces]))[where]
+        device = flat.device
+
+        def chosen(field: str) -> Any:
+            values = [getattr(piece.goal, field) for piece in pieces]
+            return None if values[0] is None else torch.cat(values).to(device)[where.to(device)]
+
+        aside = None if pieces[0].aside is None else join([p.aside for p in pieces], torch.cat)[where.to(device)]
+        each = port.law.loss(port.writer, flat[answers.to(device)], aside, chosen("target"), chosen("noise"))
+        nats = [piece.goal.nats for piece in pieces if piece.goal.nats is not None]
+        return each.sum() + sum(nats), len(each)

@@ -1,0 +1,1 @@
+"""Systems: one recipe per file; the file name is the registry."""

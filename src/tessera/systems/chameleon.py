@@ -1,0 +1,60 @@
+"""Chameleon: text and pictures as tokens of one vocabulary, in one causal trunk.
+
+Source: Chameleon Team 2024, arXiv:2405.09818, section 2.
+Reads and writes text and pictures, in any order.
+"""
+
+from torch import nn
+
+from tessera.attention import causal
+from tessera.codecs import BPE, FSQ, Autoencoder, Shifted
+from tessera.document import Image, Task, Text
+from tessera.laws import Categorical, Sampling
+from tessera.orders import Next
+from tessera.ports import Port
+from tessera.readers import TokenReader
+from tessera.system import Absent, Stage, System
+from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.writers import LinearWriter
+
+
+def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(8, 8, 8, 5), channels: int = 64, pixels: int = 32, stride: int = 8) -> System:
+    """Build Chameleon. The default trains on two CPU cores in minutes."""
+    bpe = BPE()
+    pictures = Autoencoder(quantizer=FSQ(levels), pixels=pixels, stride=stride, channels=channels)
+    codes = Shifted(pictures, first=bpe.size)
+    vocabulary = bpe.size + pictures.quantizer.size
+    table, head = nn.Embedding(vocabulary, width), LinearWriter(width, vocabulary)
+
+    text = Port(
+        "text",
+        Text,
+        codec=bpe,
+        reader=TokenReader(table),
+        writer=head,
+        order=Next(),
+        law=Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0), z_loss=1e-5),
+    )
+    image = Port(
+        "image",
+        Image,
+        codec=codes,
+        reader=TokenReader(table, columns=pixels // stride),
+        writer=head,
+        order=Next(),
+        law=Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(guidance=2.0), z_loss=1e-5),
+    )
+    trunk = Transformer(
+        [Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, qk_norm=nn.LayerNorm)), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)],
+        norm=nn.RMSNorm(width),
+        rotary=Rotary(width // heads),
+    )
+    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix={Task.DRAW: 1}, lr=2e-3, weight_decay=0.0)
+    joint = Stage(
+        "joint",
+        train=(trunk, table, head),
+        documents=60_000,
+        mix={Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1},
+        lr=2e-3,
+    )
+    return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint), drop=Absent())

@@ -1,0 +1,45 @@
+"""Rotary positions: queries and keys are turned by angles that grow with a place's coordinates."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tessera.places import FIELDS, Places
+
+
+class Turn(NamedTuple):
+    """Cosines and sines of the angles of every place."""
+
+    cos: Float[Tensor, "row 1 place size"]
+    sin: Float[Tensor, "row 1 place size"]
+
+    def __call__(self, x: Float[Tensor, "row head place size"]) -> Float[Tensor, "row head place size"]:
+        """Queries or keys turned by their place: feature i is paired with feature i + size / 2."""
+        left, right = x.chunk(2, -1)
+        return x * self.cos + torch.cat([-right, left], -1) * self.sin
+
+
+class Rotary(nn.Module):
+    """Angles from places. One coordinate gives the usual 1-D rotary; several share the frequencies in turn.
+
+    `Rotary(64)` turns by `order`. `Rotary(64, axes=("order", "row", "column"))` gives each axis every third frequency,
+    so that pictures carry their two dimensions.
+    Source: Su et al. 2021, arXiv:2104.09864; several axes as in M-RoPE (Wang et al. 2024, arXiv:2409.12191), interleaved.
+    """
+
+    def __init__(self, size: int, *, axes: Sequence[str] = ("order",), theta: float = 10_000.0):
+        super().__init__()
+        assert size % 2 == 0
+        self.pairs, self.theta = size // 2, theta
+        turns = torch.arange(self.pairs) % len(axes)
+        self.register_buffer("axis", torch.tensor([FIELDS.index(axis) for axis in axes])[turns], persistent=False)
+
+    def forward(self, places: Places, dtype: torch.dtype) -> Turn:
+        """Angles are computed in float64 whatever the model's precision: far places would lose their phase."""
+        pair = torch.arange(self.pairs, device=self.axis.device, dtype=torch.float64)
+        angle = places.data[self.axis].movedim(0, -1) * self.theta ** (-pair / self.pairs)
+        angle = torch.cat([angle, angle], -1).unsqueeze(1)
+        return Turn(angle.cos().to(dtype), angle.sin().to(dtype))

@@ -1,0 +1,170 @@
+"""The transformer: blocks composed from norm, attention and MLP objects, in a stack with named observation points."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tessera.attention import AttentionRule
+from tessera.places import Places
+from tessera.trunk.cache import Cache, Pass
+from tessera.trunk.rotary import Rotary, Turn
+
+Hidden = Float[Tensor, "row place width"]
+
+
+class Sight:
+    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one."""
+
+    def __init__(self, turn: Turn, mask: Bool[Tensor, "row query key"], condition: Hidden | None, opened: Pass | None):
+        self.turn, self.mask, self.condition, self.opened = turn, mask.unsqueeze(1), condition, opened
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Float[Tensor, "row head place size"]:
+        """Softmax attention under the mask; heads of keys and values may be fewer than those of queries."""
+        if self.opened is not None:
+            k, v = self.opened.extend(k, v)
+        grouped = q.shape[1] != k.shape[1]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=grouped)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention with rotary positions, grouped keys and values, and optional norms of queries and keys.
+
+    `qk_norm` makes the norm for one head (shared by all heads), e.g. `nn.LayerNorm`; it is applied before the turn
+    (Dehghani et al. 2023, arXiv:2302.05442; Chameleon, arXiv:2405.09818, section 2.3).
+    """
+
+    def __init__(self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: type[nn.Module] | None = None, bias: bool = False):
+        super().__init__()
+        kv_heads = kv_heads or heads
+        if width % heads or heads % kv_heads:
+            raise ValueError(
+                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads; the width must be a multiple of heads, and heads of kv_heads"
+            )
+        self.size = width // heads
+        self.split = [heads, kv_heads, kv_heads]
+        self.qkv = nn.Linear(width, sum(self.split) * self.size, bias=bias)
+        self.out = nn.Linear(width, width, bias=bias)
+        self.q_norm, self.k_norm = (qk_norm(self.size), qk_norm(self.size)) if qk_norm else (nn.Identity(), nn.Identity())
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """Every place's mixture of what it sees."""
+        q, k, v = self.qkv(x).unflatten(-1, (-1, self.size)).transpose(1, 2).split(self.split, 1)
+        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        seen = sight.attend(sight.turn(q), sight.turn(k), v)
+        return self.out(seen.transpose(1, 2).flatten(-2))
+
+
+class SwiGLU(nn.Module):
+    """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8.
+
+    Source: Shazeer 2020, arXiv:2002.05202.
+    """
+
+    def __init__(self, width: int, hidden: int | None = None):
+        super().__init__()
+        hidden = hidden or -(-width * 8 // 24) * 8
+        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """Place by place."""
+        gate, up = self.gate_up(x).chunk(2, -1)
+        return self.down(F.silu(gate) * up)
+
+
+class MLP(nn.Module):
+    """Two linear layers with GELU between. `hidden` defaults to four times the width."""
+
+    def __init__(self, width: int, hidden: int | None = None):
+        super().__init__()
+        hidden = hidden or 4 * width
+        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """Place by place."""
+        return self.down(F.gelu(self.up(x)))
+
+
+class PreNorm(nn.Module):
+    """A residual step that norms what goes in: x + f(norm x).
+
+    With `condition`, its width, the norm is scaled and shifted by what a place's condition says; a place without one
+    keeps the plain norm (Peebles and Xie 2022, arXiv:2212.09748, without its gates).
+    """
+
+    def __init__(self, norm: nn.Module, inner: nn.Module, *, dropout: float = 0.0, condition: int | None = None):
+        super().__init__()
+        self.norm, self.inner, self.dropout = norm, inner, nn.Dropout(dropout)
+        self.adapt = nn.Linear(condition, 2 * condition, bias=False) if condition else None
+        if self.adapt is not None:
+            nn.init.zeros_(self.adapt.weight)
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream with the step added."""
+        normed = self.norm(x).to(x.dtype)
+        if self.adapt is not None and sight.condition is not None:
+            scale, shift = self.adapt(F.silu(sight.condition)).chunk(2, -1)
+            normed = normed * (1 + scale) + shift
+        return x + self.dropout(self.inner(normed, sight))
+
+
+class SwinNorm(nn.Module):
+    """A residual step that norms what comes out: x + norm(f(x)). Chameleon 34B's order, after Swin v2 (arXiv:2111.09883)."""
+
+    def __init__(self, norm: nn.Module, inner: nn.Module):
+        super().__init__()
+        self.norm, self.inner = norm, inner
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream with the step added."""
+        return x + self.norm(self.inner(x, sight))
+
+
+class Block(nn.Module):
+    """Attention, then an MLP, each a residual step (`PreNorm`, `SwinNorm`), with an observation point behind each."""
+
+    def __init__(self, attention: nn.Module, mlp: nn.Module):
+        super().__init__()
+        self.attention, self.mlp = attention, mlp
+        self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream behind the block."""
+        x = self.after_attention(self.attention(x, sight))
+        return self.after_mlp(self.mlp(x, sight))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks under one attention rule. It serves every order and every rule.
+
+    Observation points are modules: hook `trunk.blocks[i].after_attention`, `.after_mlp` or `trunk.embedded`.
+    Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth.
+    """
+
+    def __init__(self, blocks: Sequence[Block], *, norm: nn.Module, rotary: Rotary):
+        super().__init__()
+        self.blocks, self.norm, self.rotary = nn.ModuleList(blocks), norm, rotary
+        self.embedded = nn.Identity()
+        for block in self.blocks:
+            attention, mlp = block.attention.inner, block.mlp.inner
+            for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):
+                into_stream = linear is attention.out or linear is mlp.down
+                nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(self.blocks) if into_stream else 1)) ** -0.5)
+
+    def forward(
+        self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None
+    ) -> Hidden:
+        """Hidden states of the places. With `opened`, a pass of the cache, they also see what its rows hold."""
+        mask = rule.dense(places, places if opened is None else opened.places)
+        sight = Sight(self.rotary(places, embeddings.dtype), mask, condition, opened)
+        x = self.embedded(embeddings)
+        for block in self.blocks:
+            x = block(x, sight)
+        return self.norm(x)
+
+    def cache(self, *, rows: int, capacity: int) -> Cache:
+        """An empty cache of this trunk's shape, precision and device."""
+        attention = self.blocks[0].attention.inner
+        like = attention.qkv.weight
+        return Cache(layers=len(self.blocks), heads=attention.split[1], size=attention.size, rows=rows, capacity=capacity, like=like)

@@ -1,0 +1,1 @@
+"""Verbs: what can be done with a system. Each is a function over it."""

@@ -1,0 +1,153 @@
+"""Generate: the one loop that writes, for rows in any state side by side."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from tessera.document import Document, Segment
+from tessera.draws import Streams, seed_of
+from tessera.laws.base import Drawn, Sampling
+from tessera.orders.base import Seen
+from tessera.pieces import assemble, join, place, read
+from tessera.system import System
+from tessera.verbs.events import Event
+from tessera.verbs.writing import Request, Roll, Step, Writer, Written
+
+Watch = Callable[[Step, Tensor], None]
+
+
+class CachedPasses:
+    """Passes of the trunk over new places only. `watch`, if given, sees every step with its hidden states."""
+
+    def __init__(self, system: System, rows: int, *, watch: Watch | None = None):
+        self.system, self.watch = system, watch
+        self.cache = system.trunk.cache(rows=rows, capacity=64)
+        self.take, self.give = self.cache.take, self.cache.give
+
+    def run(self, steps: Sequence[Step]) -> list[Tensor]:
+        """Hidden states [place, width] of each step. The trunk runs once per number of new places, whatever the port."""
+        everything = read([piece for step in steps for piece in step.pieces], self.system.device)
+        for step in steps:
+            step.branch.passed(place(step.pieces, step.order), step.commit)
+        hidden: dict[int, Tensor] = {}
+        places_of = lambda i: sum(piece.count for piece in steps[i].pieces)  # noqa: E731
+        by_row = sorted(range(len(steps)), key=lambda i: steps[i].branch.row)
+        for _, group in groupby(sorted(by_row, key=places_of), key=places_of):
+            numbers = list(group)
+            mine = [steps[i] for i in numbers]
+            batch = assemble([step.pieces for step in mine], everything)
+            opened = self.cache.open([step.branch.row for step in mine], batch.places)
+            out = self.system.trunk(batch.embeddings, batch.condition, batch.places, self.system.attention, opened)
+            opened.commit([step.commit for step in mine])
+            hidden.update(zip(numbers, out, strict=True))
+        if self.watch:
+            for i, step in enumerate(steps):
+                self.watch(step, hidden[i])
+        return [hidden[i] for i in range(len(steps))]
+
+
+def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
+    """All draws that are due, each law once per group of rows that draw alike."""
+    kind = lambda i: (rolls[i].port.number, len(rolls[i].pick.seen.hidden), repr(rolls[i].sampling))  # noqa: E731
+    drawn: dict[int, Drawn] = {}
+    for _, group in groupby(sorted(range(len(rolls)), key=kind), key=kind):
+        numbers = list(group)
+        mine = [rolls[i] for i in numbers]
+        counts = [one.pick.seen.hidden.shape[1] for one in mine]
+        hidden = torch.cat([one.pick.seen.hidden for one in mine], 1)
+        asides = [one.pick.seen.aside for one in mine]
+        aside = None if asides[0] is None else join(asides, lambda parts: torch.cat(parts, 1))
+        port = mine[0].port
+        streams = Streams([one.draw.rng for one in mine], counts, hidden)
+        value, confidence = port.law.draw(port.writer, Seen(hidden, aside), mine[0].sampling, streams)
+        if not value.is_floating_point():
+            value = value.cpu()  # ids steer the loop: one transfer for all rows
+        for i, v, c in zip(numbers, value.split(counts), confidence.split(counts), strict=True):
+            drawn[i] = Drawn(v, c)
+    return [drawn[i] for i in range(len(rolls))]
+
+
+def advance(system: System, writers: Sequence[Writer], passes) -> Iterator[tuple[int, Event | Written]]:
+    """Run writers side by side: all draws that are due, then one pass for all that wait, until every one is done."""
+    loops = [writer.run() for writer in writers]
+    answers: dict[int, object] = dict.fromkeys(range(len(loops)))
+    waiting: dict[int, list[Step]] = {}
+    while answers or waiting:
+        rolls: dict[int, Roll] = {}
+        for i, answer in answers.items():
+            try:
+                request = loops[i].send(answer)
+                (rolls if isinstance(request, Roll) else waiting)[i] = request
+            except StopIteration as stop:
+                yield from ((i, replace(event, row=i)) for event in writers[i].events)
+                writers[i].events.clear()
+                yield i, stop.value
+        if rolls:
+            answers = dict(zip(rolls, roll(system, list(rolls.values())), strict=True))
+            continue
+        for i in waiting:
+            yield from ((i, replace(event, row=i)) for event in writers[i].events)
+            writers[i].events.clear()
+        hidden = iter(passes.run([step for steps in waiting.values() for step in steps])) if waiting else iter(())
+        answers = {i: [next(hidden) for _ in steps] for i, steps in waiting.items()}
+        waiting = {}
+
+
+@torch.no_grad()
+def stream(
+    system: System, requests: Sequence[Request], *, watched: bool = True, rows: int = 64, watch: Watch | None = None
+) -> Iterator[tuple[int, Event | Written]]:
+    """Events of each request as they happen, and at its end what was Written; `rows` requests run side by side.
+
+    A request's result depends on its own seed only, not on what runs beside it.
+    """
+    training = system.training
+    system.eval()
+    try:
+        for first in range(0, len(requests), rows):
+            some = requests[first : first + rows]
+            passes = CachedPasses(system, 2 * len(some), watch=watch)
+            writers = [Writer(system, request, passes, watched=watched) for request in some]
+            for i, what in advance(system, writers, passes):
+                yield first + i, what if isinstance(what, Written) else replace(what, row=first + i)
+    finally:
+        system.train(training)
+
+
+def write(system: System, requests: Sequence[Request], *, rows: int = 64, watch: Watch | None = None) -> list[Written]:
+    """What the system writes for each request, in their order."""
+    done = {i: what for i, what in stream(system, requests, watched=False, rows=rows, watch=watch) if isinstance(what, Written)}
+    return [done[i] for i in range(len(requests))]
+
+
+def generate(
+    system: System,
+    prompt: Sequence[Segment] | Document,
+    *,
+    want: type[Segment] | Sequence[type[Segment]] = (),
+    sampling: Mapping[type[Segment], Sampling] | None = None,
+    seed: int = 0,
+    longest: int = 64,
+) -> Written:
+    """One document: the prompt, with its blank learned segments written, and then one segment of each kind wanted.
+
+    `generate(system, [Text("a red circle")], want=Image)` draws; `want=(Text, Image, Text)` interleaves; a prompt may
+    itself hold blanks, `Image(learn=True)`. `sampling` overrides how segments of a kind are written; `longest` bounds
+    each text, in ids.
+    """
+    wanted = [want] if isinstance(want, type) else list(want)
+    document = Document((*prompt, *(kind(learn=True) for kind in wanted)))
+    if not any(segment.learn for segment in document):
+        raise ValueError(f"generate: {len(document)} given segments and nothing to write; a blank segment or `want` is needed; say want=Image, say")
+    return write(system, [Request(document, seed, sampling or {}, longest)])[0]
+
+
+def requests_for(documents: Sequence[Document], *, seed: int, sampling: Mapping[type[Segment], Sampling] | None = None, longest: int = 64):
+    """One request per document, each with a seed of its own, and what is to be learned left blank."""
+    blank = [
+        replace(d, segments=tuple(replace(s, content=None) if s.learn and getattr(s, "keep", None) is None else s for s in d)) for d in documents
+    ]
+    return [Request(document, seed_of(seed, i), sampling or {}, longest) for i, document in enumerate(blank)]

@@ -1,0 +1,250 @@
+"""How one document is written: a coroutine that walks its segments and asks for passes of the trunk and for draws."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from tessera.document import Document, Image, Segment, Text
+from tessera.draws import Draw
+from tessera.laws.base import Sampling
+from tessera.orders.base import Ask, Done, Pick, Seen, Writing
+from tessera.pieces import Piece, number
+from tessera.places import View
+from tessera.ports import Port
+from tessera.system import System
+from tessera.verbs.events import Event, PictureFinished, PicturePart, PictureStarted, TextPiece
+
+
+INCOMPLETE = "\ufffd"  # how a text ends while a character's bytes are still to come
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A document to be written: its learned segments without content. `longest` bounds each text, in ids."""
+
+    document: Document
+    seed: int = 0
+    sampling: Mapping[type[Segment], Sampling] = field(default_factory=dict)
+    longest: int = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A finished document, and the clean elements each segment was written with (decoding need not be undone by encoding)."""
+
+    document: Document
+    clean: tuple[Tensor, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts the model wrote."""
+        return [s.content for s in self.document if isinstance(s, Text) and s.learn]
+
+    @property
+    def pictures(self) -> list[Tensor]:
+        """The pictures the model drew, uint8 [3, height, width]."""
+        return [s.content for s in self.document if isinstance(s, Image) and s.learn]
+
+
+class Rows(Protocol):
+    """Where branches get their cache rows."""
+
+    def take(self) -> int: ...
+
+    def give(self, row: int) -> None: ...
+
+
+@dataclass(eq=False)
+class Branch:
+    """One cache row that a document is written in: as asked, or with its prompt dropped.
+
+    `order` is the causal position of what comes next, `after` the one behind the latest pass, committed or not.
+    """
+
+    row: int
+    pending: list[Piece] = field(default_factory=list)  # not yet shown to the trunk
+    order: int = 0
+    after: int = 0
+    segment: int = 0
+
+    def queue(self, pieces: Sequence[Piece]) -> None:
+        """Pieces for the next pass; their segments are numbered on."""
+        self.segment = number(pieces, self.segment)
+        self.pending.extend(pieces)
+
+    def flush(self) -> "Step":
+        """One pass with all that is pending."""
+        step = Step(self, self.pending, self.order, commit=True)
+        self.pending = []
+        return step
+
+    def passed(self, after: int, commit: bool) -> None:
+        """The trunk has seen a step of this branch, which ended in front of position `after`."""
+        self.after = after
+        if commit:
+            self.order = after
+
+
+@dataclass(eq=False)
+class Step:
+    """Pieces that shall pass the trunk next in one branch, from causal position `order` on."""
+
+    branch: Branch
+    pieces: list[Piece]
+    order: int
+    commit: bool
+
+
+class Roll(NamedTuple):
+    """A draw that the law of a port shall make."""
+
+    port: Port
+    pick: Pick
+    sampling: Sampling
+    draw: Draw
+
+
+Requests = Generator[list[Step] | Roll, Any, Written]
+
+
+class Writer:
+    """Writes one document in rows of a cache. `events` collects what happened, if `watched`."""
+
+    def __init__(self, system: System, request: Request, rows: Rows, *, watched: bool = False):
+        self.system, self.request, self.rows, self.watched = system, request, rows, watched
+        self.draw = Draw(request.seed)
+        self.events: list[Event] = []
+        self._told: dict[int, str] = {}  # what watchers have read of each text
+
+    def run(self) -> Requests:
+        """Walk the document; given segments and what closes written ones wait for the next pass that is needed anyway."""
+        system, document = self.system, self.request.document
+        encoded = system.encode([document], [self.draw])[0]
+        branch, segments, cleans = Branch(self.rows.take()), [], []
+        for i, segment in enumerate(document):
+            branch.queue(system.before(document, i))
+            clean = encoded[i].clean
+            if segment.learn:
+                segment, clean = yield from self._write(branch, i, clean)
+            else:
+                branch.queue([system.given(document, i, clean)])
+            branch.queue(system.after(document, i))
+            segments.append(segment)
+            cleans.append(clean)
+        self.rows.give(branch.row)
+        return Written(Document(tuple(segments), task=document.task, id=document.id), tuple(cleans))
+
+    def _write(self, branch: Branch, i: int, encoded: Tensor) -> Generator[Any, Any, tuple[Segment, Tensor]]:
+        """Write segment `i`, under guidance in two branches. Returns it finished, and its clean elements."""
+        system, segment = self.system, self.request.document[i]
+        port, text = system.port(segment), isinstance(segment, Text)
+        sampling = self.request.sampling.get(type(segment), port.law.sampling)
+        branches = [branch, *self._dropped(i, sampling)]
+        hidden = yield [one.flush() for one in branches]
+        like = port.codec.blank(self.request.longest) if segment.content is None else encoded.clone()
+        writing = Writing(
+            before=Seen(torch.stack([h[-1:] for h in hidden])),
+            like=like,
+            keep=system.kept(segment, like),
+            rng=self.draw.rng,
+            stop=system.markers.end if text else None,
+            steps=sampling.steps,
+        )
+        self._happened(None if text else PictureStarted(i))
+        base = branch.order
+        done, extent = yield from self._converse(port, writing, branches, i, sampling)
+        for extra in branches[1:]:
+            self.rows.give(extra.row)
+        raw = port.codec.decode([done.clean])[0]
+        finished = replace(segment, content=raw)
+        left = raw[len(self._told.get(i, "")) :] if text else raw
+        if len(left):
+            self._happened(TextPiece(i, left) if text else PictureFinished(i, raw))
+        branch.segment += 1
+        if i + 1 < len(self.request.document) and not system.stands_alone(segment):
+            branch.order = base
+            branch.queue([system.context(finished, done.clean, room=extent)])
+        return finished, done.clean
+
+    def _dropped(self, i: int, sampling: Sampling) -> list[Branch]:
+        """The branch that has not seen the prompt, where guidance asks for one."""
+        system, segment = self.system, self.request.document[i]
+        if sampling.guidance == 1:
+            return []
+        if system.drop is None:
+            raise ValueError(
+                f"{system.name}: guidance {sampling.guidance}; it was trained without dropping prompts, so only 1 is accepted; leave guidance out"
+            )
+        dropped = system.drop.dropped(self.request.document, i)
+        if dropped is None:
+            return []
+        short = Document((*dropped, segment))
+        encoded = system.encode([dropped], [self.draw])[0]
+        branch = Branch(self.rows.take())
+        for j in range(len(dropped)):
+            branch.queue([*system.before(short, j), system.given(short, j, encoded[j].clean), *system.after(short, j)])
+        branch.queue(system.before(short, len(dropped)))
+        return [branch]
+
+    def _converse(self, port: Port, writing: Writing, branches: list[Branch], i: int, sampling: Sampling):
+        """Let the order ask and pick until it is done. Returns that, and how many positions the segment took."""
+        document, base, extent = self.request.document, branches[0].order, 0
+        alone = self.system.stands_alone(document[i])
+        order, answer = port.order.write(writing), None
+        while True:
+            try:
+                request = order.send(answer)
+            except StopIteration as stop:
+                done: Done = stop.value
+                break
+            if isinstance(request, Pick):
+                answer = yield Roll(port, request, sampling, self.draw)
+            else:
+                self._progress(i, request)
+                answer = yield from self._show(port, request, branches, alone)
+                extent = max(extent, branches[0].after - base)
+        if done.rest is not None:
+            self._progress(i, done.rest)
+            if alone:
+                branches[0].pending.append(_piece(port, done.rest, branches[0], alone))
+            elif i + 1 < len(document):
+                yield from self._show(port, done.rest, branches[:1], alone)
+                extent = max(extent, branches[0].after - base)
+        return done, extent
+
+    def _show(self, port: Port, ask: Ask, branches: list[Branch], alone: bool):
+        """One pass of some elements through every branch; returns what answers for them."""
+        steps = [Step(b, [_piece(port, ask, b, alone)], b.order, ask.commit) for b in branches]
+        hidden = yield steps
+        piece = steps[0].pieces[0]
+        answers = slice(-1, None) if port.order.lead else torch.from_numpy(piece.predicts)
+        aside = None if piece.aside is None else torch.stack([step.pieces[0].aside for step in steps])
+        return Seen(torch.stack([h[answers] for h in hidden]), aside)
+
+    def _progress(self, i: int, ask: Ask) -> None:
+        if not self.watched or ask.clean is None:
+            return
+        segment = self.request.document[i]
+        codec = self.system.port(segment).codec
+        if isinstance(segment, Image):
+            self.events.append(PicturePart(i, ask.known, ask.clean.clone(), codec))
+        else:
+            (so_far,) = codec.decode([ask.clean[: round(ask.known * len(ask.clean))]])
+            new = so_far[len(self._told.get(i, "")) :]
+            if new and not so_far.endswith(INCOMPLETE):
+                self.events.append(TextPiece(i, new))
+                self._told[i] = so_far
+
+    def _happened(self, event: Event | None) -> None:
+        if self.watched and event is not None:
+            self.events.append(event)
+
+
+def _piece(port: Port, ask: Ask, branch: Branch, alone: bool) -> Piece:
+    view = View.PUBLIC if alone else View.PRIVATE
+    piece = Piece(port, ask.visible, port.number, view, learned=True, start=ask.start)
+    piece.segment = branch.segment
+    return piece

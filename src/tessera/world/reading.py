@@ -1,0 +1,49 @@
+"""What the oracle says it saw in a picture: a reading, thing by thing, and how sure it may be."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from tessera.world.scene import Colour, Kind, Scene, Size
+
+
+@dataclass(frozen=True)
+class SeenThing:
+    """One thing as read from pixels. `row` and `column` name the place its centre (`x`, `y`, in pixels) lies in.
+
+    `quality` is the share of the picture around it that the thing explains, at most 1; too low means unreadable.
+    """
+
+    kind: Kind
+    colour: Colour
+    size: Size
+    digit: str
+    row: int
+    column: int
+    x: float
+    y: float
+    quality: float
+    readable: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All things seen in one picture. `r2` is the share of the picture explained, `rms` what is left over, of 255.
+
+    A picture that is not `readable` shows no scene of the world; its things are then what came nearest.
+    """
+
+    readable: bool
+    things: tuple[SeenThing, ...]
+    r2: float
+    rms: float
+
+
+def same_scene(reading: Reading, scene: Scene) -> bool:
+    """Whether everything was readable and is exactly what the scene holds, whatever the order and the jitter."""
+    if not reading.readable or not all(thing.readable for thing in reading.things):
+        return False
+    return Counter(map(_facts, reading.things)) == Counter(map(_facts, scene.things))
+
+
+def _facts(thing) -> tuple:
+    return thing.kind, thing.colour, thing.size, thing.digit, thing.row, thing.column

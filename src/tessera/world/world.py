@@ -1,0 +1,172 @@
+"""The world as an endless, seeded source of documents, prompts and questions."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tessera.document import Document, Image, Task, Text
+from tessera.world.captions import caption
+from tessera.world.dice import Dice
+from tessera.world.edits import Edit, EditKind, edit, edit_kinds
+from tessera.world.prompts import Prompt, Skill, fitting, prompt, scenes_for, skills
+from tessera.world.questions import Question, QuestionKind, aim, ask, question_kinds
+from tessera.world.render import render
+from tessera.world.sampling import program_hash, sample_scene, split_of
+from tessera.world.scene import EASY, STANDARD, VERSION, Level, Scene
+from tessera.world.wording import LANGUAGES, Language
+
+STRIDE = 10**9  # from a scene that does not fit to the next one tried
+FULL = 0.4  # share of drawing prompts that are whole captions
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scene as a segment: its picture is given, or learned."""
+
+    scene: Scene
+    learn: bool = False
+
+
+@dataclass(frozen=True)
+class World:
+    """A level of the world, told in English ("en"), in Chinese ("zh"), or each document in one of "both".
+
+    Everything is a function of the index and the split, the same on every machine; any index is as fast as any other.
+    """
+
+    level: Level
+    language: str = "en"
+
+    tasks: ClassVar[tuple[Task, ...]] = (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT, Task.EDIT)
+    mix: ClassVar[dict[Task, float]] = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
+
+    def __post_init__(self):
+        if self.language not in (*LANGUAGES, "both"):
+            raise ValueError(f"world: language {self.language!r} was asked for; there are {', '.join(LANGUAGES)} and both")
+
+    @classmethod
+    def easy(cls, language: str = "en") -> "World":
+        """One to three things in four places."""
+        return cls(EASY, language)
+
+    @classmethod
+    def standard(cls, language: str = "en") -> "World":
+        """One to four things of two sizes in nine places, digits and relations."""
+        return cls(STANDARD, language)
+
+    def hash(self) -> str:
+        """A short name for everything that documents depend on: version, level, words and templates."""
+        words = "".join(repr(language) for language in LANGUAGES.values())
+        return hashlib.sha256(f"{VERSION}{self.level}{self.language}{words}".encode()).hexdigest()[:12]
+
+    def document(self, task: Task, index: int, split: str = "train") -> Document:
+        """Document number `index` of a task. Its id hashes what the pictures show and what the texts say, not the jitter."""
+        if task not in self.tasks:
+            raise ValueError(f"world: task {task} was asked for; there are {', '.join(task.value for task in self.tasks)}")
+        dice = self._dice(task.value, index, split)
+        language = self._language(dice)
+        match task:
+            case Task.DRAW:
+                scene = self.scene(index, split)
+                return self._written(task, Text(self._drawing(scene, language, dice).text), Shown(scene, learn=True))
+            case Task.CAPTION:
+                scene = self.scene(index, split)
+                return self._written(task, Shown(scene), Text(caption(scene, self.level, language), learn=True))
+            case Task.QUESTION:
+                scene, asked = self._asked(None, index, split, language, dice)
+                return self._written(task, Shown(scene), Text(asked.text), Text(asked.answer, learn=True))
+            case Task.TEXT:
+                return self._written(task, Text(self._told(index, split, language, dice), learn=True))
+            case Task.EDIT:
+                found = self._edited(None, index, split, language, dice)
+                return self._written(task, Shown(found.before), Text(found.instruction), Shown(found.after, learn=True))
+
+    def scene(self, index: int, split: str = "train") -> Scene:
+        """Scene number `index` of the split."""
+        return sample_scene(self.level, split, index)
+
+    def picture(self, scene: Scene) -> Tensor:
+        """The picture of a scene: uint8 [3, height, width]."""
+        return torch.from_numpy(render(scene, self.level))
+
+    def prompt(self, skill: Skill, index: int, split: str = "test") -> Prompt:
+        """Prompt number `index` for a skill, in plain words, from the first scene that it fits."""
+        if skill not in skills(self.level):
+            known = ", ".join(skill.value for skill in skills(self.level))
+            raise ValueError(f"world: skill {skill} was asked for; level {self.level.name!r} knows {known}")
+        dice = self._dice(skill.value, index, split)
+        language = self._language(dice)
+        things, alike = scenes_for(skill, self.level, dice)
+        for scene in self._scenes(index, split, things, alike):
+            if skill in fitting(scene, self.level):
+                return prompt(scene, self.level, language, skill, dice, plain=True)
+
+    def question(self, kind: QuestionKind | None, index: int, split: str = "test") -> tuple[Tensor, Question]:
+        """Question number `index` of a kind (None: of any) and the picture it is about; answers are balanced."""
+        if kind is not None and kind not in question_kinds(self.level):
+            known = ", ".join(kind.value for kind in question_kinds(self.level))
+            raise ValueError(f"world: question kind {kind} was asked for; level {self.level.name!r} knows {known}")
+        dice = self._dice(f"question {kind and kind.value}", index, split)
+        scene, asked = self._asked(kind, index, split, self._language(dice), dice)
+        return self.picture(scene), asked
+
+    def edit(self, kind: EditKind | None, index: int, split: str = "test") -> Edit:
+        """Edit number `index` of a kind (None: of any); the scene before and the scene after belong to the split."""
+        if kind is not None and kind not in edit_kinds(self.level):
+            known = ", ".join(kind.value for kind in edit_kinds(self.level))
+            raise ValueError(f"world: edit kind {kind} was asked for; level {self.level.name!r} knows {known}")
+        dice = self._dice(f"edit {kind and kind.value}", index, split)
+        return self._edited(kind, index, split, self._language(dice), dice)
+
+    def _dice(self, what: str, index: int, split: str) -> Dice:
+        return Dice(VERSION, self.level.name, self.language, split, what, index)
+
+    def _language(self, dice: Dice) -> Language:
+        return dice.choose(tuple(LANGUAGES.values())) if self.language == "both" else LANGUAGES[self.language]
+
+    def _scenes(self, index: int, split: str, things: int | None = None, alike: bool | None = None) -> Iterator[Scene]:
+        """Scenes to try in turn, the scene of the index first."""
+        for attempt in count():
+            yield sample_scene(self.level, split, index + attempt * STRIDE, things=things, alike=alike)
+
+    def _drawing(self, scene: Scene, language: Language, dice: Dice) -> Prompt:
+        """A whole caption, or a prompt for one of the other skills that fit."""
+        *others, whole = fitting(scene, self.level)
+        skill = whole if not others or dice.uniform() < FULL else dice.choose(others)
+        return prompt(scene, self.level, language, skill, dice)
+
+    def _asked(
+        self, kind: QuestionKind | None, index: int, split: str, language: Language, dice: Dice
+    ) -> tuple[Scene, Question]:
+        """The question first, then the first scene that can be asked so."""
+        aimed = aim(self.level, dice, kind)
+        for scene in self._scenes(index, split, *aimed.scenes(self.level, dice)):
+            if asked := ask(scene, self.level, language, dice, aimed):
+                return scene, asked
+
+    def _told(self, index: int, split: str, language: Language, dice: Dice) -> str:
+        """A caption in any wording; half of the time with a question about it and the answer."""
+        if dice.uniform() < 0.5:
+            return caption(self.scene(index, split), self.level, language, dice)
+        scene, asked = self._asked(None, index, split, language, dice)
+        told = caption(scene, self.level, language, dice)
+        return language.telling.format(caption=told, question=asked.text, answer=asked.answer)
+
+    def _edited(self, kind: EditKind | None, index: int, split: str, language: Language, dice: Dice) -> Edit:
+        kind = kind or dice.choose(edit_kinds(self.level))
+        for before in self._scenes(index, split):
+            found = edit(before, self.level, language, kind, dice)
+            if found and split_of(found.after, self.level) == split:
+                return found
+
+    def _written(self, task: Task, *parts: Text | Shown) -> Document:
+        """The document of these parts, pictures drawn."""
+        names = [program_hash(part.scene, self.level) if isinstance(part, Shown) else part.content for part in parts]
+        segments = (Image(self.picture(part.scene), part.learn) if isinstance(part, Shown) else part for part in parts)
+        digest = hashlib.sha256("\x1f".join((VERSION, self.level.name, task.value, *names)).encode())
+        return Document(tuple(segments), task=task, id=digest.hexdigest())

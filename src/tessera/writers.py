@@ -1,0 +1,31 @@
+"""Writers: hidden states turned into what a law needs."""
+
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Writer(Protocol):
+    """hidden (and what the reader sent round the trunk) -> parameters of a law."""
+
+    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Any) -> Tensor: ...
+
+
+class LinearWriter(nn.Module):
+    """One linear layer: logits, a velocity, a feature. Pass `tied`, an embedding table, to share its weight.
+
+    A head of its own starts normal with variance 1 / width squared: the first predictions are nearly uniform.
+    """
+
+    def __init__(self, width: int, features: int, *, bias: bool = False, tied: nn.Embedding | None = None):
+        super().__init__()
+        self.out = nn.Linear(width, features, bias=bias)
+        if tied is None:
+            nn.init.normal_(self.out.weight, std=1 / width)
+        else:
+            self.out.weight = tied.weight
+
+    def forward(self, hidden: Float[Tensor, "*answers width"], aside: Any = None) -> Float[Tensor, "*answers feature"]:
+        """The features of each answer."""
+        return self.out(hidden)
