@@ -1,6 +1,7 @@
 """Systems: a trunk, its ports and an attention rule; the stages that train them; and the losses of documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,15 +19,19 @@ from tessera.pieces import Batch, Goal, Piece, assemble, join, number, pack, pla
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 
+ROW = {"cpu": 128, "cuda": 4096}  # places in a row of a training batch: dense masks want short rows, block masks long ones
 Losses = dict[str, tuple[Tensor, int]]
 
 
 class Learner(Protocol):
-    """Anything a stage can train: a system, a codec, a pair of encoders."""
+    """Anything a stage can train: a system, a codec, a pair of encoders.
 
-    name: str
+    `arrange` does what can be done ahead of time, without gradients; `losses_of` does the rest.
+    """
 
-    def losses(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Losses: ...
+    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Any: ...
+
+    def losses_of(self, arranged: Any) -> Losses: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,13 +235,13 @@ class System(nn.Module):
         batch = assemble(rows, everything)
         return self.trunk(batch.embeddings, batch.condition, batch.places, self.attention), batch
 
-    def losses(self, documents: Sequence[Document], draws: Sequence[Draw], *, capacity: int = 0) -> Losses:
+    def losses(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Losses:
         """Per port the sum of its loss over the elements it learns, and their count; a port with nothing to learn counts 0."""
-        return self.losses_of(self.arrange(documents, draws), capacity=capacity)
+        return self.losses_of(self.arrange(documents, draws))
 
-    def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int = 0) -> Losses:
-        """The losses of documents laid out before (the loader lays out ahead of time)."""
-        hidden, _ = self.hidden(laid, capacity)
+    def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int | None = None) -> Losses:
+        """The losses of arranged documents, packed into rows of at most `capacity` places (by default what suits the device)."""
+        hidden, _ = self.hidden(laid, ROW[self.device.type] if capacity is None else capacity)
         flat, places = hidden.flatten(0, 1), hidden.shape[1]
         losses: Losses = {}
         for port in (port for port in self.ports if port.writes):
@@ -257,3 +262,15 @@ class System(nn.Module):
         each = port.law.loss(port.writer, flat[answers.to(device)], aside, chosen("target"), chosen("noise"))
         nats = [piece.goal.nats for piece in pieces if piece.goal.nats is not None]
         return each.sum() + sum(nats), len(each)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Every part in eval mode, and afterwards each in the mode it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

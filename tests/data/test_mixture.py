@@ -20,7 +20,7 @@ OWN = Named("own", Task.DRAW, Task.CAPTION)
 
 
 def test_a_schedule_keeps_the_shares_of_the_mix():
-    drawn = schedule(WORLD, {Task.DRAW: 3, Task.CAPTION: 1, Task.EDIT: 0})
+    drawn = schedule(WORLD, {Task.DRAW: 3.0, Task.CAPTION: 1.0, Task.EDIT: 0.0})
     counts = Counter(drawn[number][0] for number in range(4000))
     assert counts.keys() == {Task.DRAW, Task.CAPTION}
     assert 2900 < counts[Task.DRAW] < 3100
@@ -28,7 +28,7 @@ def test_a_schedule_keeps_the_shares_of_the_mix():
 
 
 def test_a_schedule_resumes_anywhere_and_asks_every_index_once():
-    mix = {Task.CAPTION: 1, Task.DRAW: 2}
+    mix = {Task.CAPTION: 1.0, Task.DRAW: 2.0}
     steps = [schedule(WORLD, mix, seed=5)[number] for number in range(50)]
     assert [index for _, index in steps] == list(range(50))
     again = schedule(WORLD, dict(reversed(mix.items())), seed=5)
@@ -52,12 +52,12 @@ def test_a_mix_without_any_offered_task_is_refused():
 
 
 def test_a_mixture_asks_its_sources_by_weight():
-    mixture = Mixture([WORLD, OWN], [1, 3])
+    mixture = Mixture([WORLD, OWN], [1.0, 3.0])
     assert mixture.tasks == WORLD.tasks
     texts = [mixture.document(Task.DRAW, index)[0].content for index in range(4000)]
     assert all(text.endswith(f" draw {index}") for index, text in enumerate(texts))
     assert 2900 < sum(text.startswith("own") for text in texts) < 3100
-    assert texts[:100] == [Mixture([WORLD, OWN], [1, 3]).document(Task.DRAW, index)[0].content for index in range(100)]
+    assert texts[:100] == [Mixture([WORLD, OWN], [1.0, 3.0]).document(Task.DRAW, index)[0].content for index in range(100)]
 
 
 def test_a_mixture_asks_only_who_offers_the_task():
@@ -67,7 +67,7 @@ def test_a_mixture_asks_only_who_offers_the_task():
         mixture.document(Task.STORY, 0)
 
 
-@pytest.mark.parametrize("sources, weights", [([], None), ([OWN], [1, 2]), ([OWN, WORLD], [1, 0])])
+@pytest.mark.parametrize("sources, weights", [([], None), ([OWN], [1.0, 2.0]), ([OWN, WORLD], [1.0, 0.0])])
 def test_each_source_of_a_mixture_needs_a_weight(sources, weights):
     with pytest.raises(ValueError, match=f"mixture: {len(sources)} sources with weights .*; give each source one weight above 0"):
         Mixture(sources, weights)

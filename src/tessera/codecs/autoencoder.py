@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -12,6 +11,7 @@ from tessera.codecs.patches import kept_patches
 from tessera.document import Document, Image
 from tessera.draws import Draw
 
+Losses = dict[str, tuple[Tensor, int]]
 STEM = 4  # pixels along the side of the squares that the first layer sees, and the last one paints
 
 
@@ -32,7 +32,7 @@ class ConvBlock(nn.Module):
 class Autoencoder(nn.Module):
     """Pictures <-> codes on a grid of `pixels / stride` columns, through any quantizer.
 
-    `stride` is 4 times a power of two. Its own stage (`losses`) learns reconstruction in mean squares; the quantizer's
+    `stride` is 4 times a power of two. Its own stage (`losses_of`) learns reconstruction in mean squares; the quantizer's
     commitment is added with its own weight. All convolutions run at a quarter of the resolution or below, which is
     what makes it cheap; source of the layout: VQGAN's (Esser et al. 2021, arXiv:2012.09841) without attention,
     perceptual and adversarial losses.
@@ -65,15 +65,16 @@ class Autoencoder(nn.Module):
         rounded, codes, commitment = self.quantizer(features)
         return self._paint(rounded), codes, commitment
 
-    def losses(self, documents: Sequence[Document], draws: Sequence[Draw]) -> dict[str, tuple[Tensor, int]]:
-        """Summed over the pictures of the documents: squared error per pixel, and commitment per code."""
+    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Float[Tensor, "batch 3 height wide"]:
+        """All pictures of the documents, whoever gave them."""
         pictures = [s.content for d in documents for s in d if isinstance(s, Image)]
-        if not pictures:
-            zero = next(self.parameters()).sum() * 0
-            return {"pixels": (zero, 0), "commitment": (zero, 0)}
-        pixels = floats(pictures, next(self.parameters()))
+        like = next(self.parameters())
+        return floats(pictures, like) if pictures else like.new_zeros(0, 3, self.pixels, self.pixels)
+
+    def losses_of(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Losses:
+        """Summed over pictures: squared error per pixel; and over codes: commitment."""
         painted, _, commitment = self(pixels)
-        error = F.mse_loss(painted.to(pixels.dtype), pixels, reduction="none").mean((1, 2, 3))
+        error = (painted.to(pixels.dtype) - pixels).square().mean((1, 2, 3))
         return {"pixels": (error.sum(), len(error)), "commitment": (commitment.sum(), commitment.numel())}
 
     @torch.no_grad()

@@ -1,7 +1,9 @@
 """A data set on disk as a source: its rows again and again, each pass in an order of its own."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 
 import numpy as np
 from torch import Tensor
@@ -10,6 +12,8 @@ from tessera.data.images import decode
 from tessera.data.rows import BadRow, Row, Span
 from tessera.data.source import listed
 from tessera.document import Document, Task
+
+BATCH = 256  # rows whose pictures are checked together
 
 Tick = Callable[[int, int], None]
 
@@ -60,30 +64,33 @@ def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def sift(found: Iterable[Row | BadRow], size: tuple[int, int], skip_bad: bool, tick: Tick | None) -> tuple[list[Row], list[BadRow]]:
-    """Good and bad rows, after reading every picture once, so that faults show before training and not during it.
+    """Good and bad rows, after decoding every picture once on all cores, so that faults show before training.
 
     Stops at the first bad row with ValueError unless `skip_bad`. `tick(done, total)` is called after each row.
     """
-    found, faults = list(found), {}
-    good, bad = [], []
-    for done, row in enumerate(found, 1):
-        fault = row if isinstance(row, BadRow) else unreadable(row, size, faults)
-        if fault and not skip_bad:
-            raise ValueError(complaint(fault))
-        (bad if fault else good).append(fault or row)
-        if tick:
-            tick(done, len(found))
+    found = list(found)
+    good, bad, faults = [], [], {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(found), BATCH):
+            batch = found[start : start + BATCH]
+            fresh = {span for row in batch if not isinstance(row, BadRow) for span in row.pictures} - faults.keys()
+            faults.update(zip(fresh, pool.map(partial(fault_of, size=size), fresh), strict=True))
+            for done, row in enumerate(batch, start + 1):
+                fault = fault_in(row, faults)
+                if fault and not skip_bad:
+                    raise ValueError(complaint(fault))
+                (bad if fault else good).append(fault or row)
+                if tick:
+                    tick(done, len(found))
     return good, bad
 
 
-def unreadable(row: Row, size: tuple[int, int], faults: dict[Span, str]) -> BadRow | None:
-    """What is wrong with the first unreadable picture of the row. `faults` remembers pictures that rows share."""
-    for span in row.pictures:
-        if span not in faults:
-            faults[span] = fault_of(span, size)
-        if faults[span]:
-            return BadRow(row.file, row.where, faults[span])
-    return None
+def fault_in(row: Row | BadRow, faults: dict[Span, str]) -> BadRow | None:
+    """What is wrong with the row: it was bad already, or it has a picture with a fault."""
+    if isinstance(row, BadRow):
+        return row
+    reasons = [faults[span] for span in row.pictures if faults[span]]
+    return BadRow(row.file, row.where, reasons[0]) if reasons else None
 
 
 def fault_of(span: Span, size: tuple[int, int]) -> str:

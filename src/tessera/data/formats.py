@@ -30,8 +30,9 @@ def open_data(
 
     `format` is "folder", "llava" or "webdataset"; None looks at what is there. Pairs give documents to draw and to caption,
     LLaVA entries give questions, or text where they have no picture. `seed` orders the rows of each pass.
-    Every row is checked and every picture decoded once before this returns, about a second for a thousand photographs, while
-    `tick(done, total)` tells how far it is. Raises ValueError at the first bad row, or with `skip_bad` lists them in `.bad`.
+    Every row is checked and every picture decoded once before this returns, while `tick(done, total)` tells how far it is: for a
+    thousand rows on two cores 0.2 s at 32 x 32 pixels, about 1 s for JPEG and 7 s for PNG at 512 x 384.
+    Raises ValueError at the first bad row, or with `skip_bad` lists them in `.bad`.
     """
     path = Path(os.path.abspath(path))
     good, bad = sift(read(path, format), size, skip_bad, tick)

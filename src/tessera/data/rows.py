@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -34,17 +34,6 @@ class BadRow:
 
     def __str__(self) -> str:
         return f"{self.file}, {self.where}: {self.reason}"
-
-
-class Row(Protocol):
-    """A good row: what it shows, the tasks it serves, and its segments once `see` has turned spans into pictures."""
-
-    file: Path
-    where: str
-    tasks: frozenset[Task]
-    pictures: tuple[Span, ...]
-
-    def segments(self, task: Task, see: Callable[[Span], Tensor]) -> tuple[Segment, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +74,6 @@ class Conversation:
 
     def segments(self, task: Task, see: Callable[[Span], Tensor]) -> tuple[Segment, ...]:
         return tuple(Image(see(part)) if isinstance(part, Span) else part for part in self.parts)
+
+
+Row = Pair | Conversation

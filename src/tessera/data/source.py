@@ -1,11 +1,12 @@
 """Where documents come from: whoever can give document number `index` of a task, for any index, is a source."""
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tessera.document import Document, Task
 
 
+@runtime_checkable
 class Source(Protocol):
     """Endless documents, the same for the same task and index, whoever asks and however often.
 

@@ -12,7 +12,7 @@ from tessera.draws import Streams, seed_of
 from tessera.laws.base import Drawn, Sampling
 from tessera.orders.base import Seen
 from tessera.pieces import assemble, join, place, read
-from tessera.system import System
+from tessera.system import System, evaluating
 from tessera.verbs.events import Event
 from tessera.verbs.writing import Request, Roll, Step, Writer, Written
 
@@ -104,17 +104,13 @@ def stream(
 
     A request's result depends on its own seed only, not on what runs beside it.
     """
-    training = system.training
-    system.eval()
-    try:
+    with evaluating(system):
         for first in range(0, len(requests), rows):
             some = requests[first : first + rows]
             passes = CachedPasses(system, 2 * len(some), watch=watch)
             writers = [Writer(system, request, passes, watched=watched) for request in some]
             for i, what in advance(system, writers, passes):
                 yield first + i, what if isinstance(what, Written) else replace(what, row=first + i)
-    finally:
-        system.train(training)
 
 
 def write(system: System, requests: Sequence[Request], *, rows: int = 64, watch: Watch | None = None) -> list[Written]:

@@ -26,21 +26,22 @@ class Fit:
     share: Tensor
 
 
-def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, whole: bool) -> Fit:
+def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, alone: bool) -> Fit:
     """Try every template in every colour on windows [n, 3, pixel] of which `valid` [n, pixel] lie in the picture.
 
-    `contrasts` [n, colour, 3] are colours minus background. The best has the largest drop, or with `whole` the largest
-    drop times share: less likely, but never one large thing laid across two that are still to be found.
+    `contrasts` [n, colour, 3] are colours minus background. The best takes away most squared error. With `alone` that
+    is weighed with the square of the part it takes away of the error in the thing's disc, which keeps a thing from being laid
+    across two that are still to be found.
     """
     count = windows.shape[0]
     along = (windows.reshape(count * 3, -1) @ bank.masks).view(count, 3, -1) / (FULL / 2)
     energy = (valid @ bank.squares) / FULL**2
+    around = (torch.round(windows.square().sum(1) / FULL) @ bank.discs) * FULL + 1 if alone else None
     scores, templates = [], []
     for contrast in contrasts.unbind(1):
         red, green, blue = (along[:, channel] * contrast[:, channel, None] for channel in range(3))
-        full = energy * _norm(contrast)[:, None] + 1
-        drop = red + green + blue - full
-        score, template = (drop * (drop.abs() / full) if whole else drop).max(1)
+        drop = red + green + blue - energy * _norm(contrast)[:, None]
+        score, template = (drop * (drop / around).clamp(0, 1).square() if alone else drop).max(1)
         scores.append(score)
         templates.append(template)
     score, colour = torch.stack(scores, 1).max(1)
@@ -91,9 +92,9 @@ class Model:
     def add(self, slot: int, at: Tensor, row: Tensor, column: Tensor, coarse: Bank) -> Tensor:
         """Look for one more thing near (row, column) of the pictures `at`: first coarsely, then finely. Its share."""
         self.row[at, slot], self.column[at, slot] = row, column
-        self.template[at, slot] = self._best(coarse, slot, at, whole=True).template
+        self.template[at, slot] = self._best(coarse, slot, at, alone=True).template
         self._recentre(coarse, slot, at)
-        self._fit(slot, at, whole=True)
+        self._fit(slot, at, alone=True)
         return self.share[at, slot]
 
     def keep(self, slot: int, at: Tensor) -> None:
@@ -117,7 +118,7 @@ class Model:
         for slot, at in self.slots():
             self._paint(slot, at, 1.0)
             self._recentre(self.bank, slot, at)
-            self._fit(slot, at, whole=False)
+            self._fit(slot, at, alone=False)
             self._paint(slot, at, -1.0)
 
     def slots(self) -> list[tuple[int, Tensor]]:
@@ -140,12 +141,12 @@ class Model:
         valid = self.valid[rows, columns]
         return torch.round(self.residual[pictures, channels, rows, columns]) * valid, valid
 
-    def _best(self, bank: Bank, slot: int, at: Tensor, *, whole: bool) -> Fit:
+    def _best(self, bank: Bank, slot: int, at: Tensor, *, alone: bool) -> Fit:
         windows, valid = self.seen(bank, slot, at)
-        return best_fit(bank, windows.flatten(2), valid.flatten(1), self.contrasts[at], whole=whole)
+        return best_fit(bank, windows.flatten(2), valid.flatten(1), self.contrasts[at], alone=alone)
 
-    def _fit(self, slot: int, at: Tensor, *, whole: bool) -> None:
-        found = self._best(self.bank, slot, at, whole=whole)
+    def _fit(self, slot: int, at: Tensor, *, alone: bool) -> None:
+        found = self._best(self.bank, slot, at, alone=alone)
         self.template[at, slot], self.colour[at, slot], self.share[at, slot] = found.template, found.colour, found.share
 
     def _recentre(self, bank: Bank, slot: int, at: Tensor) -> None:

@@ -25,6 +25,7 @@ LEAST_QUALITY = 0.8
 LEAST_R2 = 0.7
 MOST_RMS = 18.0
 BATCH = 64
+SMOOTHED = 0.375**2
 
 
 class Oracle:
@@ -85,7 +86,7 @@ class Oracle:
         count, _, rows, columns = windows.shape[:4]
         windows = windows.permute(0, 2, 3, 1, 4, 5).reshape(count * rows * columns, 3, -1)
         contrasts = model.contrasts[at].repeat_interleave(rows * columns, 0)
-        score = best_fit(self._sketch, windows, torch.ones_like(windows[:, 0]), contrasts, whole=True).score
+        score = best_fit(self._sketch, windows, torch.ones_like(windows[:, 0]), contrasts, alone=True).score
         best = score.view(count, -1).argmax(1)
         return (best // columns + first) * 2, (best % columns + first) * 2
 
@@ -101,9 +102,10 @@ class Oracle:
     def _judge(self, model: Model) -> list[Reading]:
         """Pictures and things that the model explains too badly are not readable."""
         left, picture = model.left(), model.inner(model.picture)
-        noise = (1.4826 * left.abs().flatten(1).median(1).values).square()
+        noise = (1.4826 * left.abs().flatten(1).median(1).values).clamp(max=MOST_RMS).square()
         rms = (_energy(left) / left[0].numel()).sqrt().tolist()
-        r2 = (1 - _energy(_smooth(left)) / _energy(_smooth(picture)).clamp(min=1)).tolist()
+        error = _energy(_smooth(left)) - SMOOTHED * left[0].numel() * noise
+        r2 = (1 - error.clamp(min=0) / _energy(_smooth(picture)).clamp(min=1)).tolist()
         things: list[list[SeenThing]] = [[] for _ in rms]
         for slot, at in model.slots():
             for index, thing in zip(at.tolist(), self._things(model, slot, at, noise[at]), strict=True):

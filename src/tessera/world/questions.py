@@ -51,13 +51,14 @@ class Question:
 class Aim:
     """What is asked before any scene is looked at: the kind, its form, the attributes it names, and the answer.
 
-    `answer` is whether (for yes or no), how many, or None where scenes make all answers as likely by themselves.
+    `answer` is whether (for yes or no), how many, which size or place, or None where scenes make all answers as likely by
+    themselves: large things fit less often than small ones, and the middle less often than corners, but colours are fair.
     """
 
     kind: QuestionKind
     form: Form = Form.PLAIN
     said: tuple[str, ...] = ()
-    answer: bool | int | None = None
+    answer: bool | int | Size | tuple[int, int] | None = None
 
     def scenes(self, level: Level, dice: Dice) -> tuple[int | None, bool | None]:
         """How many things, and whether all alike, the scenes should have that are likely to fit: for `sample_scene`."""
@@ -101,6 +102,10 @@ def aim(level: Level, dice: Dice, kind: QuestionKind | None = None) -> Aim:
     if kind is QuestionKind.COMPARE:
         form = dice.choose((Form.MORE, Form.SAME_COLOUR, Form.LARGER))
         return Aim(kind, form, dice.choose([("kind",), ("colour",)]), yes)
+    if kind is QuestionKind.SIZE:
+        return Aim(kind, answer=dice.choose(tuple(level.radius)))
+    if kind is QuestionKind.POSITION:
+        return Aim(kind, answer=(dice.below(level.grid), dice.below(level.grid)))
     return Aim(kind, answer=yes if kind is QuestionKind.RELATION else None)
 
 
@@ -125,7 +130,7 @@ def ask(scene: Scene, level: Level, language: Language, dice: Dice, aimed: Aim |
 Filled = tuple[tuple[str, ...], dict[str, str], str] | None  # phrasings, what fills their slots, the answer
 
 
-def _truth(language: Language, yes: bool | int | None) -> str:
+def _truth(language: Language, yes: object) -> str:
     return language.yes if yes else language.no
 
 
@@ -191,6 +196,7 @@ def _asking(attribute: str, phrasings: Callable, answer: Callable) -> Callable[.
 
     def asker(aimed: Aim, scene: Scene, level: Level, language: Language, dice: Dice) -> Filled:
         things = nameable(scene) if attribute == "kind" else scene.things
+        things = [thing for thing in things if aimed.answer in (None, getattr(described(thing, level), attribute))]
         if not things:
             return None
         thing = dice.choose(things)

@@ -1,6 +1,7 @@
 """What the things of a level look like, as matched filters: every look at every scale, shift and blur."""
 
 from dataclasses import dataclass, replace
+from itertools import product
 from math import ceil
 
 import numpy as np
@@ -31,13 +32,14 @@ class Bank:
     """Templates as columns: pixel coverage, 0 to 64 in whole numbers, in a window of 2 * `reach` + 1 pixels a side.
 
     `look` indexes `looks`; `x`, `y` is the template's centre from the upper left corner of the window's middle pixel.
-    `squares` are the squared masks. Banks that differ in blur only have the same templates in the same order.
+    `squares` are the squared masks; `discs` are 1 up to a pixel beyond the thing's circle. Banks that differ in blur only have the same templates in the same order.
     """
 
     looks: tuple[Look, ...]
     reach: int
     masks: Tensor
     squares: Tensor
+    discs: Tensor
     look: Tensor
     x: Tensor
     y: Tensor
@@ -54,17 +56,25 @@ def make_bank(level: Level, blur: float, scales: tuple[float, ...], shifts: tupl
         _masks(look, level.radius[look.size] * scale, shifts, reach) for look in seen for scale in scales
     ]
     columns = torch.round(_blurred(torch.from_numpy(np.concatenate(masks)).float(), blur)).flatten(1).T.contiguous()
-    offsets = torch.tensor(shifts)
-    each = len(seen) * len(scales)
+    radii = torch.tensor([level.radius[look.size] * scale for look in seen for scale in scales])
+    y, x = torch.tensor(list(product(shifts, shifts))).repeat(len(radii), 1).unbind(1)
     return Bank(
         seen,
         reach,
         columns,
         columns.square(),
+        _discs(radii.repeat_interleave(len(shifts) ** 2) + 1, x, y, reach),
         torch.arange(len(seen)).repeat_interleave(len(scales) * len(shifts) ** 2),
-        offsets.repeat(len(shifts)).repeat(each),
-        offsets.repeat_interleave(len(shifts)).repeat(each),
+        x,
+        y,
     )
+
+
+def _discs(radius: Tensor, x: Tensor, y: Tensor, reach: int) -> Tensor:
+    """Which pixels have their centre in each disc: [pixel, disc], 0 or 1."""
+    steps = torch.arange(-reach, reach + 1) + 0.5
+    across, down = steps[None, :, None] - x, steps[:, None, None] - y
+    return (across * across + down * down <= radius * radius).flatten(0, 1).float()
 
 
 def _masks(look: Look, radius: float, shifts: tuple[float, ...], reach: int) -> np.ndarray:
@@ -90,7 +100,12 @@ def _blurred(masks: Tensor, blur: float) -> Tensor:
 def shrink(bank: Bank) -> Bank:
     """The bank at half the resolution, for windows of 2 * `reach` large pixels with the centre between the middle ones."""
     reach = bank.reach // 2
-    side, first = 2 * bank.reach + 1, bank.reach - 2 * reach
-    masks = bank.masks.T.view(-1, 1, side, side)[..., first : first + 4 * reach, first : first + 4 * reach]
-    small = torch.round(torch.nn.functional.avg_pool2d(masks, 2)).flatten(1).T.contiguous()
-    return replace(bank, reach=reach, masks=small, squares=small.square(), x=bank.x / 2, y=bank.y / 2)
+    masks, discs = (_halved(columns, bank.reach, reach) for columns in (bank.masks, bank.discs))
+    return replace(bank, reach=reach, masks=masks, squares=masks.square(), discs=discs, x=bank.x / 2, y=bank.y / 2)
+
+
+def _halved(columns: Tensor, reach: int, half: int) -> Tensor:
+    """Columns of windows, each 2 x 2 pixels averaged and rounded."""
+    side, first = 2 * reach + 1, reach - 2 * half
+    windows = columns.T.reshape(-1, 1, side, side)[..., first : first + 4 * half, first : first + 4 * half]
+    return torch.round(torch.nn.functional.avg_pool2d(windows, 2)).flatten(1).T.contiguous()

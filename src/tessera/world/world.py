@@ -22,6 +22,7 @@ from tessera.world.wording import LANGUAGES, Language
 
 STRIDE = 10**9  # from a scene that does not fit to the next one tried
 FULL = 0.4  # share of drawing prompts that are whole captions
+EDITS = 20  # tries on one scene to end in the split it began in, before the next scene is tried
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class World:
     def document(self, task: Task, index: int, split: str = "train") -> Document:
         """Document number `index` of a task. Its id hashes what the pictures show and what the texts say, not the jitter."""
         if task not in self.tasks:
-            raise ValueError(f"world: task {task} was asked for; there are {', '.join(task.value for task in self.tasks)}")
+            raise ValueError(f"world: task {task.value} was asked for; there are {', '.join(task.value for task in self.tasks)}")
         dice = self._dice(task.value, index, split)
         language = self._language(dice)
         match task:
@@ -98,7 +99,7 @@ class World:
         """Prompt number `index` for a skill, in plain words, from the first scene that it fits."""
         if skill not in skills(self.level):
             known = ", ".join(skill.value for skill in skills(self.level))
-            raise ValueError(f"world: skill {skill} was asked for; level {self.level.name!r} knows {known}")
+            raise ValueError(f"world: skill {skill.value} was asked for; level {self.level.name!r} knows {known}")
         dice = self._dice(skill.value, index, split)
         language = self._language(dice)
         things, alike = scenes_for(skill, self.level, dice)
@@ -110,7 +111,7 @@ class World:
         """Question number `index` of a kind (None: of any) and the picture it is about; answers are balanced."""
         if kind is not None and kind not in question_kinds(self.level):
             known = ", ".join(kind.value for kind in question_kinds(self.level))
-            raise ValueError(f"world: question kind {kind} was asked for; level {self.level.name!r} knows {known}")
+            raise ValueError(f"world: question kind {kind.value} was asked for; level {self.level.name!r} knows {known}")
         dice = self._dice(f"question {kind and kind.value}", index, split)
         scene, asked = self._asked(kind, index, split, self._language(dice), dice)
         return self.picture(scene), asked
@@ -119,7 +120,7 @@ class World:
         """Edit number `index` of a kind (None: of any); the scene before and the scene after belong to the split."""
         if kind is not None and kind not in edit_kinds(self.level):
             known = ", ".join(kind.value for kind in edit_kinds(self.level))
-            raise ValueError(f"world: edit kind {kind} was asked for; level {self.level.name!r} knows {known}")
+            raise ValueError(f"world: edit kind {kind.value} was asked for; level {self.level.name!r} knows {known}")
         dice = self._dice(f"edit {kind and kind.value}", index, split)
         return self._edited(kind, index, split, self._language(dice), dice)
 
@@ -160,9 +161,10 @@ class World:
     def _edited(self, kind: EditKind | None, index: int, split: str, language: Language, dice: Dice) -> Edit:
         kind = kind or dice.choose(edit_kinds(self.level))
         for before in self._scenes(index, split):
-            found = edit(before, self.level, language, kind, dice)
-            if found and split_of(found.after, self.level) == split:
-                return found
+            for _ in range(EDITS):
+                found = edit(before, self.level, language, kind, dice)
+                if found and split_of(found.after, self.level) == split:
+                    return found
 
     def _written(self, task: Task, *parts: Text | Shown) -> Document:
         """The document of these parts, pictures drawn."""

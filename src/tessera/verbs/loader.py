@@ -1,0 +1,44 @@
+"""The loader: batches made ready ahead of time, in a thread beside the training step."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+from tessera.data import Schedule, Source
+from tessera.draws import Draw
+from tessera.system import Learner, Stage, System
+
+AHEAD = 2  # batches
+
+
+class Loader:
+    """Arranged batches of one stage, from document `first` on. Document k is the same whoever asks and however often."""
+
+    def __init__(self, system: System, stage: Stage, source: Source, schedule: Schedule, *, seed: int, number: int, first: int = 0):
+        self.learner: Learner = stage.learner or system
+        self.drop = system.drop if stage.learner is None else None
+        self.stage, self.source, self.schedule, self.first = stage, source, schedule, first
+        self.key = (seed, number)
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        """(documents seen behind this batch, the batch) until the stage is over."""
+        starts = range(self.first, self.stage.documents, self.stage.batch)
+        with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
+            ready = [pool.submit(self.prepare, start) for start in starts[:AHEAD]]
+            for i in range(len(starts)):
+                batch = ready.pop(0).result()
+                if i + AHEAD < len(starts):
+                    ready.append(pool.submit(self.prepare, starts[i + AHEAD]))
+                yield min(starts[i] + self.stage.batch, self.stage.documents), batch
+
+    @torch.no_grad()
+    def prepare(self, start: int) -> Any:
+        """Documents `start` and on, encoded, laid out and corrupted."""
+        stop = min(start + self.stage.batch, self.stage.documents)
+        draws = [Draw(*self.key, k, progress=k / self.stage.documents) for k in range(start, stop)]
+        documents = [self.source.document(*self.schedule[k]) for k in range(start, stop)]
+        if self.drop is not None:
+            documents = [self.drop.train(document, draw) for document, draw in zip(documents, draws, strict=True)]
+        return self.learner.arrange(documents, draws)

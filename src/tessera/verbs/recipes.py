@@ -1,0 +1,52 @@
+"""Recipes by name: the folder of systems is the registry."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import tessera.systems
+from tessera.system import System
+
+PRESETS = ("tiny", "default", "paper")
+
+
+def names() -> list[str]:
+    """All recipes that come with the library."""
+    return sorted(module.name for module in pkgutil.iter_modules(tessera.systems.__path__))
+
+
+def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, Any]]]:
+    """The function that builds a system, and the arguments of its presets.
+
+    `name` is a file in systems/, or `package.module:function` for one of your own.
+    """
+    module_name, _, function = name.partition(":")
+    if not function:
+        if name not in names():
+            near = get_close_matches(name, names(), 3, 0.3) or names()
+            raise ValueError(f"recipe: {name!r}; near it there are {', '.join(near)}; `tessera systems` lists all of them")
+        module_name, function = f"tessera.systems.{name}", name
+    module = importlib.import_module(module_name)
+    return getattr(module, function), {"default": {}, **getattr(module, "PRESETS", {})}
+
+
+def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | None = None) -> System:
+    """A new system with random weights. What it was built from stays with it as `system.origin`."""
+    function, presets = recipe(name)
+    if preset not in presets:
+        raise ValueError(f"{name}: preset {preset!r}; there are {', '.join(presets)}; choose one of them")
+    chosen = {**presets[preset], **(arguments or {})}
+    try:
+        system = function(**chosen)
+    except TypeError as error:
+        raise ValueError(f"{name}: arguments {chosen}; {error}; see the recipe's signature") from error
+    system.origin = {"recipe": name, "arguments": chosen}
+    return system
+
+
+def summary(name: str) -> str:
+    """The first line of a recipe's page: what the system is."""
+    module = importlib.import_module(f"tessera.systems.{name}")
+    return (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]

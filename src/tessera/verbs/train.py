@@ -1,0 +1,270 @@
+"""Train: run a system through its stages, in a folder that can be watched, stopped and resumed."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tessera.data import Source, schedule
+from tessera.system import Learner, Losses, Stage, System
+from tessera.verbs.checkpoint import latest, load_state, save_state
+from tessera.verbs.loader import Loader
+from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
+from tessera.verbs.progress import Progress
+from tessera.verbs.runs import Diary, Estimate, fast_bfloat16, start_diary
+
+Glance = Callable[[System, Path, str], Mapping[str, float]]
+CHECK = 10  # steps between looks at the losses: each look waits for the device
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train, whatever the system.
+
+    `scale` multiplies the documents of every stage. `precision` "bfloat16" is autocast; "auto" takes it where the
+    machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at the system per stage) do not
+    change what is learned.
+    """
+
+    seed: int = 0
+    scale: float = 1.0
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+    clip: float = 1.0
+    checkpoint_seconds: float = 60.0
+    glances: int = 8
+
+    def resolved(self) -> "Settings":
+        """With device and precision chosen for this machine."""
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        precision = ("bfloat16" if fast_bfloat16(device) else "float32") if self.precision == "auto" else self.precision
+        if precision not in ("bfloat16", "float32"):
+            raise ValueError(f"train: precision {precision!r}; auto, bfloat16 and float32 are accepted; choose one")
+        return replace(self, device=device, precision=precision)
+
+
+class Stopped(Exception):
+    """Somebody asked training to stop; a checkpoint has been written."""
+
+
+@dataclass
+class _Position:
+    """Where a run stands: the stage, documents seen in it, steps taken in all, and seconds spent."""
+
+    stage: int = 0
+    documents: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+def train(
+    system: System,
+    source: Source,
+    folder: Path | str,
+    *,
+    settings: Settings = Settings(),
+    resume: bool = False,
+    glance: Glance | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> System:
+    """Train a system in place, through all its stages, and return it.
+
+    The folder receives run.json, metrics.jsonl, sample sheets of `glance` and checkpoints. With `resume`, training goes
+    on from the folder's latest checkpoint, bit for bit as if it had never stopped.
+    Raises Stopped after Ctrl-C (a checkpoint is written first), and FloatingPointError where a loss is no number (the
+    last good checkpoint stays).
+    """
+    settings, folder = settings.resolved(), Path(folder)
+    system.to(settings.device)
+    diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
+    run = _Run(system, source, diary, settings, glance)
+    tensors = run.restore() if resume else {}
+    with run.progress, _interruptible(run):
+        for number in range(run.at.stage, len(system.stages)):
+            stage = system.stages[number]
+            run.stage(number, replace(stage, documents=max(stage.batch, round(stage.documents * settings.scale))), tensors)
+            tensors = {}
+    system.eval()
+    return system
+
+
+class _Run:
+    """One training run: what the stages share."""
+
+    def __init__(self, system: System, source: Source, diary: Diary, settings: Settings, glance: Glance | None):
+        self.system, self.source, self.diary, self.settings, self.glance = system, source, diary, settings, glance
+        self.at, self.interrupted, self.saved = _Position(), False, time.monotonic()
+        self.progress = Progress(system.name)
+
+    def restore(self) -> dict[str, Tensor]:
+        """Go back to the latest checkpoint; returns the optimizer's tensors."""
+        tensors, facts = load_state(latest(self.diary.folder), self.system)
+        self.at = _Position(**facts["at"])
+        torch.set_rng_state(tensors.pop("rng"))
+        return tensors
+
+    def stage(self, number: int, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
+        """One stage, from the document where the run stands."""
+        system, settings = self.system, self.settings
+        if not tensors and not stage.carry:
+            torch.manual_seed(settings.seed + number)
+        thaw(system, stage)
+        optimizer = optimizer_for(stage)
+        learner: Learner = stage.learner or system
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        average = Average(trained, stage.average) if stage.average else None
+        put_tensors(optimizer, average, tensors)
+        plan = schedule(self.source, stage.mix, settings.seed)
+        loader = Loader(system, stage, self.source, plan, seed=settings.seed, number=number, first=self.at.documents)
+        if settings.compile:
+            system.trunk.compile(dynamic=True)
+        step = _Step(learner, stage, optimizer, trained, settings)
+        if plan.note:
+            self.progress.say(f"{stage.name}: {plan.note}")
+        self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(self.at.documents)))
+        thaw(system, stage)
+        losses: list[tuple[int, dict[str, Tensor]]] = []
+        begun, before = time.monotonic(), self.at.seconds
+        glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
+        for documents, batch in loader:
+            progress = self.at.documents / stage.documents
+            losses.append((self.at.steps, step(batch, progress)))
+            if average:
+                average.follow()
+            seen, self.at.documents, self.at.steps = self.at.documents, documents, self.at.steps + 1
+            self.at.seconds = before + time.monotonic() - begun
+            done = documents == stage.documents
+            if done or len(losses) == CHECK or self.interrupted:
+                self._look(stage, losses, step)
+                losses = []
+            if self.interrupted or (not losses and time.monotonic() - self.saved > settings.checkpoint_seconds and not done):
+                self._save(optimizer, average)
+            if self.interrupted:
+                raise Stopped(f"{system.name}: stopped in stage {stage.name} at document {documents}; go on with --resume")
+            if self.glance and stage.learner is None and any(seen < g <= documents for g in glances):
+                self._glance(stage, documents)
+        if average:
+            average.finish()
+        self.at.stage, self.at.documents = number + 1, 0
+        self._save(optimizer if self._next_carries(number) else None, None)
+
+    def _next_carries(self, number: int) -> bool:
+        return number + 1 < len(self.system.stages) and self.system.stages[number + 1].carry
+
+    def _look(self, stage: Stage, losses: list[tuple[int, dict[str, Tensor]]], step: "_Step") -> None:
+        """Read the losses since the last look, and stop where one is no number."""
+        ports = list(losses[0][1])
+        table = torch.stack([torch.stack([row[port] for port in ports]) for _, row in losses]).cpu()
+        bad = (~table.isfinite()).nonzero()
+        if len(bad):
+            row, column = bad[0].tolist()
+            raise FloatingPointError(
+                f"{self.system.name}: the loss of {ports[column]} is {table[row, column]:g} in stage {stage.name} at step {losses[row][0]}; "
+                f"finite losses are accepted; the last good checkpoint is kept, try a lower rate than {stage.lr:g} or precision float32"
+            )
+        means = {port: value for port, value in zip(ports, table.mean(0).tolist(), strict=True)}
+        entry = {"stage": stage.name, "step": self.at.steps, "documents": self.at.documents, "loss": means, "lr": step.lr, "grad_norm": float(step.norm)}
+        self.diary.write({**entry, "seconds": round(self.at.seconds, 2)})
+        self.progress.update(self.at.documents, means)
+
+    def _save(self, optimizer: torch.optim.Optimizer | None, average: Average | None) -> None:
+        tensors = {"rng": torch.get_rng_state(), **get_tensors(optimizer, average)}
+        save_state(self.diary.folder, self.at.stage * 10**9 + self.at.documents, self.system, tensors, {"at": asdict(self.at)})
+        self.saved = time.monotonic()
+
+    def _glance(self, stage: Stage, documents: int) -> None:
+        scores = dict(self.glance(self.system, self.diary.folder, f"{stage.name}-{documents:08d}"))
+        self.diary.write({"stage": stage.name, "step": self.at.steps, "documents": documents, "scores": scores})
+        self.progress.score(scores)
+
+
+class _Step:
+    """One training step: losses, their weighted mean, its gradient, clipped, and the optimizer's move."""
+
+    def __init__(self, learner: Learner, stage: Stage, optimizer: torch.optim.Optimizer, trained: list[Tensor], settings: Settings):
+        self.learner, self.stage, self.optimizer, self.trained, self.settings = learner, stage, optimizer, trained, settings
+        self.lr, self.norm = 0.0, torch.zeros(())
+
+    def __call__(self, batch: Any, progress: float) -> dict[str, Tensor]:
+        """The mean loss of every port, on the device."""
+        self.lr = set_rate(self.optimizer, self.stage, progress)
+        means = self.backward(batch)
+        self.norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return means
+
+    def backward(self, batch: Any) -> dict[str, Tensor]:
+        """Gradients of one batch, and its mean losses."""
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(self.settings.device, torch.bfloat16) if half else nullcontext():
+            losses: Losses = self.learner.losses_of(batch)
+        unknown = set(self.stage.weights) - set(losses)
+        if unknown:
+            raise ValueError(f"stage {self.stage.name}: weights for {', '.join(unknown)}; there are losses of {', '.join(losses)}; name one of these")
+        total = sum(self.stage.weights.get(port, 1.0) * value / max(count, 1) for port, (value, count) in losses.items())
+        total.backward()
+        return {port: value.detach() / max(count, 1) for port, (value, count) in losses.items()}
+
+    def estimate(self, batch: Any) -> Estimate:
+        """Time and memory of the stage, from two passes whose gradients are thrown away. Nothing of the system moves."""
+        modes = {module: module.training for top in self.stage.train for module in top.modules()}
+        for module in modes:
+            module.training = False  # so that no buffer and no random state moves
+        seconds = []
+        for _ in range(2):
+            begun = time.perf_counter()
+            self.backward(batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            seconds.append(time.perf_counter() - begun)
+        for module, mode in modes.items():
+            module.training = mode
+        return Estimate.of(self.stage, min(seconds), self.trained, self.settings.device)
+
+
+def get_tensors(optimizer: torch.optim.Optimizer | None, average: Average | None) -> dict[str, Tensor]:
+    """All tensors that training needs besides the weights, by name."""
+    tensors = {}
+    if optimizer:
+        for number, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    if average:
+        tensors |= {f"average.{number}": value for number, value in enumerate(average.shadow)}
+    return tensors
+
+
+def put_tensors(optimizer: torch.optim.Optimizer, average: Average | None, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of get_tensors."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, number, *rest = name.split(".")
+        if kind == "optimizer":
+            state.setdefault(int(number), {})[rest[0]] = value
+        elif average:
+            average.shadow[int(number)].copy_(value)
+    if state:
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+@contextmanager
+def _interruptible(run: _Run) -> Iterator[None]:
+    """Ctrl-C asks the run to stop behind the present step; a second one stops at once."""
+
+    def ask(signum: int, frame: Any) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+        run.progress.say("stopping behind this step, with a checkpoint; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
