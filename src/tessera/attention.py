@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -13,6 +13,7 @@ from tessera.places import PADDING, Places, View
 Predicate = Callable[[Places, Places], Tensor]
 
 
+@runtime_checkable
 class Numbered(Protocol):
     """What a rule needs to know of a port: its number, bound when a system is built, and its name."""
 
@@ -31,10 +32,10 @@ class AttentionRule:
         return AttentionRule(f"({self} & {other})", lambda q, k: self.allows(q, k) & other.allows(q, k))
 
     def __or__(self, other: "AttentionRule") -> "AttentionRule":
-        return AttentionRule(f"{self} | {other}", lambda q, k: self.allows(q, k) | other.allows(q, k))
+        return AttentionRule(f"({self} | {other})", lambda q, k: self.allows(q, k) | other.allows(q, k))
 
     def __invert__(self) -> "AttentionRule":
-        return AttentionRule(f"~({self})", lambda q, k: ~self.allows(q, k))
+        return AttentionRule(f"~{self}", lambda q, k: ~self.allows(q, k))
 
     def __str__(self) -> str:
         return self.name
@@ -51,11 +52,8 @@ class AttentionRule:
 
     def mask_mod(self, queries: Places, keys: Places) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
         """The same mask as FlexAttention wants it: a function of (row, head, query, key) numbers."""
-
-        def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            return self.full(Places(queries.data[:, row, query]), Places(keys.data[:, row, key]))
-
-        return allowed
+        # a lambda, because FlexAttention counts arguments, which shape checking would wrap away
+        return lambda row, head, query, key: self.full(Places(queries.data[:, row, query]), Places(keys.data[:, row, key]))
 
 
 def _across_views(q: Places, k: Places) -> Tensor:

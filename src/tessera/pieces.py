@@ -114,7 +114,7 @@ def _read_together(run: list[Piece], at: int, device: torch.device):
     """Segments of one shape, side by side."""
     starts = torch.tensor([piece.start for piece in run], device=device)
     result = run[0].port.reader(join([_to(p.visible, device) for p in run], torch.stack), starts)
-    predicts, count = result.predicts.numpy(), result.embeddings.shape[1]
+    predicts, count = result.predicts.cpu().numpy(), result.embeddings.shape[1]
     for i, piece in enumerate(run):
         piece.at, piece.count, piece.predicts = at + i * count, count, predicts
         piece.aside = None if result.aside is None else result.aside[i]

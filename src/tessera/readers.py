@@ -1,6 +1,6 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ class Read(NamedTuple):
     aside: Any = None
 
 
+@runtime_checkable
 class Reader(Protocol):
     """visible -> trunk width. `start` is the number of the first element: while writing, elements come a few at a time.
 

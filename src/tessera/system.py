@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ ROW = {"cpu": 128, "cuda": 4096}  # places in a row of a training batch: dense m
 Losses = dict[str, tuple[Tensor, int]]
 
 
+@runtime_checkable
 class Learner(Protocol):
     """Anything a stage can train: a system, a codec, a pair of encoders.
 

@@ -1,11 +1,12 @@
 """Writers: hidden states turned into what a law needs."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
+@runtime_checkable
 class Writer(Protocol):
     """hidden (and what the reader sent round the trunk) -> parameters of a law."""
 

@@ -66,7 +66,8 @@ def test_swapped_colours_fail():
 
 def test_extras_fail_strictly_and_pass_as_in_geneval():
     verdict = judge(wants(RED_CIRCLE), read(seen(Kind.CIRCLE), seen(Kind.CIRCLE)))
-    assert verdict.geneval and not verdict.strict
+    assert verdict.geneval and not verdict.strict and verdict.readable
+    assert verdict.atoms[-1].result is FAIL
 
 
 def test_one_seen_thing_is_not_two():

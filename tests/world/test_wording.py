@@ -30,7 +30,7 @@ def test_noun_phrases_in_chinese():
 
 
 @languages
-def test_every_word_is_there_and_none_has_two_meanings(language):
+def test_every_word_is_there_and_none_begins_another(language):
     assert set(language.kinds) == set(Kind) and set(language.colours) == set(Colour)
     assert {level.grid for level in LEVELS.values()} == set(language.places)
     assert max(level.most for level in LEVELS.values()) < len(language.numbers) == len(language.counts)
@@ -38,6 +38,7 @@ def test_every_word_is_there_and_none_has_two_meanings(language):
         words = [noun.one for noun in language.kinds.values()]
         words += [*language.colours.values(), *language.sizes.values()]
         words += [place for row in language.places[grid] for place in row]
+        assert all(one == other or not other.startswith(one) for one in words for other in words)
         assert len(set(words)) == len(words)
 
 

@@ -40,7 +40,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, *, quantizer: nn.Module, pixels: int = 32, stride: int = 8, channels: int = 64, depth: int = 1):
         super().__init__()
-        halvings = (stride // STEM).bit_length() - 1
+        halvings = max(stride // STEM, 1).bit_length() - 1
         if stride != STEM << halvings or pixels % stride:
             raise ValueError(
                 f"Autoencoder: stride {stride} for {pixels} pixels; {STEM} times a power of two that divides the pixels is accepted"

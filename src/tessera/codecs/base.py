@@ -1,7 +1,7 @@
 """What every codec says: raw segments to clean elements and back."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,7 @@ class Encoded(NamedTuple):
     nats: Float[Tensor, "batch"] | None = None
 
 
+@runtime_checkable
 class Codec(Protocol):
     """raw <-> clean, for several segments of one shape at once. Frozen, unless a stage names it."""
 
@@ -24,7 +25,7 @@ class Codec(Protocol):
         """The clean elements of each raw segment."""
         ...
 
-    def decode(self, cleans: Sequence[Tensor]) -> Sequence[Any]:
+    def decode(self, cleans: Sequence[Tensor]) -> Sequence[Any] | Tensor:
         """The raw segment of each row of clean elements."""
         ...
 

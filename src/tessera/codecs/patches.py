@@ -35,7 +35,7 @@ class Patches:
     def __init__(self, *, pixels: int = 32, patch: int = 4):
         if pixels % patch:
             raise ValueError(f"Patches: patch {patch} in pictures of {pixels} pixels; the patch must divide them; choose another")
-        self.patch, self.columns = patch, pixels // patch
+        self.patch, self.pixels, self.columns = patch, pixels, pixels // patch
         self.elements, self.features = self.columns**2, 3 * patch**2
 
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:

@@ -40,9 +40,9 @@ class FSQ(nn.Module):
 
     def forward(self, x: Features) -> Quantized:
         """Each feature becomes one of its levels, spread evenly from -1 to 1."""
-        half = (self.levels - 1) * (1 + 1e-3) / 2
+        half = (self.levels - 1) * (1 - 1e-3) / 2
         offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
-        bounded = (x + (offset / half).atanh()).tanh() * half - offset
+        bounded = (x + (offset / half).tan()).tanh() * half - offset
         rounded = bounded.round()
         digits = rounded.long() + self.levels // 2
         codes = (digits * self.basis).sum(-1)

@@ -10,19 +10,19 @@ from tessera.draws import Draw
 
 
 class Shifted(nn.Module):
-    """A codec of ids whose first id is `first` instead of 0."""
+    """A picture codec of ids whose first id is `first` instead of 0."""
 
     def __init__(self, codec: nn.Module, *, first: int):
         super().__init__()
         self.codec: Codec = codec
-        self.first = first
+        self.first, self.pixels = first, codec.pixels
 
     def encode(self, raws: Sequence, draws: Sequence[Draw] = ()) -> Encoded:
         """Shifted ids."""
         encoded = self.codec.encode(raws, draws)
         return Encoded([clean + self.first for clean in encoded.clean], encoded.nats)
 
-    def decode(self, cleans: Sequence[Tensor]) -> Sequence:
+    def decode(self, cleans: Sequence[Tensor]) -> Sequence | Tensor:
         """The raw segments of shifted ids."""
         return self.codec.decode([clean - self.first for clean in cleans])
 

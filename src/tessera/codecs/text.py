@@ -46,6 +46,8 @@ class BPE:
             self.tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
             raise ValueError(f"BPE: {path}: {error}; a tokenizer.json of the tokenizers library is accepted; check the path") from error
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
         self.tokenizer.add_special_tokens(list(markers))
         self.tokenizer.encode_special_tokens = True
         self.markers = MarkerIds(*(self.tokenizer.token_to_id(marker) for marker in markers))
@@ -77,10 +79,13 @@ class BPE:
 
 
 def train_bpe(texts: Iterable[str], size: int, *, markers: Markers = Markers()) -> Tokenizer:
-    """A byte-level BPE of `size` ids, markers first; every text can be encoded."""
+    """A byte-level BPE of `size` ids, markers first; every text can be encoded.
+
+    A word has the same ids at the front of a text as inside it: a space is put in front, and taken off again by decoding.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])  # takes off the space put in front
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(markers), initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)

@@ -1,7 +1,7 @@
 """What every law says: a loss in training, a draw in writing, and how guidance joins two branches."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,6 +38,7 @@ class Drawn(NamedTuple):
     confidence: Float[Tensor, "answer"]
 
 
+@runtime_checkable
 class Law(Protocol):
     """The distribution of one element. `noise` is drawn per document, so that losses do not depend on the batch.
 

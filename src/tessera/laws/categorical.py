@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -21,7 +20,7 @@ class Categorical:
     (Chameleon, arXiv:2405.09818, section 2.3, uses 1e-5).
     """
 
-    def __init__(self, *, allowed: Sequence[int], sampling: Sampling = Sampling(), z_loss: float = 0.0):
+    def __init__(self, *, allowed: Sequence[int] | Int[Tensor, "value"], sampling: Sampling = Sampling(), z_loss: float = 0.0):
         self.allowed, self.sampling, self.z_loss = torch.as_tensor(allowed), sampling, z_loss
 
     def noise(self, target: Tensor, draw: Draw) -> None:
@@ -33,8 +32,9 @@ class Categorical:
     ) -> Float[Tensor, "answer"]:
         """Nats per element, plus the z-loss where there is one."""
         logits = writer(hidden, aside).float() if hidden.dtype != torch.float64 else writer(hidden, aside)
-        nats = F.cross_entropy(logits, target, reduction="none")
-        return nats + self.z_loss * logits.logsumexp(-1).square() if self.z_loss else nats
+        log_partition = logits.logsumexp(-1)
+        nats = log_partition - logits.gather(-1, target[:, None])[:, 0]
+        return nats + self.z_loss * log_partition.square() if self.z_loss else nats
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """One value per answer by inverting the distribution function at one uniform number each."""

@@ -1,7 +1,7 @@
 """What every order says and hears: corruption in training, and the coroutine that writes."""
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -78,6 +78,7 @@ class Done(NamedTuple):
 Coroutine = Generator[Ask | Pick, Any, Done]
 
 
+@runtime_checkable
 class Order(Protocol):
     """How elements become known. Corruption in training and the loop in writing are two faces of one thing.
 

@@ -17,6 +17,11 @@ from tessera.system import Absent, Stage, System
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
 from tessera.writers import LinearWriter
 
+PRESETS = {
+    "tiny": {"width": 32, "depth": 2, "heads": 2, "levels": (4, 4), "channels": 16},
+    "paper": {"width": 4096, "depth": 32, "heads": 32, "levels": (8, 8, 8, 4, 4), "channels": 128, "pixels": 512, "stride": 16},
+}
+
 
 def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(8, 8, 8, 5), channels: int = 64, pixels: int = 32, stride: int = 8) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes."""
@@ -33,7 +38,7 @@ def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(8, 8,
         reader=TokenReader(table),
         writer=head,
         order=Next(),
-        law=Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0), z_loss=1e-5),
+        law=Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0), z_loss=1e-5),
     )
     image = Port(
         "image",
@@ -49,7 +54,7 @@ def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(8, 8,
         norm=nn.RMSNorm(width),
         rotary=Rotary(width // heads),
     )
-    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix={Task.DRAW: 1}, lr=2e-3, weight_decay=0.0)
+    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix={Task.DRAW: 1.0}, lr=2e-3, weight_decay=0.0)
     joint = Stage(
         "joint",
         train=(trunk, table, head),

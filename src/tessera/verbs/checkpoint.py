@@ -57,28 +57,39 @@ def restore(system: System, path: Path | str) -> None:
     tensors = load_file(path)
     for name, known in about.get("aliases", {}).items():
         tensors[name] = tensors[known]
-    missing, unexpected = system.load_state_dict(tensors, strict=False)
-    if missing or unexpected:
-        raise ValueError(
-            f"load: {path}: {len(missing)} tensors missing ({', '.join(missing[:3])}), {len(unexpected)} unknown ({', '.join(unexpected[:3])}); "
-            f"it was written for {about['origin']}; build the system with these arguments"
-        )
+    wanted = system.state_dict()
+    wrong = {
+        "missing": sorted(wanted.keys() - tensors.keys()),
+        "unknown": sorted(tensors.keys() - wanted.keys()),
+        "of another shape": [name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape],
+    }
+    if any(wrong.values()):
+        said = ", ".join(f"{len(some)} tensors {how} ({', '.join(some[:3])})" for how, some in wrong.items() if some)
+        raise ValueError(f"load: {path}: {said}; it was written for {about['origin']}; build the system with these arguments")
+    system.load_state_dict(tensors)
+
+
+def find(name: str | Path, *, level: str = "easy") -> Path:
+    """The weights file that a name stands for: a system's shipped weights on a level, a file, or a run's latest ones."""
+    path = Path(name)
+    if path.is_dir():
+        return latest(path) / "weights.safetensors"
+    if path.is_file():
+        return path
+    recipe(str(name))  # an unknown name fails here, and says what there is
+    path = SHIPPED / f"{name}-{level}.safetensors"
+    if not path.is_file():
+        there = ", ".join(f"{system} on {level}" for system, level in shipped()) or "none"
+        raise ValueError(f"load: weights of {name} on level {level}; with the library come {there}; train it: `tessera train {name} --level {level}`")
+    return path
 
 
 def load(name: str | Path, *, level: str = "easy") -> System:
-    """A trained system: by name with the weights that come with the library, or from a weights file or run folder.
+    """A trained system: by name with the weights that come with the library, or from a weights file or a run's folder.
 
-    The folder of a run gives its latest weights. `level` says on which level of the world shipped weights were trained.
+    `level` says on which level of the world shipped weights were trained.
     """
-    path = Path(name)
-    if path.is_dir():
-        path = latest(path) / "weights.safetensors"
-    elif not path.is_file():
-        recipe(str(name))  # an unknown name fails here, and says what there is
-        path = SHIPPED / f"{name}-{level}.safetensors"
-        if not path.is_file():
-            there = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
-            raise ValueError(f"load: no weights of {name} on level {level} come with the library; there are {there}; train it: `tessera train {name}`")
+    path = find(name, level=level)
     origin = metadata(path)["origin"]
     system = build(origin["recipe"], arguments=origin["arguments"])
     restore(system, path)

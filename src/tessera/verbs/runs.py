@@ -80,6 +80,14 @@ def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, re
     return Diary(folder)
 
 
+def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
+    """How a run came to its checkpoint, for results: documents per stage, seconds, settings, data and machine."""
+    about = json.loads((folder / "run.json").read_text())
+    facts = json.loads((checkpoint / "facts.json").read_text())
+    kept = {key: value for key, value in about.items() if key not in ("system", "recipe", "arguments")}
+    return {"documents": sum(facts["documents"].values()), "stages": facts["documents"], "seconds": round(facts["at"]["seconds"]), **kept}
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a stage will cost: seconds, and megabytes for weights, gradients and optimizer, and for what a step holds."""

@@ -85,12 +85,11 @@ def train(
     system.to(settings.device)
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, source, diary, settings, glance)
-    tensors = run.restore() if resume else {}
+    tensors = run.restore() if resume else run.save({})
     with run.progress, _interruptible(run):
         for number in range(run.at.stage, len(system.stages)):
             stage = system.stages[number]
-            run.stage(number, replace(stage, documents=max(stage.batch, round(stage.documents * settings.scale))), tensors)
-            tensors = {}
+            tensors = run.stage(number, replace(stage, documents=max(stage.batch, round(stage.documents * settings.scale))), tensors)
     system.eval()
     return system
 
@@ -101,17 +100,18 @@ class _Run:
     def __init__(self, system: System, source: Source, diary: Diary, settings: Settings, glance: Glance | None):
         self.system, self.source, self.diary, self.settings, self.glance = system, source, diary, settings, glance
         self.at, self.interrupted, self.saved = _Position(), False, time.monotonic()
+        self.read: dict[str, int] = {}  # documents of each stage so far
         self.progress = Progress(system.name)
 
     def restore(self) -> dict[str, Tensor]:
         """Go back to the latest checkpoint; returns the optimizer's tensors."""
         tensors, facts = load_state(latest(self.diary.folder), self.system)
-        self.at = _Position(**facts["at"])
+        self.at, self.read = _Position(**facts["at"]), facts["documents"]
         torch.set_rng_state(tensors.pop("rng"))
         return tensors
 
-    def stage(self, number: int, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
-        """One stage, from the document where the run stands."""
+    def stage(self, number: int, stage: Stage, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One stage, from the document where the run stands; returns what the next one carries on of its optimizer."""
         system, settings = self.system, self.settings
         if not tensors and not stage.carry:
             torch.manual_seed(settings.seed + number)
@@ -120,7 +120,8 @@ class _Run:
         learner: Learner = stage.learner or system
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         average = Average(trained, stage.average) if stage.average else None
-        put_tensors(optimizer, average, tensors)
+        names = names_of(system, learner)
+        put_tensors(names, optimizer, average, tensors)
         plan = schedule(self.source, stage.mix, settings.seed)
         loader = Loader(system, stage, self.source, plan, seed=settings.seed, number=number, first=self.at.documents)
         if settings.compile:
@@ -128,7 +129,7 @@ class _Run:
         step = _Step(learner, stage, optimizer, trained, settings)
         if plan.note:
             self.progress.say(f"{stage.name}: {plan.note}")
-        self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(self.at.documents)))
+        self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0)))
         thaw(system, stage)
         losses: list[tuple[int, dict[str, Tensor]]] = []
         begun, before = time.monotonic(), self.at.seconds
@@ -139,13 +140,13 @@ class _Run:
             if average:
                 average.follow()
             seen, self.at.documents, self.at.steps = self.at.documents, documents, self.at.steps + 1
-            self.at.seconds = before + time.monotonic() - begun
+            self.at.seconds, self.read[stage.name] = before + time.monotonic() - begun, documents
             done = documents == stage.documents
             if done or len(losses) == CHECK or self.interrupted:
                 self._look(stage, losses, step)
                 losses = []
             if self.interrupted or (not losses and time.monotonic() - self.saved > settings.checkpoint_seconds and not done):
-                self._save(optimizer, average)
+                self.save(get_tensors(names, optimizer, average))
             if self.interrupted:
                 raise Stopped(f"{system.name}: stopped in stage {stage.name} at document {documents}; go on with --resume")
             if self.glance and stage.learner is None and any(seen < g <= documents for g in glances):
@@ -153,10 +154,8 @@ class _Run:
         if average:
             average.finish()
         self.at.stage, self.at.documents = number + 1, 0
-        self._save(optimizer if self._next_carries(number) else None, None)
-
-    def _next_carries(self, number: int) -> bool:
-        return number + 1 < len(self.system.stages) and self.system.stages[number + 1].carry
+        following = system.stages[number + 1 : number + 2]
+        return self.save(get_tensors(names, optimizer, None) if following and following[0].carry else {})
 
     def _look(self, stage: Stage, losses: list[tuple[int, dict[str, Tensor]]], step: "_Step") -> None:
         """Read the losses since the last look, and stop where one is no number."""
@@ -174,10 +173,12 @@ class _Run:
         self.diary.write({**entry, "seconds": round(self.at.seconds, 2)})
         self.progress.update(self.at.documents, means)
 
-    def _save(self, optimizer: torch.optim.Optimizer | None, average: Average | None) -> None:
-        tensors = {"rng": torch.get_rng_state(), **get_tensors(optimizer, average)}
-        save_state(self.diary.folder, self.at.stage * 10**9 + self.at.documents, self.system, tensors, {"at": asdict(self.at)})
+    def save(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint of where the run stands, with the optimizer's tensors, which it returns."""
+        number = self.at.stage * 10**9 + self.at.documents
+        save_state(self.diary.folder, number, self.system, {"rng": torch.get_rng_state(), **tensors}, {"at": asdict(self.at)})
         self.saved = time.monotonic()
+        return tensors
 
     def _glance(self, stage: Stage, documents: int) -> None:
         scores = dict(self.glance(self.system, self.diary.folder, f"{stage.name}-{documents:08d}"))
@@ -229,28 +230,32 @@ class _Step:
         return Estimate.of(self.stage, min(seconds), self.trained, self.settings.device)
 
 
-def get_tensors(optimizer: torch.optim.Optimizer | None, average: Average | None) -> dict[str, Tensor]:
+def names_of(system: System, learner: nn.Module) -> dict[Tensor, str]:
+    """A name for every parameter, by which its optimizer's state is kept: stages need not train the same ones."""
+    return {parameter: name for module in (learner, system) for name, parameter in module.named_parameters()}
+
+
+def get_tensors(names: Mapping[Tensor, str], optimizer: torch.optim.Optimizer, average: Average | None) -> dict[str, Tensor]:
     """All tensors that training needs besides the weights, by name."""
-    tensors = {}
-    if optimizer:
-        for number, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    tensors = {f"optimizer.{names[p]}.{key}": value for p, state in optimizer.state.items() for key, value in state.items()}
     if average:
-        tensors |= {f"average.{number}": value for number, value in enumerate(average.shadow)}
+        tensors |= {f"average.{names[p]}": shadow for p, shadow in zip(average.parameters, average.shadow, strict=True)}
     return tensors
 
 
-def put_tensors(optimizer: torch.optim.Optimizer, average: Average | None, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of get_tensors."""
-    state: dict[int, dict[str, Tensor]] = {}
+def put_tensors(
+    names: Mapping[Tensor, str], optimizer: torch.optim.Optimizer, average: Average | None, tensors: Mapping[str, Tensor]
+) -> None:
+    """The inverse of get_tensors. What the optimizer does not move is left out."""
+    trained = {names[p]: p for group in optimizer.param_groups for p in group["params"]}
     for name, value in tensors.items():
-        kind, number, *rest = name.split(".")
-        if kind == "optimizer":
-            state.setdefault(int(number), {})[rest[0]] = value
-        elif average:
-            average.shadow[int(number)].copy_(value)
-    if state:
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        kind, _, rest = name.partition(".")
+        parameter, _, key = rest.rpartition(".")
+        if kind == "optimizer" and parameter in trained:
+            optimizer.state[trained[parameter]][key] = value.to(trained[parameter].device)
+    if average:
+        for p, shadow in zip(average.parameters, average.shadow, strict=True):
+            shadow.copy_(tensors.get(f"average.{names[p]}", shadow))
 
 
 @contextmanager

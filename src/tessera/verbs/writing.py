@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ class Written:
         return [s.content for s in self.document if isinstance(s, Image) and s.learn]
 
 
+@runtime_checkable
 class Rows(Protocol):
     """Where branches get their cache rows."""
 

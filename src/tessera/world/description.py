@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tessera.world.scene import Colour, Kind, Level, Scene, Size, Thing
 
@@ -64,6 +64,7 @@ class Side(Enum):
 _OPPOSITE = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT, Side.ABOVE: Side.BELOW, Side.BELOW: Side.ABOVE}
 
 
+@runtime_checkable
 class Located(Protocol):
     """Anything with a centre in pixels and a size: a thing, or a thing seen."""
 

@@ -29,19 +29,20 @@ class Fit:
 def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, alone: bool) -> Fit:
     """Try every template in every colour on windows [n, 3, pixel] of which `valid` [n, pixel] lie in the picture.
 
-    `contrasts` [n, colour, 3] are colours minus background. The best takes away most squared error. With `alone` that
-    is weighed with the square of the part it takes away of the error in the thing's disc, which keeps a thing from being laid
-    across two that are still to be found.
+    `contrasts` [n, colour, 3] are colours minus background. The best takes away most squared error. With `alone` that is
+    weighed with the square of its part in all the error in the thing's disc, which keeps a thing from being laid across
+    two that are still to be found.
     """
     count = windows.shape[0]
     along = (windows.reshape(count * 3, -1) @ bank.masks).view(count, 3, -1) / (FULL / 2)
     energy = (valid @ bank.squares) / FULL**2
-    around = (torch.round(windows.square().sum(1) / FULL) @ bank.discs) * FULL + 1 if alone else None
+    around = (torch.round((windows * windows).sum(1) / FULL) @ bank.discs) * FULL + 1 if alone else None
     scores, templates = [], []
     for contrast in contrasts.unbind(1):
         red, green, blue = (along[:, channel] * contrast[:, channel, None] for channel in range(3))
         drop = red + green + blue - energy * _norm(contrast)[:, None]
-        score, template = (drop * (drop / around).clamp(0, 1).square() if alone else drop).max(1)
+        part = (drop / around).clamp(0, 1) if alone else None
+        score, template = (drop * part * part if alone else drop).max(1)
         scores.append(score)
         templates.append(template)
     score, colour = torch.stack(scores, 1).max(1)

@@ -10,15 +10,15 @@ from tessera.world.scene import Kind, Level, Scene, Thing
 CHANGES = ("kind", "colour", "size", "digit", "add", "remove", "move")
 
 
-def near_miss(scene: Scene, level: Level, dice: Dice) -> tuple[Scene, str]:
-    """A scene whose program differs from the given one by one change, and the name of the change (see CHANGES)."""
+def near_miss(scene: Scene, level: Level, dice: Dice) -> Scene:
+    """A scene whose program differs from the given one by one change, each of CHANGES as likely where it is possible."""
     while True:
         change = dice.choose(CHANGES)
         index = dice.below(len(scene.things))
         others = scene.things[:index] + scene.things[index + 1 :]
         near = Scene(_changed(change, scene.things[index], others, level, dice))
         if program(near, level) != program(scene, level) and stands_apart(near, level):
-            return near, change
+            return near
 
 
 def _changed(change: str, thing: Thing, others: tuple[Thing, ...], level: Level, dice: Dice) -> tuple[Thing, ...]:

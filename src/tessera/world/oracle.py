@@ -16,16 +16,21 @@ from tessera.world.reading import Reading, SeenThing
 from tessera.world.scene import BACKGROUND, Level
 from tessera.world.templates import Bank, make_bank, shrink
 
+# The search grid. Finer is slower; coarser must be certified again.
 BLURS = (0.3, 0.9, 1.5)
 SCALES = (0.93, 1.0, 1.07)
 SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+# What counts as a thing, a readable thing, and a readable picture: see `Reading`, and `certify` for the proof.
 LEAST_SHARE = 0.3
 LEAST_QUALITY = 0.8
 LEAST_R2 = 0.7
 MOST_RMS = 18.0
+GAINS = (0.75, 1.33)
+
 BATCH = 64
-SMOOTHED = 0.375**2
+SMOOTHED = 0.375**2  # what `_smooth` leaves of the variance of white noise
 
 
 class Oracle:
@@ -43,11 +48,20 @@ class Oracle:
     @torch.inference_mode()
     def read(self, pictures: UInt8[Tensor, "batch 3 height wide"]) -> list[Reading]:
         """What each picture shows. A reading does not depend on the other pictures of the batch."""
+        size = self.level.pixels
+        if pictures.dtype != torch.uint8 or pictures.shape[1:] != (3, size, size):
+            raise ValueError(
+                f"oracle: pictures are {pictures.dtype} {list(pictures.shape)}; "
+                f"the level {self.level.name!r} has uint8 [n, 3, {size}, {size}]"
+            )
         return [reading for part in pictures.split(BATCH) for reading in self._read(part)]
 
     def _read(self, pictures: Tensor) -> list[Reading]:
         ground = torch.round(_border(pictures.float()).median(2).values)
-        model = Model(pictures - ground[:, :, None, None], self._contrasts(ground), self._middle, self._slots, self._margin)
+        gain = ground / torch.tensor(BACKGROUND)
+        known = ((gain >= GAINS[0]) & (gain <= GAINS[1])).all(1)
+        contrasts = self._palette(gain.clamp(*GAINS)) - ground[:, None]
+        model = Model(pictures - ground[:, :, None, None], contrasts, self._middle, self._slots, self._margin)
         self._find(model)
         trials = [self._refitted(model, bank) for bank in self._banks]
         blur = torch.stack([_energy(trial.left()) for trial in trials]).argmin(0)
@@ -57,15 +71,14 @@ class Oracle:
             if len(at):
                 chosen = trial.take(at)
                 chosen.refit()
-                for picture, reading in zip(at.tolist(), self._judge(chosen), strict=True):
+                for picture, reading in zip(at.tolist(), self._judge(chosen, known[at]), strict=True):
                     readings[picture] = reading
         return readings
 
-    def _contrasts(self, ground: Tensor) -> Tensor:
-        """Palette minus background for each picture, both under the gain that turns the known background into the seen."""
-        gain = (ground / torch.tensor(BACKGROUND)).clamp(0.6, 1.6)
+    def _palette(self, gain: Tensor) -> Tensor:
+        """The level's colours in each picture [n, colour, 3], under the gain that the known background underwent."""
         palette = torch.tensor([colour.value for colour in self.level.colours])
-        return torch.round((palette * gain[:, None]).clamp(max=255)) - ground[:, None]
+        return torch.round((palette * gain[:, None]).clamp(max=255))
 
     def _find(self, model: Model) -> None:
         """Fill the slots one by one, in every picture at once, until the best thing explains too little."""
@@ -99,8 +112,8 @@ class Oracle:
             trial.remove(slot, at[trial.share[at, slot] < LEAST_SHARE])
         return trial
 
-    def _judge(self, model: Model) -> list[Reading]:
-        """Pictures and things that the model explains too badly are not readable."""
+    def _judge(self, model: Model, known: Tensor) -> list[Reading]:
+        """Pictures and things that the model explains too badly, or of no `known` background, are not readable."""
         left, picture = model.left(), model.inner(model.picture)
         noise = (1.4826 * left.abs().flatten(1).median(1).values).clamp(max=MOST_RMS).square()
         rms = (_energy(left) / left[0].numel()).sqrt().tolist()
@@ -111,8 +124,8 @@ class Oracle:
             for index, thing in zip(at.tolist(), self._things(model, slot, at, noise[at]), strict=True):
                 things[index].append(thing)
         return [
-            Reading(share >= LEAST_R2 and rest <= MOST_RMS, tuple(seen), share, rest)
-            for seen, share, rest in zip(things, r2, rms, strict=True)
+            Reading(ground and share >= LEAST_R2 and rest <= MOST_RMS, tuple(seen), share, rest)
+            for ground, seen, share, rest in zip(known.tolist(), things, r2, rms, strict=True)
         ]
 
     def _things(self, model: Model, slot: int, at: Tensor, noise: Tensor) -> list[SeenThing]:

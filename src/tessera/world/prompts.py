@@ -66,15 +66,18 @@ def skills(level: Level) -> tuple[Skill, ...]:
     return tuple(skill for skill in Skill if skill not in missing)
 
 
-def scenes_for(skill: Skill, level: Level, dice: Dice) -> tuple[int | None, bool | None]:
-    """How many things, and whether all alike, scenes have that a skill is evaluated on: for `sample_scene`."""
+def scenes_for(skill: Skill, level: Level, dice: Dice, wide: bool = False) -> tuple[int | None, bool | None]:
+    """How many things, and whether all alike, scenes have that a skill is asked on: for `sample_scene`.
+
+    As in GenEval these are one or two, or those to count; `wide` lets the skills that can have more of them.
+    """
     if skill in (Skill.SINGLE_OBJECT, Skill.COLOURS):
         return 1, False
-    if skill in (Skill.TWO_OBJECTS, Skill.COLOUR_BINDING, Skill.RELATION):
-        return 2, False
     if skill is Skill.COUNTING:
         return 2 + dice.below(level.most - 1), True
-    if skill in (Skill.POSITION, Skill.SIZE, Skill.DIGIT):
+    if skill in (Skill.TWO_OBJECTS, Skill.RELATION) or (skill is Skill.COLOUR_BINDING and not wide):
+        return 2, False
+    if skill is Skill.SIZE or (skill in (Skill.POSITION, Skill.DIGIT) and not wide):
         return 1 + dice.below(2), False
     return None, None
 

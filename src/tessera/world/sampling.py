@@ -16,7 +16,7 @@ DIGITS = 0.1
 def program(scene: Scene, level: Level) -> str:
     """The latent program as text: the level, then one line a thing, sorted. Jitter and drawing order are left out."""
     lines = sorted(
-        f"{thing.kind.value} {thing.colour.value} {thing.size.value} {thing.digit or '-'} {thing.row} {thing.column}"
+        f"{thing.kind.value} {thing.colour.name.lower()} {thing.size.value} {thing.digit or '-'} {thing.row} {thing.column}"
         for thing in scene.things
     )
     return "\n".join((level.name, *lines))

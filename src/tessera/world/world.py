@@ -73,8 +73,10 @@ class World:
         language = self._language(dice)
         match task:
             case Task.DRAW:
-                scene = self.scene(index, split)
-                return self._written(task, Text(self._drawing(scene, language, dice).text), Shown(scene, learn=True))
+                others = [skill for skill in skills(self.level) if skill is not Skill.CAPTION]
+                skill = Skill.CAPTION if dice.uniform() < FULL else dice.choose(others)
+                scene, asked = self._prompted(skill, index, split, language, dice, plain=False)
+                return self._written(task, Text(asked.text), Shown(scene, learn=True))
             case Task.CAPTION:
                 scene = self.scene(index, split)
                 return self._written(task, Shown(scene), Text(caption(scene, self.level, language), learn=True))
@@ -96,16 +98,12 @@ class World:
         return torch.from_numpy(render(scene, self.level))
 
     def prompt(self, skill: Skill, index: int, split: str = "test") -> Prompt:
-        """Prompt number `index` for a skill, in plain words, from the first scene that it fits."""
+        """Prompt number `index` for a skill, in plain words: one or two things as in GenEval, or those to count."""
         if skill not in skills(self.level):
             known = ", ".join(skill.value for skill in skills(self.level))
             raise ValueError(f"world: skill {skill.value} was asked for; level {self.level.name!r} knows {known}")
         dice = self._dice(skill.value, index, split)
-        language = self._language(dice)
-        things, alike = scenes_for(skill, self.level, dice)
-        for scene in self._scenes(index, split, things, alike):
-            if skill in fitting(scene, self.level):
-                return prompt(scene, self.level, language, skill, dice, plain=True)
+        return self._prompted(skill, index, split, self._language(dice), dice, plain=True)[1]
 
     def question(self, kind: QuestionKind | None, index: int, split: str = "test") -> tuple[Tensor, Question]:
         """Question number `index` of a kind (None: of any) and the picture it is about; answers are balanced."""
@@ -135,20 +133,22 @@ class World:
         for attempt in count():
             yield sample_scene(self.level, split, index + attempt * STRIDE, things=things, alike=alike)
 
-    def _drawing(self, scene: Scene, language: Language, dice: Dice) -> Prompt:
-        """A whole caption, or a prompt for one of the other skills that fit."""
-        *others, whole = fitting(scene, self.level)
-        skill = whole if not others or dice.uniform() < FULL else dice.choose(others)
-        return prompt(scene, self.level, language, skill, dice)
+    def _prompted(
+        self, skill: Skill, index: int, split: str, language: Language, dice: Dice, plain: bool
+    ) -> tuple[Scene, Prompt]:
+        """The skill first, then the first scene that it fits; to learn from, scenes are more varied than to be judged on."""
+        scenes = self._scenes(index, split, *scenes_for(skill, self.level, dice, wide=not plain))
+        scene = next(scene for scene in scenes if skill in fitting(scene, self.level))
+        return scene, prompt(scene, self.level, language, skill, dice, plain)
 
     def _asked(
         self, kind: QuestionKind | None, index: int, split: str, language: Language, dice: Dice
     ) -> tuple[Scene, Question]:
         """The question first, then the first scene that can be asked so."""
         aimed = aim(self.level, dice, kind)
-        for scene in self._scenes(index, split, *aimed.scenes(self.level, dice)):
-            if asked := ask(scene, self.level, language, dice, aimed):
-                return scene, asked
+        scenes = self._scenes(index, split, *aimed.scenes(self.level, dice))
+        asked = ((scene, ask(scene, self.level, language, dice, aimed)) for scene in scenes)
+        return next((scene, question) for scene, question in asked if question)
 
     def _told(self, index: int, split: str, language: Language, dice: Dice) -> str:
         """A caption in any wording; half of the time with a question about it and the answer."""
@@ -160,11 +160,8 @@ class World:
 
     def _edited(self, kind: EditKind | None, index: int, split: str, language: Language, dice: Dice) -> Edit:
         kind = kind or dice.choose(edit_kinds(self.level))
-        for before in self._scenes(index, split):
-            for _ in range(EDITS):
-                found = edit(before, self.level, language, kind, dice)
-                if found and split_of(found.after, self.level) == split:
-                    return found
+        tries = (edit(before, self.level, language, kind, dice) for before in self._scenes(index, split) for _ in range(EDITS))
+        return next(found for found in tries if found and split_of(found.after, self.level) == split)
 
     def _written(self, task: Task, *parts: Text | Shown) -> Document:
         """The document of these parts, pictures drawn."""

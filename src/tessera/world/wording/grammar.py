@@ -1,7 +1,7 @@
 """Rows of things into text by a listing, and the same text back into what it says."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from tessera.world.description import Described
@@ -60,9 +60,8 @@ def _item_pattern(item: str, language: Language, grid: int) -> str:
     return pattern.replace(r"\{at\}", re.escape(language.at).replace(r"\{place\}", place)).replace(r"\{place\}", place)
 
 
-def _any(words) -> str:
-    """Longest first, so that no word hides a longer one that starts alike."""
-    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+def _any(words: Iterable[str]) -> str:
+    return "|".join(map(re.escape, words))
 
 
 def _described(match: re.Match[str], language: Language, grid: int) -> Described:

@@ -1,0 +1,52 @@
+# Each target does all set-up by itself; a second run is quick.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test check docs bench clean
+
+# Trains a unified model from scratch, shows what it draws, and scores it: about eight minutes on two cores.
+demo: .venv/installed
+	$(BIN)/tessera train chameleon --run $(DEMO) $$(test -f $(DEMO)/run.json && echo --resume)
+	$(BIN)/tessera evaluate --run $(DEMO) --out $(DEMO)/results --share 0.2
+	@echo "Its drawings: $(DEMO)/results/sheets/chameleon/drawing.png; ask it: $(BIN)/tessera draw --run $(DEMO) 'a red circle'"
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/checking
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict
+
+bench: .venv/bench
+	$(BIN)/python bench/world.py
+	$(BIN)/python bench/train_step.py
+	$(BIN)/python bench/draw.py
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tessera: Python >= 3.11 is needed; call make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/installed: .venv/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+.venv/checking: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,check]'
+	touch $@
+
+.venv/docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
+	touch $@
+
+.venv/bench: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	touch $@
+
+clean:
+	rm -rf .venv runs site build dist

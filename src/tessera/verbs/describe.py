@@ -1,0 +1,112 @@
+"""Describe: a system as tables, and a document as the trunk sees it: every place, who predicts what from where, the mask."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text as Line
+from torch import Tensor, nn
+
+from tessera.document import Document, Image, Segment, Text
+from tessera.draws import Draw
+from tessera.pieces import Piece, leaves
+from tessera.places import Places, View
+from tessera.system import System, evaluating
+from tessera.world import World
+
+NOTATION = "text and pictures separated by ' / '; `image` is a picture; a star behind a segment says that it is learned"
+
+
+def parse_document(notation: str, world: World) -> Document:
+    """A document from words: "a red circle / image*" is a text, and a picture (of the world) to be learned."""
+    segments: list[Segment] = []
+    for number, part in enumerate(notation.split(" / ")):
+        words, learn = part.strip().removesuffix("*").strip(), part.strip().endswith("*")
+        segments.append(Image(world.picture(world.scene(number)), learn) if words == "image" else Text(words, learn))
+    if not notation.strip():
+        raise ValueError(f"describe: document {notation!r}; accepted are {NOTATION}; try 'a red circle / image*'")
+    return Document(tuple(segments))
+
+
+def describe(system: System) -> RenderableType:
+    """What the system is made of: ports and their parts, trunk, rule, stages."""
+    ports = Table("port", "takes", "codec", "reader", "writer", "order", "law", title=f"{system.name}: {count(system):,} parameters")
+    for port in system.ports:
+        parts = (port.codec, port.reader, port.writer, port.order, port.law)
+        ports.add_row(port.name, f"{port.kind.__name__}, {port.takes.value}", *(part_name(part) for part in parts))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("trunk", f"{part_name(system.trunk)}, {len(system.trunk.blocks)} blocks, {count(system.trunk):,} parameters")
+    facts.add_row("attention", str(system.attention))
+    facts.add_row("guidance", part_name(system.drop) if system.drop else "not trained")
+    for stage in system.stages:
+        mix = ", ".join(f"{task.value} {share:g}" for task, share in stage.mix.items())
+        trained = sum(count(module) for module in stage.train)
+        facts.add_row(f"stage {stage.name}", f"{stage.documents:,} documents ({mix}), trains {trained:,} parameters, rate {stage.lr:g}")
+    return Group(ports, facts)
+
+
+def count(module: nn.Module) -> int:
+    """How many parameters a module has."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def part_name(part: object) -> str:
+    """The class of a part, with that of the part it wraps."""
+    if part is None:
+        return "-"
+    inner = getattr(part, "codec", None) or getattr(part, "quantizer", None)
+    return type(part).__name__ + (f"({part_name(inner)})" if inner is not None else "")
+
+
+@torch.no_grad()
+def describe_document(system: System, document: Document) -> RenderableType:
+    """Every place of the document as it is learned, and the mask between them."""
+    with evaluating(system):
+        (pieces,) = system.arrange([document], [Draw(0)])
+        _, batch = system.hidden([pieces])
+    places = Places(batch.places.data[:, 0].cpu())
+    table = Table("place", "port", "segment", "view", "order", "row, column", "shows", "predicts", title=f"{system.name}: {places.data.shape[1]} places")
+    predicts = _predictions(system, pieces)
+    for piece in pieces:
+        for i in range(piece.count):
+            at = piece.offset + i
+            row = (at, piece.port.name + ("*" if piece.learned else ""), int(places.segment[at]), View(int(places.view[at])).name.lower())
+            grid = f"{int(places.row[at])}, {int(places.column[at])}" if places.row[at] + places.column[at] or piece.port.kind is Image else ""
+            table.add_row(*map(str, row), str(int(places.order[at])), grid, _shows(system, piece, i), predicts.get(at, ""))
+    return Group(table, Line("the mask: a row for each place that looks, a column for each it may look at"), _mask(system, places))
+
+
+def _predictions(system: System, pieces: list[Piece]) -> dict[int, str]:
+    """For each place, what it answers for."""
+    said: dict[int, list[str]] = {}
+    for piece in (piece for piece in pieces if piece.goal is not None):
+        for element, at in enumerate(piece.answers().tolist()):
+            if piece.goal.where[element]:
+                said.setdefault(at, []).append(f"{piece.port.name} {_value(system, piece, piece.goal.target[element])}")
+    return {at: ", ".join(what) for at, what in said.items()}
+
+
+def _shows(system: System, piece: Piece, place: int) -> str:
+    element = np.flatnonzero(piece.predicts == place)
+    if not len(element):
+        return "(added by the reader)"
+    value = leaves(piece.visible)[0][int(element[0])]
+    return _value(system, piece, value)
+
+
+def _value(system: System, piece: Piece, value: Tensor) -> str:
+    """A token as text; any other element as its number, or the length of its features."""
+    if value.is_floating_point():
+        return f"{value.numel()} features" if value.numel() > 1 else f"{float(value):.3f}"
+    if piece.port is system.text:
+        return repr(system.text.codec.tokenizer.id_to_token(int(value)))
+    return f"code {value.tolist()}"
+
+
+def _mask(system: System, places: Places) -> Line:
+    one = replace(places, data=places.data[:, None])
+    mask = system.attention.dense(one, one)[0]
+    width = len(str(len(mask)))
+    return Line("\n".join(f"{i:{width}} " + "".join("█" if seen else "·" for seen in row) for i, row in enumerate(mask.tolist())), no_wrap=True)

@@ -1,0 +1,47 @@
+"""What the tests share."""
+
+import pytest
+import torch
+from tessera.places import FIELDS, Places, View
+from tessera.systems.chameleon import chameleon
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Tiny tensors are faster on one thread, and sums then have one order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Modules start from the global generator; every test starts it at the same place."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def places():
+    """Makes Places from the facts that matter, each a list (one row) or a list of rows; order counts up unless given."""
+
+    def make(**facts) -> Places:
+        given = {name: torch.atleast_2d(torch.tensor(values)) for name, values in facts.items()}
+        shape = next(iter(given.values())).shape
+        usual = {"order": torch.arange(shape[1]).expand(shape), "writes": torch.full(shape, -1), "view": torch.full(shape, View.PUBLIC)}
+        return Places(torch.stack([given.get(name, usual.get(name, torch.zeros(shape, dtype=torch.long))) for name in FIELDS]))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Builds a chameleon that runs in milliseconds: pictures of 8 x 8 pixels as 2 x 2 codes of 9."""
+
+    def build(**changes):
+        return chameleon(**{"width": 16, "depth": 2, "heads": 2, "levels": (3, 3), "channels": 8, "pixels": 8, "stride": 4, **changes})
+
+    return build
+
+
+@pytest.fixture
+def pictures():
+    """Four pictures of 8 x 8 random pixels."""
+    return torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))

@@ -1,0 +1,155 @@
+"""No prediction sees what it shall predict, nor anything it may not see; what is public is seen."""
+
+import torch
+from properties.harness import caption, kinds, laid_out, story
+from torch import Tensor
+
+from tessera.document import Document
+from tessera.draws import Draw
+from tessera.orders import Context
+from tessera.pieces import Piece, assemble, leaves, place, read
+from tessera.places import View
+from tessera.system import System
+
+
+class Reach:
+    """One document in the trunk, ready to say which embeddings a hidden state depends on."""
+
+    def __init__(self, system: System, pieces: list[Piece]):
+        everything = read(pieces, system.device)
+        place(pieces)
+        batch = assemble([pieces], everything)
+        self.places = batch.places[0]
+        self.embeddings = batch.embeddings.detach().requires_grad_()
+        self.hidden = system.trunk(self.embeddings, batch.condition, batch.places, system.attention)[0]
+        self.weigh = torch.randn(self.hidden.shape[-1], generator=torch.Generator().manual_seed(0))
+
+    def of(self, place: int) -> Tensor:
+        """True for each place whose embedding moves the hidden state of this one."""
+        (gradient,) = torch.autograd.grad((self.hidden[place] * self.weigh).sum(), self.embeddings, retain_graph=True)
+        return gradient[0].abs().sum(-1) > 0
+
+
+def unseen_of_its_own_view(piece: Piece, element: int) -> Tensor:
+    """Of a piece's own places, those that its answer for one element may not see."""
+    number = torch.arange(piece.count)
+    by_order = {
+        "Next": number >= piece.predicts[element],  # itself, and what comes later
+        "Masked": number < 0,  # all may be seen: a hidden place shows nothing
+        "InPlace": number < 0,  # all may be seen: a noised place shows a noised element
+    }
+    return by_order[type(piece.port.order).__name__]
+
+
+def test_no_prediction_depends_on_what_it_may_not_see(system):
+    for kind in kinds(system):
+        (pieces,) = laid_out(system, [story(system, kind)])
+        reach = Reach(system, pieces)
+        places = reach.places
+        for piece in (piece for piece in pieces if piece.goal is not None):
+            mine = places.segment == piece.segment
+            foreign = ~mine & ((places.view == View.PRIVATE) | (places.segment > piece.segment))
+            for element, answer in enumerate(piece.answers()):
+                if not piece.goal.where[element]:
+                    continue
+                forbidden = foreign | (mine & (places.view != piece.view))
+                forbidden[piece.offset : piece.offset + piece.count] |= unseen_of_its_own_view(piece, element)
+                assert not (reach.of(answer) & forbidden).any(), (piece.port.name, element)
+
+
+def test_learned_text_sees_all_that_is_public_before_it(system):
+    for document in (make(system, kind) for kind in kinds(system) for make in (caption, story)):
+        (pieces,) = laid_out(system, [document])
+        reach = Reach(system, pieces)
+        last = pieces[-1]
+        seen = reach.of(last.answers()[0])
+        assert seen[(reach.places.segment < last.segment) & (reach.places.view == View.PUBLIC)].all()
+
+
+def test_later_segments_read_a_written_picture_through_the_port_that_reads_it(system):
+    for kind in kinds(system):
+        (pieces,) = laid_out(system, [story(system, kind)])
+        port, eye = system.port(kind(learn=True)), system.eye(kind())
+        views = [piece for piece in pieces if piece.learned and piece.port.kind is kind]
+        public = [piece for piece in views if piece.view is View.PUBLIC]
+        assert len(public) == 2 and all(piece.port is (eye or port) for piece in public)
+        alone = port.order.shared and eye is None
+        assert len(views) == (2 if alone else 4) and sum(piece.port is port and piece.goal is not None for piece in views) == 2
+
+
+def test_changing_a_learned_element_moves_no_prediction_that_may_not_see_it(system):
+    for kind in kinds(system):
+        document = story(system, kind)
+        clean = cleans(system, document)
+        before = seen(system, document, clean)
+        bodies = [piece for piece in before[0] if piece.goal is not None and len(piece.goal.where) > 1]
+        for i, piece in zip(range(1, len(document)), bodies, strict=True):
+            for element in changeable(clean[i], piece.goal.where):
+                after = seen(system, document, changed(clean, i, element))
+                check_change(piece, element, before, after, reread=system.eye(document[i]) is not None)
+
+
+def cleans(system: System, document: Document) -> list[Tensor]:
+    """The clean elements of each segment."""
+    return [encoded.clean for encoded in system.encode([document], [Draw(0)])[0]]
+
+
+def seen(system: System, document: Document, clean: list[Tensor]) -> tuple[list[Piece], Tensor]:
+    """The pieces of a document and their hidden states, with the same draws each time."""
+    (pieces,) = laid_out(system, [document], clean=[clean])
+    with torch.no_grad():
+        return pieces, system.hidden([pieces])[0][0]
+
+
+def changeable(clean: Tensor, where: Tensor) -> list[int]:
+    """The first and the last element that is learned and differs from another."""
+    found = [j for j in where.nonzero()[:, 0].tolist() if (clean != clean[j]).any()]
+    return sorted({found[0], found[-1]})
+
+
+def changed(clean: list[Tensor], i: int, element: int) -> list[Tensor]:
+    """The same but for one element, which becomes like another of its segment."""
+    edited = clean[i].clone()
+    edited[element] = next(one for one in clean[i] if not torch.equal(one, edited[element]))
+    return [edited if k == i else one for k, one in enumerate(clean)]
+
+
+def check_change(piece: Piece, element: int, before, after, *, reread: bool) -> None:
+    """What may move, stated per order; of a picture that an eye reads again, the codes move nothing but their own view."""
+    (old, was), (new, now) = before, after
+    name, number = type(piece.port.order).__name__, torch.arange(len(was))
+    own = (number >= piece.offset) & (number < piece.offset + piece.count)
+    free = {
+        "Next": number >= piece.offset + int(piece.predicts[element]),
+        "Masked": (number >= piece.offset) & ~own,
+        "InPlace": number >= piece.offset,
+    }[name]
+    held = ~(free & own) if reread else ~free
+    torch.testing.assert_close(now[held], was[held], rtol=0, atol=0)
+    assert torch.equal(was, now) == (name == "Masked" and reread), "who may see the change sees it"
+    assert piece.port.order.lead == 0 or piece.aside is None, "what goes round the trunk would tell of the element itself"
+    if name == "Masked":
+        for a, b in zip(leaves(piece.visible), leaves(new[old.index(piece)].visible), strict=True):
+            assert torch.equal(a, b), "what is hidden shows"
+
+
+def test_revealing_is_corrupting_with_everything_kept(system):
+    for document in (story(system, kind) for kind in kinds(system)):
+        for i, clean in enumerate(cleans(system, document)):
+            order, kept = system.port(document[i]).order, torch.ones(len(clean), dtype=torch.bool)
+            visible, _, where = order.corrupt(clean, kept, Context(document, i), Draw(7))
+            assert not where.any()
+            for a, b in zip(leaves(visible), leaves(order.reveal(clean)), strict=True):
+                torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_shifting_all_positions_changes_nothing(system):
+    for document in (make(system, kind) for kind in kinds(system) for make in (caption, story)):
+        (pieces,) = laid_out(system, [document])
+        everything, hidden = read(pieces, system.device), []
+        for order in (0, 50):
+            place(pieces, order)
+            batch = assemble([pieces], everything)
+            with torch.no_grad():
+                hidden.append(system.trunk(batch.embeddings, batch.condition, batch.places, system.attention))
+        torch.testing.assert_close(*hidden)

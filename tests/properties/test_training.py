@@ -1,0 +1,89 @@
+"""Training moves what it says, in the right direction, and what it made is kept bit by bit."""
+
+import torch
+from properties.harness import Case, blank, documents, write
+from torch import Tensor, nn
+
+from tessera.draws import Draw
+from tessera.system import Stage, System
+from tessera.verbs.checkpoint import load, save
+from tessera.verbs.optimizing import optimizer_for, thaw
+
+STEPS = 6
+
+
+def tensors(system: System, stage: Stage) -> dict[str, Tensor]:
+    """Every parameter and buffer of the system and of the stage's learner."""
+    found = {}
+    for top in (system, stage.learner or system):
+        found |= {f"{type(top).__name__}.{name}": tensor for name, tensor in (*top.named_parameters(), *top.named_buffers())}
+    return found
+
+
+def batch(system: System, stage: Stage):
+    """The same documents with the same draws."""
+    some = documents(system)
+    return (stage.learner or system).arrange(some, [Draw(5, i) for i in range(len(some))])
+
+
+def step(system: System, stage: Stage, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """One step on the one batch; returns the mean loss of each port."""
+    losses = (stage.learner or system).losses_of(batch(system, stage))
+    means = {port: total / max(count, 1) for port, (total, count) in losses.items()}
+    optimizer.zero_grad()
+    sum(means.values()).backward()
+    optimizer.step()
+    return {port: float(mean.detach()) for port, mean in means.items()}
+
+
+def test_each_stage_moves_exactly_what_it_says(case: Case):
+    system = case.fresh()
+    for stage in system.stages:
+        thaw(system, stage)
+        before = {name: tensor.detach().clone() for name, tensor in tensors(system, stage).items()}
+        step(system, stage, optimizer_for(stage))
+        said = {tensor for module in stage.train for tensor in (*module.parameters(), *module.buffers())}
+        for name, tensor in tensors(system, stage).items():
+            moved = not torch.equal(tensor, before[name])
+            assert not moved or tensor in said, f"{stage.name} moves {name}"
+            assert moved or not (tensor in said and isinstance(tensor, nn.Parameter)), f"{stage.name} leaves {name}"
+            assert not isinstance(tensor, nn.Parameter) or (tensor in said) == (tensor.grad is not None and bool(tensor.grad.any())), name
+
+
+def test_arranging_moves_nothing(case: Case):
+    """What is done ahead of time, beside the step, must leave even trained parts as they are."""
+    system = case.fresh()
+    for stage in system.stages:
+        thaw(system, stage)
+        before = {name: tensor.detach().clone() for name, tensor in tensors(system, stage).items()}
+        with torch.no_grad():
+            batch(system, stage)
+            system.train().arrange(documents(system), [Draw(5)] * len(documents(system)))
+        assert all(torch.equal(tensor, before[name]) for name, tensor in tensors(system, stage).items())
+
+
+def test_every_loss_falls(case: Case):
+    system = case.fresh()
+    for stage in system.stages:
+        thaw(system, stage)
+        optimizer = optimizer_for(stage)
+        history = [step(system, stage, optimizer) for _ in range(STEPS)]
+        first, last = history[0], history[-1]
+        assert sum(last.values()) < sum(first.values())
+        trained = {p for module in stage.train for p in module.parameters()}
+        for port in (system.by_name[name] for name in first if stage.learner is None):
+            if any(p in trained for p in port.writer.parameters()):
+                assert last[port.name] < first[port.name], (stage.name, port.name)
+
+
+def test_saved_and_loaded_bit_by_bit(case: Case, tmp_path):
+    system = case.fresh()
+    save(system, tmp_path / "weights.safetensors")
+    loaded = load(tmp_path / "weights.safetensors")
+    ours, theirs = system.state_dict(), loaded.state_dict()
+    assert list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    shared = lambda state: {(a, b) for a in state for b in state if state[a].data_ptr() == state[b].data_ptr()}  # noqa: E731
+    assert shared(ours) == shared(theirs)
+    some = [blank(document) for document in documents(system)]
+    for one, other in zip(write(system, some, guidance=2.0), write(loaded, some, guidance=2.0), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.clean, other.clean, strict=True))

@@ -1,0 +1,147 @@
+"""Writing: caches, batches and guidance change nothing that they should not, and what is written is what is trained."""
+
+import pytest
+import torch
+from properties.harness import LONGEST, TIGHT, Watched, blank, documents, draw, kinds, laid_out, picture, positions, same, story, write
+
+from tessera.document import Document, Text
+from tessera.draws import Draw
+from tessera.pieces import Piece
+from tessera.places import View
+from tessera.system import System
+
+guidances = pytest.mark.parametrize("guidance", [1.0, 3.0])
+
+
+def blanks(system: System) -> list[Document]:
+    return [blank(document) for document in documents(system)]
+
+
+@guidances
+def test_cached_equals_uncached(system, guidance):
+    cached, uncached = (write(system, blanks(system), guidance=guidance, cached=how) for how in (True, False))
+    for one, other in zip(cached, uncached, strict=True):
+        same(one, other)
+
+
+@guidances
+def test_batched_equals_one_by_one(system, guidance):
+    some = blanks(system)
+    batched = write(system, some, guidance=guidance)
+    for i, one in enumerate(batched):
+        same(one, write(system, [some[i]], guidance=guidance, seeds=[i])[0])
+
+
+def test_rows_in_different_states_share_passes(system):
+    passes = []
+    handle = system.trunk.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        some = blanks(system)
+        for document in some:
+            write(system, [document])
+        alone = len(passes)
+        write(system, some)
+    finally:
+        handle.remove()
+    assert len(passes) - alone < 0.7 * alone
+
+
+@guidances
+def test_training_sees_what_writing_saw(system, guidance):
+    watched = write(system, blanks(system), guidance=guidance)
+    for one in watched:
+        (pieces,) = laid_out(system, [one.document], clean=[one.clean])
+        check_committed(system, one, pieces)
+        for glimpse in (glimpse for glimpse in one.glimpses if not glimpse.step.commit):
+            check_peek(system, glimpse, one)
+
+
+def check_committed(system: System, one: Watched, pieces: list[Piece]) -> None:
+    """All that writing kept; only the last element of the document was never shown to the trunk."""
+    with torch.no_grad():
+        hidden = system.hidden([pieces])[0][0]
+    trained, seen = dict(zip(positions(pieces), hidden, strict=True)), set()
+    for where, states, step in one.glimpses:
+        if step.commit:
+            torch.testing.assert_close(states, torch.stack([trained[place] for place in where]), **TIGHT)
+            seen.update(where)
+    last = pieces[-1]
+    never = set(positions([last])[last.predicts[-1] :]) if last.goal is not None else set()
+    public = {place for place in trained if place[1] == View.PUBLIC}
+    assert public - seen <= never
+
+
+def check_peek(system: System, glimpse, one: Watched) -> None:
+    """A pass that left nothing behind: the same as training on what it showed."""
+    (shown,) = glimpse.step.pieces
+    (pieces,) = laid_out(system, [one.document], clean=[one.clean])
+    (piece,) = [piece for piece in pieces if piece.segment == shown.segment and piece.view is View.PRIVATE]
+    piece.visible = shown.visible
+    with torch.no_grad():
+        hidden = system.hidden([pieces])[0][0]
+    assert positions([piece]) == glimpse.where
+    torch.testing.assert_close(glimpse.hidden, hidden[piece.offset : piece.offset + piece.count], **TIGHT)
+
+
+def test_guidance_zero_writes_the_dropped_document(system):
+    for kind in kinds(system):
+        asked = blank(draw(system, kind))
+        dropped = Document((*system.drop.dropped(asked, 1), asked[1]))
+        guided, alone = write(system, [asked], guidance=0.0, seeds=[3]), write(system, [dropped], seeds=[3])
+        torch.testing.assert_close(guided[0].clean[-1], alone[0].clean[-1], **TIGHT)
+
+
+def test_guidance_of_one_is_no_guidance(system):
+    for kind in kinds(system):
+        plain, nearly = (write(system, [blank(story(system, kind))], guidance=g)[0] for g in (1.0, 1 + 1e-13))
+        for a, b in zip(plain.clean, nearly.clean, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_guidance_matters(system):
+    for kind in kinds(system):
+        plain, guided = (write(system, [blank(draw(system, kind))], guidance=g)[0].clean[-1] for g in (1.0, 8.0))
+        assert not torch.equal(plain, guided)
+
+
+def test_interleaved_documents_are_written_and_learned(system):
+    for kind in kinds(system):
+        (one,) = write(system, [blank(story(system, kind))])
+        shape = picture(system, 0, kind).shape
+        for segment, clean in zip(one.document, one.clean, strict=True):
+            if isinstance(segment, Text):
+                assert len(clean) <= LONGEST and clean[-1] == system.markers.end
+                assert not set(clean[:-1].tolist()) & set(system.markers)
+            else:
+                assert segment.content.dtype == torch.uint8 and segment.content.shape == shape
+        losses = system.losses([one.document], [Draw(0)])
+        encoded = system.encode([one.document], [Draw(0)])[0]
+        begins = 1  # that the second picture begins is learned too: there the model decides to draw
+        assert losses["text"][1] == len(encoded[2].clean) + len(encoded[4].clean) + begins
+        assert losses[system.port(kind(learn=True)).name][1] > 0
+
+
+def test_a_given_picture_is_not_learned(system):
+    for kind in kinds(system):
+        given = Document((kind(picture(system, 2, kind)), Text("a dot", True)))
+        losses = system.losses([given], [Draw(0)])
+        assert {name for name, (_, count) in losses.items() if count} == {"text"}
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_is_kept_of_a_picture_is_neither_learned_nor_rewritten(system, share):
+    for kind in kinds(system):
+        content = picture(system, 6, kind)
+        keep = torch.zeros(content.shape[1:], dtype=torch.bool)
+        keep[: round(share * len(keep))] = True
+        document = Document((Text("x"), kind(content, True, keep), Text("y", True)))
+        clean = system.encode([document], [Draw(0)])[0][1].clean
+        kept = system.kept(document[1], clean)
+        assert kept.float().mean() == share
+        (one,) = write(system, [Document((document[0], document[1], Text(learn=True)))], guidance=2.0)
+        assert torch.equal(one.clean[1][kept], clean[kept]) and (share == 1 or not torch.equal(one.clean[1], clean))
+        port = system.port(document[1])
+        total, count = system.losses([document], [Draw(0)])[port.name]
+        left = int((~kept).sum())
+        assert {"Next": count == left, "InPlace": count == left, "Masked": count <= left}[type(port.order).__name__]
+        assert total.isfinite() and (count > 0) == (share < 1)

@@ -1,0 +1,115 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+from tessera.attention import AttentionRule, bar, causal, within
+from tessera.places import PADDING, UNUSED, View
+from torch.nn.attention.flex_attention import create_mask
+
+PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
+everywhere = AttentionRule("everywhere", lambda q, k: q.order == q.order)
+
+
+@dataclass
+class Eye:
+    name: str = "eye"
+    number: int = 1
+
+
+def table(text: str) -> torch.Tensor:
+    """A mask drawn by hand: a line per query, x where it may look."""
+    return torch.tensor([[mark == "x" for mark in line.split()] for line in text.strip().splitlines()])
+
+
+@pytest.fixture
+def document(places):
+    """Text (two places), a picture by port 1 in a private and a public view (two places each), text (one place)."""
+    return places(
+        segment=[0, 0, 1, 1, 1, 1, 2],
+        port=[0, 0, 1, 1, 1, 1, 0],
+        view=[PUBLIC, PUBLIC, PRIVATE, PRIVATE, PUBLIC, PUBLIC, PUBLIC],
+        order=[0, 1, 2, 3, 2, 3, 4],
+    )
+
+
+def test_causal_under_the_bar_between_views(document):
+    expected = """
+        x . . . . . .
+        x x . . . . .
+        x x x . . . .
+        x x x x . . .
+        x x . . x . .
+        x x . . x x .
+        x x . . x x x
+    """
+    assert torch.equal(causal.dense(document, document)[0], table(expected))
+
+
+def test_within_opens_the_segments_of_its_port_only(document):
+    expected = """
+        . . . . . . .
+        . . . . . . .
+        . . x x . . .
+        . . x x . . .
+        . . . . x x .
+        . . . . x x .
+        . . . . . . .
+    """
+    assert torch.equal(within(Eye()).dense(document, document)[0], table(expected))
+
+
+def test_the_bar_hides_private_views_from_other_segments(document):
+    expected = """
+        x x . . x x x
+        x x . . x x x
+        x x x x . . x
+        x x x x . . x
+        x x . . x x x
+        x x . . x x x
+        x x . . x x x
+    """
+    assert torch.equal(bar.dense(document, document)[0], table(expected))
+    assert torch.equal(everywhere.dense(document, document)[0], table(expected))
+
+
+def test_rules_compose_as_sets(document):
+    eye = within(Eye())
+    causal_mask, eye_mask, open_mask = (rule.dense(document, document) for rule in (causal, eye, everywhere))
+    assert torch.equal((causal | eye).dense(document, document), causal_mask | eye_mask)
+    assert torch.equal((causal & eye).dense(document, document), causal_mask & eye_mask)
+    assert torch.equal((~causal).dense(document, document), open_mask & ~causal_mask)
+    assert torch.equal((~(causal | eye)).dense(document, document), ((~causal) & (~eye)).dense(document, document))
+
+
+def test_the_name_of_a_rule_reads_as_it_was_composed():
+    assert str((causal | within(Eye())) & ~bar) == "((causal | within(eye)) & ~bar)"
+    assert str(causal | within(Eye()) & ~bar) == "(causal | (within(eye) & ~bar))"
+
+
+def test_documents_do_not_see_each_other_and_padding_sees_itself_only(places):
+    row = places(document=[0, 0, 1, PADDING, PADDING])
+    expected = """
+        x x . . .
+        x x . . .
+        . . x . .
+        . . . x x
+        . . . x x
+    """
+    assert torch.equal(everywhere.dense(row, row)[0], table(expected))
+
+
+def test_unused_places_of_a_cache_are_seen_by_nobody(places):
+    keys = places(document=[0, 0, UNUSED, UNUSED])
+    queries = places(document=[0, PADDING], order=[7, 8])
+    assert everywhere.dense(queries, keys)[0].tolist() == [[True, True, False, False], [False] * 4]
+
+
+@pytest.mark.parametrize("rule", [causal, causal | within(Eye()), causal & ~within(Eye()), bar], ids=str)
+def test_the_dense_mask_is_the_flex_mask(rule, document, places):
+    other = places(document=[1, 1, 1, 2, 2, PADDING, PADDING], segment=[0, 1, 1, 0, 0, 0, 0], port=[0, 1, 1, 0, 0, 0, 0])
+    both = type(document)(torch.cat([document.data, other.data], 1))
+    flex = create_mask(rule.mask_mod(both, both), B=2, H=1, Q_LEN=7, KV_LEN=7, device="cpu")
+    assert torch.equal(rule.dense(both, both), flex[:, 0])
+    shorter = both[:, :3]
+    flex = create_mask(rule.mask_mod(shorter, both), B=2, H=1, Q_LEN=3, KV_LEN=7, device="cpu")
+    assert torch.equal(rule.dense(shorter, both), flex[:, 0])

@@ -1,0 +1,167 @@
+"""The house rules: promises about size, layers and names, kept by tests."""
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tessera.shapes import LEGEND
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "tessera"
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+# Imports go down only. Folders and files by layer; what is named first wins.
+LAYERS = {
+    0: ("document", "places", "attention", "shapes", "paths", "draws"),
+    1: ("codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
+    2: ("ports", "pieces", "system"),
+    3: ("world", "data", "scoring", "verbs", "hub", "systems"),
+    4: ("cli", "__init__", "__main__"),
+}
+LAYER = {name: number for number, names in LAYERS.items() for name in names}
+# Inside layer 3: who may import whom.
+WITHIN = {
+    "world": {"world"},
+    "data": {"data", "world"},
+    "scoring": {"scoring"},
+    "systems": set(),
+    "hub": {"hub", "systems"},
+    "verbs": {"verbs", "world", "data", "scoring", "systems"},
+}
+VERBS = "events writing generate recipes checkpoint runs evaluate results optimizing loader progress train compare describe".split()
+
+
+def room(path: Path) -> str:
+    """The folder or file right below the package that a source file belongs to."""
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def imported(tree: ast.Module) -> list[tuple[str, ...]]:
+    """Modules of ours that a file imports, as parts behind `tessera`."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tessera":
+            base = node.module.split(".")[1:]
+            names += [tuple(base)] if base else [(alias.name,) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names += [tuple(a.name.split(".")[1:]) for a in node.names if a.name.split(".")[0] == "tessera"]
+    return [name for name in names if name]
+
+
+def functions(tree: ast.Module):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_sizes(path):
+    tree, lines = TREES[path], path.read_text().splitlines()
+    recipe = room(path) == "systems" and path.name != "__init__.py"
+    assert len(lines) <= (80 if recipe else 400), f"{path.name}: {len(lines)} lines"
+    assert max(map(len, lines), default=0) <= 140
+    for function in functions(tree):
+        size = function.end_lineno - function.lineno + 1
+        assert size <= 60, f"{path.name}: {function.name} has {size} lines"
+        arguments = function.args
+        count = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs)
+        own = bool(arguments.args) and arguments.args[0].arg in ("self", "cls")
+        command = path.name == "cli.py" and function.decorator_list  # a command's parameters are the options it offers
+        assert command or count - own <= 8, f"{path.name}: {function.name} has {count - own} parameters"
+        assert function.name.startswith("_") or arguments.kwarg is None, f"{path.name}: {function.name} takes **{arguments.kwarg}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.name)
+def test_test_files_are_small(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_layers(path):
+    mine = room(path)
+    assert mine in LAYER, f"{mine} belongs to no layer"
+    for parts in imported(TREES[path]):
+        other = parts[0] if parts[0] in LAYER else "__init__"
+        assert LAYER[other] <= LAYER[mine], f"{path.relative_to(SOURCE)} imports {'.'.join(parts)}, which is above it"
+        if LAYER[mine] == 3 == LAYER[other]:
+            assert other in WITHIN[mine], f"{path.relative_to(SOURCE)} imports {'.'.join(parts)}"
+        if mine == other == "verbs" and len(parts) > 1:
+            assert VERBS.index(parts[1]) < VERBS.index(path.stem), f"verbs/{path.stem} imports {parts[1]}, which comes after it"
+
+
+def test_no_cycles():
+    name = lambda path: path.relative_to(SOURCE).with_suffix("").parts  # noqa: E731
+    modules = {name(path)[:-1] if path.name == "__init__.py" else name(path): path for path in FILES}
+    graph = {key: {m for m in imported(TREES[path]) if m in modules and m != key} for key, path in modules.items()}
+    done: set = set()
+
+    def visit(key, trail):
+        assert key not in trail, f"a cycle: {[*trail, key]}"
+        if key not in done:
+            for other in graph[key]:
+                visit(other, (*trail, key))
+            done.add(key)
+
+    for key in graph:
+        visit(key, ())
+
+
+def test_inheritance_is_one_deep():
+    ours = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                bases = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in ours and base.id != node.name]
+                assert not bases, f"{path.name}: {node.name} inherits {bases}"
+
+
+def test_public_things_have_docstrings():
+    for path, tree in TREES.items():
+        assert ast.get_docstring(tree), f"{path} has no docstring"
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+
+
+def test_one_legend_of_dimensions():
+    pattern = re.compile(r"\b(?:Float|Int|Bool|UInt8|Shaped)\[(?:Tensor|np\.ndarray), \"([^\"]*)\"")
+    for path in FILES:
+        for shape in pattern.findall(path.read_text()):
+            for word in shape.split():
+                word = word.lstrip("*#").split("=")[0]
+                known = word in LEGEND or word.isdigit() or word in ("...", "axes", "answers", "pixels")
+                assert known, f"{path.relative_to(SOURCE)}: dimension {word!r} of {shape!r} is not in shapes.LEGEND"
+
+
+def test_verbs_name_no_system():
+    names = [path.stem for path in (SOURCE / "systems").glob("*.py") if path.stem != "__init__"]
+    for path in FILES:
+        if room(path) == "verbs":
+            strings = [n.value for n in ast.walk(TREES[path]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            assert not set(strings) & set(names), f"{path.name} names a system"
+
+
+def test_readme_is_short_and_its_code_runs(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "__readme__"})
+
+
+def test_readme_table_equals_results():
+    from tessera.verbs.results import readme_table
+
+    text = (ROOT / "README.md").read_text()
+    shown = text.split("<!-- results -->\n")[1].split("\n<!-- end -->")[0]
+    assert shown == readme_table(ROOT / "results")
+    assert any(json.loads(path.read_text())["schema"] for path in (ROOT / "results").glob("*.json"))
+
+
+def test_the_core_needs_no_torchvision():
+    assert "torchvision" not in sys.modules

@@ -1,0 +1,31 @@
+import torch
+from tessera.readers import TokenReader, grid_coordinates
+from torch import nn
+
+
+def test_coordinates_are_rows_and_columns_in_reading_order_from_start():
+    first, second = grid_coordinates(torch.tensor([0, 4]), elements=4, columns=3)
+    assert first.tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 1, 0]]
+    assert second.tolist() == [[0, 1, 1], [0, 1, 2], [0, 2, 0], [0, 2, 1]]
+
+
+def test_text_has_no_coordinates():
+    assert grid_coordinates(torch.tensor([5]), elements=3, columns=0).tolist() == [[[0, 0, 0]] * 3]
+
+
+def test_tokens_are_rows_of_the_table_one_place_each():
+    table = nn.Embedding(10, 4)
+    reader = TokenReader(table, columns=2)
+    read = reader(torch.tensor([[3, 1, 3]]), torch.tensor([0]))
+    assert torch.equal(read.embeddings[0], table.weight[[3, 1, 3]])
+    assert read.predicts.tolist() == [0, 1, 2] and read.condition is None and read.aside is None
+    assert reader.elementwise and reader.table is table
+
+
+def test_elements_a_few_at_a_time_read_as_all_at_once():
+    reader = TokenReader(nn.Embedding(10, 4), columns=3)
+    ids = torch.tensor([[3, 1, 4, 1, 5]])
+    whole = reader(ids, torch.tensor([0]))
+    parts = [reader(ids[:, i : i + 2], torch.tensor([i])) for i in range(0, 5, 2)]
+    assert torch.equal(torch.cat([part.embeddings for part in parts], 1), whole.embeddings)
+    assert torch.equal(torch.cat([part.coordinates for part in parts], 1), whole.coordinates)

@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import pytest
+
+from tessera.world.certify import Certificate, GarbageRow, Rate, Row, certify
+from tessera.world.corruptions import GARBAGE, JUDGED, REPORTED
+from tessera.world.scene import EASY, LEVELS
+
+ROW = Row("clean", True, Rate(0, 200), Rate(0, 200), Rate(0, 200), Rate(200, 200), {"place": Rate(400, 400)}, 300.0)
+GARBAGE_ROW = GarbageRow("white noise", Rate(50, 50), Rate(49, 50))
+
+
+def test_wilsons_interval_has_its_known_values():
+    assert Rate(0, 2000).interval() == pytest.approx((0.0, 0.00192), abs=1e-5)
+    assert Rate(5, 10).interval() == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert Rate(10, 10).interval() == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert Rate(0, 0).interval() == (0.0, 1.0)
+    assert str(Rate(1, 100)) == "1.00 % (0.18-5.45)"
+
+
+def test_only_judged_rows_decide():
+    assert Certificate("easy", (ROW,), ()).passed
+    assert not Certificate("easy", (replace(ROW, false_fail=Rate(5, 200)),), ()).passed
+    assert not Certificate("easy", (replace(ROW, false_pass=Rate(2, 200)),), ()).passed
+    assert Certificate("easy", (ROW, replace(ROW, judged=False, false_fail=Rate(100, 200))), ()).passed
+
+
+def test_the_tables_say_what_was_measured():
+    text = Certificate("easy", (ROW,), (GARBAGE_ROW,)).markdown()
+    assert "### easy: passed" in text
+    assert "| **clean** | 0.00 % (0.00-1.88) | 0.00 % (0.00-1.88) | 0.00 % | 100.00 % | 100.00 % | - | - | - | - | 300 |" in text
+    assert "| white noise | 100.00 % (92.87-100.00) | 98.00 % (89.50-99.65) |" in text
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+def test_both_levels_pass(level):
+    rows = []
+    certificate = certify(level, 100, tick=rows.append)
+    assert certificate.passed
+    assert rows == [*JUDGED, *REPORTED, *GARBAGE]
+    assert [row.false_fail.of for row in certificate.rows] == [100] * len(JUDGED) + [25] * len(REPORTED)
+    assert all(row.refused.share > 0.7 for row in certificate.garbage)
+    assert ("digit" in certificate.rows[0].correct) == bool(level.digits)
+
+
+def test_a_seed_is_a_certificate():
+    one, other = (certify(EASY, 8, seed=3) for _ in range(2))
+    assert [replace(row, pictures_per_second=0.0) for row in one.rows] == [
+        replace(row, pictures_per_second=0.0) for row in other.rows
+    ]
+    assert one.garbage == other.garbage
