@@ -88,12 +88,12 @@ def join(visibles: Sequence[Any], how) -> Any:
 
 
 def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
-    """Every piece through its reader; readers run once per port, or once per port and shape where elements are not alone."""
+    """Every piece through its reader; readers run once per port, or once per port, shape and start where elements are not alone."""
     results, at = [], 0
     by_port = lambda piece: piece.port.number  # noqa: E731
     for _, mine in groupby(sorted(pieces, key=by_port), key=by_port):
         mine = list(mine)
-        runs = [mine] if mine[0].port.reader.elementwise else _by_shape(mine)
+        runs = [mine] if mine[0].port.reader.elementwise else _alike(mine)
         for run in runs:
             result = (_read_elements if run[0].port.reader.elementwise else _read_together)(run, at, device)
             at += result.embeddings.shape[0] * result.embeddings.shape[1]
@@ -105,13 +105,14 @@ def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
     return ReadAll(flat[0], condition, flat[1])
 
 
-def _by_shape(pieces: list[Piece]) -> list[list[Piece]]:
-    shape = lambda piece: [tuple(leaf.shape) for leaf in leaves(piece.visible)]  # noqa: E731
-    return [list(run) for _, run in groupby(sorted(pieces, key=shape), key=shape)]
+def _alike(pieces: list[Piece]) -> list[list[Piece]]:
+    """Of one shape and start: how many places a reader adds may depend on both (row ends)."""
+    kind = lambda piece: (piece.start, [tuple(leaf.shape) for leaf in leaves(piece.visible)])  # noqa: E731
+    return [list(run) for _, run in groupby(sorted(pieces, key=kind), key=kind)]
 
 
 def _read_together(run: list[Piece], at: int, device: torch.device):
-    """Segments of one shape, side by side."""
+    """Segments of one shape and start, side by side."""
     starts = torch.tensor([piece.start for piece in run], device=device)
     result = run[0].port.reader(join([_to(p.visible, device) for p in run], torch.stack), starts)
     predicts, count = result.predicts.cpu().numpy(), result.embeddings.shape[1]

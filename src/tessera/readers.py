@@ -26,7 +26,8 @@ class Read(NamedTuple):
 class Reader(Protocol):
     """visible -> trunk width. `start` is the number of the first element: while writing, elements come a few at a time.
 
-    `elementwise` says that each element is read alone, so that segments of any length may be read in one batch.
+    Segments read in one batch have one shape and one start, unless `elementwise` says that each element is read alone:
+    then they may be of any length.
     """
 
     elementwise: bool

@@ -40,6 +40,7 @@ def test_each_stage_moves_exactly_what_it_says(case: Case):
     system = case.fresh()
     for stage in system.stages:
         thaw(system, stage)
+        system.zero_grad()
         before = {name: tensor.detach().clone() for name, tensor in tensors(system, stage).items()}
         step(system, stage, optimizer_for(stage))
         said = {tensor for module in stage.train for tensor in (*module.parameters(), *module.buffers())}

@@ -73,10 +73,10 @@ class VQ(nn.Module):
         self.register_buffer("sums", book.clone())
 
     def forward(self, x: Features) -> Quantized:
-        """Each feature vector becomes its nearest code. In training the codebook moves."""
+        """Each feature vector becomes its nearest code. In training, where gradients are taken, the codebook moves."""
         flat = x.reshape(-1, self.features)
         codes = self._nearest(flat.detach())
-        if self.training:
+        if self.training and torch.is_grad_enabled():  # encoding ahead of time, beside the step, must move nothing
             self._follow(flat.detach(), codes)
         rounded = self.book[codes].view_as(x).to(x.dtype)
         commitment = self.commitment * (x - rounded.detach()).square().mean(-1)

@@ -1,0 +1,56 @@
+import math
+
+import pytest
+import torch
+from tessera.trunk import Rotary
+
+
+def turned(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+    """Features i and i + size / 2 as one complex number, multiplied by exp(i angle)."""
+    real, imaginary = x.chunk(2, -1)
+    product = torch.complex(real, imaginary) * torch.polar(torch.ones_like(angle), angle)
+    return torch.cat([product.real, product.imag], -1)
+
+
+def test_it_is_multiplication_by_complex_numbers(places):
+    x = torch.randn(1, 3, 5, 8, dtype=torch.float64)
+    where = places(order=[0, 1, 2, 9, 40])
+    frequencies = torch.tensor([1.0, 0.1, 0.01, 0.001], dtype=torch.float64)  # theta ** -(pair / pairs)
+    expected = turned(x, where.order[0, :, None] * frequencies)
+    torch.testing.assert_close(Rotary(8)(where, torch.float64)(x), expected)
+
+
+def test_several_axes_share_the_frequencies_in_turn(places):
+    x = torch.randn(1, 2, 3, 12, dtype=torch.float64)
+    where = places(order=[3, 4, 5], row=[0, 1, 1], column=[0, 0, 7])
+    by_axis = [where.order[0], where.row[0], where.column[0]]
+    angle = torch.stack([by_axis[pair % 3] * 100.0 ** (-pair / 6) for pair in range(6)], -1)
+    rotary = Rotary(12, axes=("order", "row", "column"), theta=100.0)
+    torch.testing.assert_close(rotary(where, torch.float64)(x), turned(x, angle))
+
+
+@pytest.mark.parametrize("axes", [("order",), ("order", "row", "column")])
+def test_shifting_all_positions_changes_no_product(axes, places):
+    rotary = Rotary(12, axes=axes)
+    q, k = torch.randn(2, 1, 2, 6, 12, dtype=torch.float64).unbind()
+    order, row, column = torch.tensor([0, 1, 1, 5, 6, 30]), torch.tensor([0, 0, 1, 1, 2, 2]), torch.arange(6)
+    products = []
+    for shift in (0, 1000):
+        turn = rotary(places(order=order.tolist() if not shift else (order + shift).tolist(), row=row.tolist(), column=column.tolist()), torch.float64)
+        products.append(turn(q) @ turn(k).transpose(-1, -2))
+    torch.testing.assert_close(*products)
+    assert (products[0] - q @ k.transpose(-1, -2)).abs().max() > 0.1  # the turn does something
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_far_places_keep_their_phase(dtype, places):
+    far = 1_000_003
+    turn = Rotary(64)(places(order=[far]), dtype)
+    for pair in (0, 7, 31):
+        angle = far * 10_000 ** (-pair / 32)
+        assert turn.cos[0, 0, 0, pair] == torch.tensor(math.cos(angle), dtype=dtype)
+        assert turn.sin[0, 0, 0, pair + 32] == torch.tensor(math.sin(angle), dtype=dtype)
+
+
+def test_nothing_of_it_is_stored():
+    assert not Rotary(8).state_dict() and not list(Rotary(8).parameters())
