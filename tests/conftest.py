@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from tessera.places import FIELDS, Places, View
 from tessera.systems.chameleon import chameleon
 

@@ -2,9 +2,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.nn.attention.flex_attention import create_mask
+
 from tessera.attention import AttentionRule, bar, causal, within
 from tessera.places import PADDING, UNUSED, View
-from torch.nn.attention.flex_attention import create_mask
 
 PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
 everywhere = AttentionRule("everywhere", lambda q, k: q.order == q.order)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from tessera.draws import Draw, Streams, generator, normal_like, seed_of
 
 

@@ -1,4 +1,5 @@
 import torch
+
 from tessera.places import FIELDS, Places
 
 

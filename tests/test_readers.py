@@ -1,6 +1,7 @@
 import torch
-from tessera.readers import TokenReader, grid_coordinates
 from torch import nn
+
+from tessera.readers import TokenReader, grid_coordinates
 
 
 def test_coordinates_are_rows_and_columns_in_reading_order_from_start():

@@ -1,6 +1,7 @@
 import torch
-from tessera.writers import LinearWriter
 from torch import nn
+
+from tessera.writers import LinearWriter
 
 
 def test_a_linear_writer_multiplies():

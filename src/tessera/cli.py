@@ -1,7 +1,6 @@
 """The command line. It joins recipes, data and verbs, and holds nothing else."""
 
 import ast
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from tessera.codecs.text import train_bpe
 from tessera.data import Dataset, open_data
 from tessera.data.images import decode
 from tessera.document import Document, Image, Segment, Text
@@ -25,14 +25,14 @@ from tessera.verbs import recipes
 from tessera.verbs.checkpoint import find, latest, load, metadata, restore, save, shipped
 from tessera.verbs.evaluate import Plan, evaluate, glance, glance_data
 from tessera.verbs.generate import write
-from tessera.verbs.results import results, save_results
+from tessera.verbs.results import results, save_results, update_readme
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Settings, Stopped, train
 from tessera.verbs.writing import Request
-from tessera.world import LEVELS, Tile, World, save_sheet
+from tessera.world import LANGUAGES, LEVELS, Tile, World, save_sheet
 from tessera.world.certify import certify
 from tessera.world.export import export
-from tessera.world.samples import samples
+from tessera.world.samples import samples, texts
 
 app = typer.Typer(help="Train, draw with, ask, take apart and compare models that read and write text and pictures.", no_args_is_help=True, add_completion=False)
 console = Console()
@@ -154,11 +154,11 @@ def train_command(
             tick = ticker(bars)
             source = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, tick=lambda done, total: tick("checking", done, total))
         notes = {"data": str(data.resolve()), "rows": len(source), "bad": len(source.bad)}
-        look = lambda one, where, name: glance_data(one, source, where, name)  # noqa: E731
+        look = lambda one, where, name: glance_data(one, source, where, name)
     else:
         source = world_of(level, language)
         notes = {"level": level, "language": language, "world": source.hash()}
-        look = lambda one, where, name: glance(one, source, where, name)  # noqa: E731
+        look = lambda one, where, name: glance(one, source, where, name)
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes={**notes, "stages": stages or "all"})
     finally:
@@ -283,6 +283,8 @@ def evaluate_command(
     training = training_facts(run, latest(run)) if run and run.is_dir() else metadata(find(run or system, level=level))["notes"]
     found = results(loaded, chosen, plan, scores, training=training)
     save_results(found, out / f"{name}.json")
+    if (readme := out.parent / "README.md").exists() and "<!-- results -->" in readme.read_text():
+        update_readme(readme, out)
     table = Table("score", "value", "95 % interval", "n")
     for key, score in scores.items():
         table.add_row(key, f"{score.value:.3f}", f"{score.ci95[0]:.3f} to {score.ci95[1]:.3f}", str(score.n))
@@ -299,6 +301,18 @@ def weights(
     """Write a run's latest weights as one file, with how they were trained; --run, --start and tessera.load take it."""
     save(load(run), out, dtype=torch.float16 if half else None, notes=training_facts(run, latest(run)))
     console.print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
+
+
+@app.command(epilog="Example: tessera tokenizer bpe.json")
+def tokenizer(
+    out: Annotated[Path, typer.Argument(help="The tokenizer.json to write.")],
+    size: Annotated[int, typer.Option(help="How many ids.")] = 1024,
+    n: Annotated[int, typer.Option("-n", help="Documents of each task, level and language to learn from.")] = 1500,
+) -> None:
+    """Train a BPE on the world's texts, as the one that comes with the library was trained."""
+    words = (text for level in LEVELS.values() for language in LANGUAGES for text in texts(World(level, language), n))
+    train_bpe(words, size).save(str(out))
+    console.print(f"{out}: {size} ids")
 
 
 def ticker(bars: Progress) -> Callable[[str, int, int], None]:

@@ -90,7 +90,7 @@ def join(visibles: Sequence[Any], how) -> Any:
 def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
     """Every piece through its reader; readers run once per port, or once per port, shape and start where elements are not alone."""
     results, at = [], 0
-    by_port = lambda piece: piece.port.number  # noqa: E731
+    by_port = lambda piece: piece.port.number
     for _, mine in groupby(sorted(pieces, key=by_port), key=by_port):
         mine = list(mine)
         runs = [mine] if mine[0].port.reader.elementwise else _alike(mine)
@@ -107,7 +107,7 @@ def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
 
 def _alike(pieces: list[Piece]) -> list[list[Piece]]:
     """Of one shape and start: how many places a reader adds may depend on both (row ends)."""
-    kind = lambda piece: (piece.start, [tuple(leaf.shape) for leaf in leaves(piece.visible)])  # noqa: E731
+    kind = lambda piece: (piece.start, [tuple(leaf.shape) for leaf in leaves(piece.visible)])
     return [list(run) for _, run in groupby(sorted(pieces, key=kind), key=kind)]
 
 

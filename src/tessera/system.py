@@ -1,6 +1,6 @@
 """Systems: a trunk, its ports and an attention rule; the stages that train them; and the losses of documents."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -41,7 +41,8 @@ class Stage:
 
     `train` names the modules that move; all others are frozen and in eval mode. `learner` None is the system itself.
     `documents` is how many are read in all. `rates` scales the learning rate of some modules, `weights` the loss of
-    some ports (by name; 1 where unnamed). `carry` keeps the optimizer's state of the stage before.
+    some ports (by name; 1 where unnamed). `transform` changes documents before they are learned. `average` is the decay
+    of an average of the weights, put in their place at the end; `carry` keeps the optimizer's state of the stage before.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Stage:
     weight_decay: float = 0.1
     rates: Mapping[nn.Module, float] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    transform: Callable[[Document, Draw], Document] | None = None
     average: float = 0.0
     carry: bool = False
 
@@ -153,10 +155,13 @@ class System(nn.Module):
         return clean if continued else torch.cat([clean, torch.tensor([self.markers.end])])
 
     def marker(self, id: int, writes: int, *, learned: bool = False) -> Piece:
-        """A marker as a piece of the text port, to be predicted where it is the model's own decision."""
-        ids = torch.tensor([id])
+        """A marker as a piece of the text port, to be predicted where it is the model's own decision.
+
+        Text that is not written one after another (`lead` 0) decides nothing: it would answer from the marker itself.
+        """
+        ids, learned = torch.tensor([id]), learned and self.text.order.lead == 1
         goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if learned else None
-        return Piece(self.text, ids, writes, learned=learned, goal=goal)
+        return Piece(self.text, self.text.reveal(ids), writes, learned=learned, goal=goal)
 
     def layout(self, document: Document, draw: Draw, encoded: Sequence[Encoded]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import sketches
 import torch
@@ -19,7 +20,7 @@ from tessera.verbs.generate import CachedPasses, advance
 from tessera.verbs.recipes import build, names, recipe
 from tessera.verbs.writing import Request, Step, Writer, Written
 
-LONGEST = 16  # ids of a written text: enough for a cache to outgrow its first capacity
+LONGEST = 14  # ids of a written text: enough for a cache to outgrow its first capacity
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}  # for float64
 
 
@@ -101,12 +102,17 @@ def chat() -> Document:
 
 def documents(system: System) -> list[Document]:
     """One document of each sort, for each kind of picture."""
-    return [chat(), *(make(system, kind) for kind in kinds(system) for make in (draw, caption, reply, story))]
+    return [chat(), *(make(system, kind) for kind in kinds(system) for make in (draw, reply, caption, story, reply))]
 
 
 def blank(document: Document) -> Document:
     """The document with all that is learned still to be written."""
     return Document(tuple(type(s)(learn=True) if s.learn else s for s in document))
+
+
+def blanks(system: System) -> list[Document]:
+    """The documents, to be written."""
+    return [blank(document) for document in documents(system)]
 
 
 def laid_out(system: System, some: Sequence[Document], seed: int = 5, clean: Sequence[Sequence[Tensor]] | None = None) -> list[list[Piece]]:
@@ -192,7 +198,10 @@ def positions(pieces: Sequence[Piece]) -> list[tuple[int, int, int]]:
 def write(
     system: System, some: Sequence[Document], *, guidance: float = 1.0, cached: bool = True, seeds: Sequence[int] | None = None
 ) -> list[Watched]:
-    """Documents written side by side under watch, each with a seed of its own."""
+    """Documents written side by side under watch, each with a seed of its own.
+
+    Texts of odd seeds may be longer by one id, so that rows drift apart.
+    """
     passes = (CachedPasses if cached else Recomputed)(system, 2 * len(some))
     watched = [Watched(passes) for _ in some]
 
@@ -203,13 +212,24 @@ def write(
 
     passes.watch = watch
     sampling = {kind: Sampling(guidance=guidance) for kind in kinds(system)} | {Text: Sampling()}
-    requests = [Request(d, seed, sampling, LONGEST) for d, seed in zip(some, seeds or range(len(some)), strict=True)]
+    requests = [Request(d, seed, sampling, LONGEST + seed % 2) for d, seed in zip(some, seeds or range(len(some)), strict=True)]
     writers = [Writer(system, request, one) for request, one in zip(requests, watched, strict=True)]
     with evaluating(system):
         for i, what in advance(system, writers, passes):
             if isinstance(what, Written):
                 watched[i].written = what
     return watched
+
+
+_WRITTEN: WeakKeyDictionary[System, dict[float, list[Watched]]] = WeakKeyDictionary()
+
+
+def written(system: System, guidance: float) -> list[Watched]:
+    """All blank documents, written side by side with a cache: done once, because several properties look at it."""
+    known = _WRITTEN.setdefault(system, {})
+    if guidance not in known:
+        known[guidance] = write(system, blanks(system), guidance=guidance)
+    return known[guidance]
 
 
 def same(one: Watched, other: Watched) -> None:

@@ -2,7 +2,22 @@
 
 import pytest
 import torch
-from properties.harness import LONGEST, TIGHT, Watched, blank, documents, draw, kinds, laid_out, picture, positions, same, story, write
+from properties.harness import (
+    LONGEST,
+    TIGHT,
+    Watched,
+    blank,
+    blanks,
+    draw,
+    kinds,
+    laid_out,
+    picture,
+    positions,
+    same,
+    story,
+    write,
+    written,
+)
 
 from tessera.document import Document, Text
 from tessera.draws import Draw
@@ -13,27 +28,22 @@ from tessera.system import System
 guidances = pytest.mark.parametrize("guidance", [1.0, 3.0])
 
 
-def blanks(system: System) -> list[Document]:
-    return [blank(document) for document in documents(system)]
-
-
 @guidances
 def test_cached_equals_uncached(system, guidance):
-    cached, uncached = (write(system, blanks(system), guidance=guidance, cached=how) for how in (True, False))
-    for one, other in zip(cached, uncached, strict=True):
+    uncached = write(system, blanks(system), guidance=guidance, cached=False)
+    for one, other in zip(written(system, guidance), uncached, strict=True):
         same(one, other)
 
 
 @guidances
 def test_batched_equals_one_by_one(system, guidance):
     some = blanks(system)
-    batched = write(system, some, guidance=guidance)
-    for i, one in enumerate(batched):
+    for i, one in enumerate(written(system, guidance)):
         same(one, write(system, [some[i]], guidance=guidance, seeds=[i])[0])
 
 
 def test_rows_in_different_states_share_passes(system):
-    some = blanks(system)
+    some = blanks(system)[::2]
     alone = [passes(system, [document]) for document in some]
     assert passes(system, [some[-1]] * 3, seeds=[0] * 3) == alone[-1], "rows in one state take no pass of their own"
     assert max(alone) <= passes(system, some) < sum(alone)
@@ -52,8 +62,7 @@ def passes(system: System, some: list[Document], **how) -> int:
 
 @guidances
 def test_training_sees_what_writing_saw(system, guidance):
-    watched = write(system, blanks(system), guidance=guidance)
-    for one in watched:
+    for one in written(system, guidance):
         (pieces,) = laid_out(system, [one.document], clean=[one.clean])
         check_committed(system, one, pieces)
         for glimpse in (glimpse for glimpse in one.glimpses if not glimpse.step.commit):
@@ -110,20 +119,29 @@ def test_guidance_matters(system):
 
 
 def test_interleaved_documents_are_written_and_learned(system):
+    outside = set(system.markers) - {system.markers.end}
     for kind in kinds(system):
         (one,) = write(system, [blank(story(system, kind))])
         shape = picture(system, 0, kind).shape
         for segment, clean in zip(one.document, one.clean, strict=True):
             if isinstance(segment, Text):
-                assert len(clean) <= LONGEST and clean[-1] == system.markers.end
-                assert not set(clean[:-1].tolist()) & set(system.markers)
+                assert isinstance(segment.content, str) and not outside & set(clean.tolist())
             else:
                 assert segment.content.dtype == torch.uint8 and segment.content.shape == shape
-        losses = system.losses([one.document], [Draw(0)])
-        encoded = system.encode([one.document], [Draw(0)])[0]
-        begins = 1  # that the second picture begins is learned too: there the model decides to draw
-        assert losses["text"][1] == len(encoded[2].clean) + len(encoded[4].clean) + begins
+        losses, ids = system.losses_of(laid_out(system, [one.document], clean=[one.clean])), len(one.clean[2]) + len(one.clean[4])
+        # text written one after another also decides that the second picture begins
+        assert {"Next": losses["text"][1] == ids + 1, "Masked": 0 < losses["text"][1] <= ids}[type(system.text.order).__name__]
         assert losses[system.port(kind(learn=True)).name][1] > 0
+
+
+def test_text_ends_where_it_says_so(system):
+    """Text written one after another stops behind its first `end`, at its greatest length by force; other text has a length."""
+    for one in written(system, 1.0):
+        for segment, clean in zip(one.document, one.clean, strict=True):
+            if isinstance(segment, Text) and segment.learn:
+                ends = (clean == system.markers.end).nonzero()[:, 0].tolist()
+                stops = len(clean) <= LONGEST + 1 and ends == [len(clean) - 1]
+                assert {"Next": stops, "Masked": len(clean) == len(system.text.codec.blank(LONGEST))}[type(system.text.order).__name__]
 
 
 def test_a_given_picture_is_not_learned(system):

@@ -1,7 +1,6 @@
 """InPlace x Regression, as in Transfusion: patches along a flow, with a time place, a condition and a way round the trunk."""
 
 from sketches.parts import InPlace, NoisedReader, Regression, SkipWriter, joint, patches, text_port, transformer
-
 from tessera.attention import causal, within
 from tessera.document import Image, Task
 from tessera.ports import Port

@@ -1,8 +1,8 @@
 """Two ways into one trunk, as in Janus: codes to write pictures, an eye to read them, also those just written."""
 
-from sketches.parts import PIXELS, WIDTH, RowEndReader, joint, patches, text_port, transformer
 from torch import nn
 
+from sketches.parts import PIXELS, WIDTH, RowEndReader, joint, patches, text_port, transformer
 from tessera.attention import causal, within
 from tessera.codecs import VQ, Autoencoder
 from tessera.document import Image

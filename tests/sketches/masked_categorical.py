@@ -1,8 +1,8 @@
 """Masked x Categorical, as in Show-o: codes of a picture in any order, attention causal but open inside a picture."""
 
-from sketches.parts import COLUMNS, MIX, PATCH, PIXELS, WIDTH, HiddenReader, Masked, joint, text_port, transformer
 from torch import nn
 
+from sketches.parts import COLUMNS, MIX, PATCH, PIXELS, WIDTH, HiddenReader, Masked, joint, text_port, transformer
 from tessera.attention import causal, within
 from tessera.codecs import VQ, Autoencoder
 from tessera.document import Image

@@ -1,7 +1,6 @@
 """Next x Denoiser, as in MMAR: patches one after another, each drawn by a small flow, with a place at each row's end."""
 
 from sketches.parts import Denoiser, DenoisingWriter, RowEndReader, joint, patches, text_port, transformer
-
 from tessera.attention import causal
 from tessera.document import Image
 from tessera.orders import Next

@@ -25,7 +25,7 @@ MIX = {Task.DRAW: 0.5, Task.CAPTION: 0.5}
 def transformer(*, conditioned: bool = False) -> Transformer:
     """Two blocks that turn by order, row and column."""
     condition = WIDTH if conditioned else None
-    norm = lambda inner: PreNorm(nn.RMSNorm(WIDTH), inner, condition=condition)  # noqa: E731
+    norm = lambda inner: PreNorm(nn.RMSNorm(WIDTH), inner, condition=condition)
     blocks = [Block(norm(SelfAttention(WIDTH, 2, kv_heads=1)), norm(MLP(WIDTH, 2 * WIDTH))) for _ in range(2)]
     return Transformer(blocks, norm=nn.RMSNorm(WIDTH), rotary=Rotary(WIDTH // 2, axes=("order", "row", "column"), theta=100.0))
 

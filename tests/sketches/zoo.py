@@ -6,7 +6,6 @@ from sketches.in_place_regression import in_place_regression
 from sketches.masked_categorical import masked_categorical
 from sketches.next_denoiser import next_denoiser
 from sketches.parts import joint, text_port, transformer
-
 from tessera.attention import causal, within
 from tessera.document import Image
 from tessera.ports import Port

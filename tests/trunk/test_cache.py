@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from tessera.places import UNUSED
 from tessera.trunk import Cache
 

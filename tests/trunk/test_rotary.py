@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from tessera.trunk import Rotary
 
 
@@ -36,7 +37,9 @@ def test_shifting_all_positions_changes_no_product(axes, places):
     order, row, column = torch.tensor([0, 1, 1, 5, 6, 30]), torch.tensor([0, 0, 1, 1, 2, 2]), torch.arange(6)
     products = []
     for shift in (0, 1000):
-        turn = rotary(places(order=order.tolist() if not shift else (order + shift).tolist(), row=row.tolist(), column=column.tolist()), torch.float64)
+        turn = rotary(
+            places(order=order.tolist() if not shift else (order + shift).tolist(), row=row.tolist(), column=column.tolist()), torch.float64
+        )
         products.append(turn(q) @ turn(k).transpose(-1, -2))
     torch.testing.assert_close(*products)
     assert (products[0] - q @ k.transpose(-1, -2)).abs().max() > 0.1  # the turn does something

@@ -1,10 +1,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from tessera.attention import causal
 from tessera.trunk import MLP, Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
 from tessera.trunk.transformer import Sight, explicit_attention
-from torch import nn
 
 F64 = torch.float64
 
@@ -16,7 +17,10 @@ def sight(places, count: int, size: int, dtype=F64) -> Sight:
 
 
 def transformer(width=16, depth=2, heads=2, **attention) -> Transformer:
-    blocks = [Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, **attention)), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)]
+    blocks = [
+        Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, **attention)), PreNorm(nn.RMSNorm(width), SwiGLU(width)))
+        for _ in range(depth)
+    ]
     return Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
 
@@ -143,7 +147,12 @@ def test_half_precision_stays_close(places):
 def test_weights_start_so_that_the_stream_keeps_its_size():
     trunk = transformer(width=128, depth=8, heads=4)
     block = trunk.blocks[3]
-    linears = {block.attention.inner.qkv: 128, block.attention.inner.out: 128 * 16, block.mlp.inner.gate_up: 128, block.mlp.inner.down: 344 * 16}
+    linears = {
+        block.attention.inner.qkv: 128,
+        block.attention.inner.out: 128 * 16,
+        block.mlp.inner.gate_up: 128,
+        block.mlp.inner.down: 344 * 16,
+    }
     for linear, inverse in linears.items():
         assert abs(float(linear.weight.detach().std()) * inverse**0.5 - 1) < 0.05
 

@@ -35,10 +35,10 @@ def test_the_tables_say_what_was_measured():
 @pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
 def test_both_levels_pass(level):
     rows = []
-    certificate = certify(level, 100, tick=rows.append)
+    certificate = certify(level, 40, tick=rows.append)
     assert certificate.passed
     assert rows == [*JUDGED, *REPORTED, *GARBAGE]
-    assert [row.false_fail.of for row in certificate.rows] == [100] * len(JUDGED) + [25] * len(REPORTED)
+    assert [row.false_fail.of for row in certificate.rows] == [40] * len(JUDGED) + [10] * len(REPORTED)
     assert all(row.refused.share > 0.7 for row in certificate.garbage)
     assert ("digit" in certificate.rows[0].correct) == bool(level.digits)
 

@@ -31,6 +31,6 @@ def test_a_sample_holds_different_items():
 
 def test_weights_are_obeyed():
     dice = Dice("weights")
-    counts = Counter(dice.weighted("abc", (1, 0, 3)) for _ in range(4000))
+    counts = Counter(dice.weighted("abc", (1.0, 0.0, 3.0)) for _ in range(4000))
     assert counts["b"] == 0
     assert counts["c"] / counts["a"] == pytest.approx(3, rel=0.15)

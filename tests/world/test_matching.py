@@ -2,6 +2,7 @@ import torch
 
 from tessera.world.figures import FULL
 from tessera.world.matching import Model, best_fit
+from tessera.world.oracle import LEAST_SHARE
 from tessera.world.scene import EASY
 from tessera.world.templates import make_bank
 
@@ -25,10 +26,10 @@ def test_an_empty_window_has_a_negative_share():
     assert fit.share.item() < -0.9
 
 
-def test_half_the_contrast_has_no_share():
+def test_a_thing_of_half_the_contrast_does_not_count():
     windows = torch.round(BANK.masks[:, 0] * CONTRASTS[0, 1][:, None] / FULL / 2)[None]
     fit = best_fit(BANK, windows, torch.ones(1, windows.shape[2]), CONTRASTS[:, 1:], alone=False)
-    assert abs(fit.share.item()) < 0.05
+    assert fit.share.item() < LEAST_SHARE
 
 
 def test_what_a_model_keeps_leaves_the_residual_and_comes_back_when_removed():

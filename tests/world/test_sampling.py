@@ -25,7 +25,7 @@ def test_jitter_leaves_the_program_and_so_the_split():
 @levels
 @pytest.mark.parametrize("split", SPLITS)
 def test_scenes_obey_their_level_and_split(level, split):
-    for index in range(100):
+    for index in range(40):
         scene = sample_scene(level, split, index)
         assert split_of(scene, level) == split
         assert stands_apart(scene, level)
@@ -40,7 +40,7 @@ def test_scenes_obey_their_level_and_split(level, split):
 
 @levels
 def test_splits_share_no_program(level):
-    train, val, test = ({program(sample_scene(level, split, index), level) for index in range(300)} for split in SPLITS)
+    train, val, test = ({program(sample_scene(level, split, index), level) for index in range(60)} for split in SPLITS)
     assert not train & val and not train & test and not val & test
 
 
@@ -53,20 +53,20 @@ def test_the_same_index_gives_the_same_scene_and_others_differ(level):
 
 @levels
 def test_numbers_and_factors_are_balanced(level):
-    scenes = [sample_scene(level, "train", index) for index in range(1500)]
+    scenes = [sample_scene(level, "train", index) for index in range(800)]
     things = [thing for scene in scenes for thing in scene.things]
     numbers = Counter(len(scene.things) for scene in scenes)
-    assert all(abs(count * level.most / 1500 - 1) < 0.15 for count in numbers.values())
+    assert all(abs(count * level.most / 800 - 1) < 0.2 for count in numbers.values())
     colours = Counter(thing.colour for thing in things)
-    assert all(abs(count * len(level.colours) / len(things) - 1) < 0.2 for count in colours.values())
+    assert all(abs(count * len(level.colours) / len(things) - 1) < 0.3 for count in colours.values())
     digits = sum(thing.kind is Kind.DIGIT for thing in things) / len(things)
-    assert digits == pytest.approx(0.1 if level.digits else 0.0, abs=0.02)
+    assert digits == pytest.approx(0.1 if level.digits else 0.0, abs=0.03)
     pairs = [scene for scene in scenes if len(scene.things) > 1]
     assert sum(map(_alike, pairs)) / len(pairs) == pytest.approx(ALIKE, abs=0.05)
 
 
 def test_number_and_likeness_can_be_asked_for():
-    for index in range(30):
+    for index in range(10):
         scene = sample_scene(STANDARD, "val", index, things=3, alike=True)
         assert len(scene.things) == 3 and _alike(scene)
 

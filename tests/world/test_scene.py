@@ -16,7 +16,7 @@ def test_centres():
 def test_every_jittered_centre_lies_in_its_own_place(level):
     for place, centre in enumerate(level.centres):
         for jitter in range(-level.jitter, level.jitter + 1):
-            assert level.place(centre + jitter) == place
+            assert level.place(float(centre + jitter)) == place
 
 
 @levels

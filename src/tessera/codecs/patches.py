@@ -14,7 +14,7 @@ def patchify(pixels: Float[Tensor, "batch channel height wide"], patch: int) -> 
     """Squares in reading order; inside a square channel, row, column."""
     b, c, h, w = pixels.shape
     squares = pixels.reshape(b, c, h // patch, patch, w // patch, patch)
-    return squares.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * patch * patch)
+    return squares.permute(0, 2, 4, 1, 3, 5).reshape(b, h // patch * (w // patch), c * patch * patch)
 
 
 def unpatchify(squares: Float[Tensor, "batch element feature"], patch: int, columns: int) -> Float[Tensor, "batch channel height wide"]:

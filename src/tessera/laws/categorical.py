@@ -57,7 +57,7 @@ def truncate(p: Float[Tensor, "answer value"], top_k: int | None, top_p: float |
     """
     if top_k is None and top_p is None:
         return p
-    ordered, index = p.sort(-1, descending=True, stable=True)
+    ordered, index = p.sort(dim=-1, descending=True, stable=True)
     kept = torch.ones_like(ordered, dtype=torch.bool)
     if top_k is not None:
         kept[:, top_k:] = False

@@ -1,11 +1,10 @@
 """Next: one element after another, each predicted from the place before it."""
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from tessera.draws import Draw
-from tessera.orders.base import Ask, Context, Corrupted, Coroutine, Done, Pick, Writing
+from tessera.orders.base import Ask, Context, Coroutine, Corrupted, Done, Pick, Writing
 
 
 class Next:

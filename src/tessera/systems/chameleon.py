@@ -8,6 +8,7 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.codecs import BPE, FSQ, Autoencoder, Shifted
+from tessera.data.transforms import learn_pictures
 from tessera.document import Image, Task, Text
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
@@ -23,7 +24,7 @@ PRESETS = {
 }
 
 
-def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(8, 8, 8, 5), channels: int = 64, pixels: int = 32, stride: int = 8) -> System:
+def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(4, 4, 4, 4, 4), channels: int = 64, pixels: int = 32, stride: int = 8) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes."""
     bpe = BPE()
     pictures = Autoencoder(quantizer=FSQ(levels), pixels=pixels, stride=stride, channels=channels)
@@ -54,12 +55,15 @@ def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(8, 8,
         norm=nn.RMSNorm(width),
         rotary=Rotary(width // heads),
     )
-    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix={Task.DRAW: 1.0}, lr=2e-3, weight_decay=0.0)
+    pairs = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3}
+    codec = Stage("codec", learner=pictures, train=(pictures,), documents=76_800, mix=pairs, lr=2e-3, weight_decay=0.0)
     joint = Stage(
         "joint",
         train=(trunk, table, head),
-        documents=60_000,
-        mix={Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1},
-        lr=2e-3,
+        documents=100_000,
+        mix={**pairs, Task.TEXT: 0.1},
+        batch=32,
+        lr=1.5e-3,
+        transform=learn_pictures,
     )
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint), drop=Absent())

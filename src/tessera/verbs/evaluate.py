@@ -127,7 +127,7 @@ class _Judge:
         pictures = [self.world.picture(scene) for scene in scenes]
         said = self.write("captions", [(Image(picture), Text(learn=True)) for picture in pictures], kind=Text)
         marks = [self._caption(text.strip(), scene) for text, scene in zip(said, scenes, strict=True)]
-        f1 = lambda name: lambda cases: sum((case.counts[name] for case in cases), Counts()).f1  # noqa: E731
+        f1 = lambda name: lambda cases: sum((case.counts[name] for case in cases), Counts()).f1
         used = [name for name in ATTRIBUTES if any(mark.counts[name].true for mark in marks)]
         self.tiles["captions"] = [Tile(p, (t.strip(),), m.exact) for p, t, m in zip(pictures[:48], said, marks, strict=False)]
         return {
@@ -147,7 +147,7 @@ class _Judge:
         pictures = [self.world.picture(scene) for scene in scenes]
         codec = self.system.port(Image(learn=True)).codec
         through = [picture for part in _parts(pictures, 64) for picture in codec.decode(codec.encode(part, [Draw(i) for i in range(len(part))]).clean)]
-        readable = lambda shown: rate([same_scene(r, s) for r, s in zip(self.oracle.read(torch.stack(shown)), scenes, strict=True)])  # noqa: E731
+        readable = lambda shown: rate([same_scene(r, s) for r, s in zip(self.oracle.read(torch.stack(shown)), scenes, strict=True)])
         self.tick("codec", len(scenes), len(scenes))
         return {"codec.readable": readable(through), "oracle.readable": readable(pictures), **self._teacher_forced()}
 
@@ -160,7 +160,7 @@ class _Judge:
             for port, (total, count) in self.system.losses([document], [Draw(self.plan.seed, i)]).items():
                 if count:
                     each.setdefault(port, []).append((float(total), count))
-        mean = lambda cases: sum(total for total, _ in cases) / sum(count for _, count in cases)  # noqa: E731
+        mean = lambda cases: sum(total for total, _ in cases) / sum(count for _, count in cases)
         return {f"teacher_forced.{port}": bootstrap(cases, mean) for port, cases in each.items()}
 
     def write(self, what: str, segments: Sequence[tuple[Segment, ...]], *, kind: type[Segment]) -> list:

@@ -33,7 +33,7 @@ class CachedPasses:
         for step in steps:
             step.branch.passed(place(step.pieces, step.order), step.commit)
         hidden: dict[int, Tensor] = {}
-        places_of = lambda i: sum(piece.count for piece in steps[i].pieces)  # noqa: E731
+        places_of = lambda i: sum(piece.count for piece in steps[i].pieces)
         by_row = sorted(range(len(steps)), key=lambda i: steps[i].branch.row)
         for _, group in groupby(sorted(by_row, key=places_of), key=places_of):
             numbers = list(group)
@@ -51,7 +51,7 @@ class CachedPasses:
 
 def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
     """All draws that are due, each law once per group of rows that draw alike."""
-    kind = lambda i: (rolls[i].port.number, len(rolls[i].pick.seen.hidden), repr(rolls[i].sampling))  # noqa: E731
+    kind = lambda i: (rolls[i].port.number, len(rolls[i].pick.seen.hidden), repr(rolls[i].sampling))
     drawn: dict[int, Drawn] = {}
     for _, group in groupby(sorted(range(len(rolls)), key=kind), key=kind):
         numbers = list(group)

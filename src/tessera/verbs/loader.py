@@ -18,7 +18,8 @@ class Loader:
 
     def __init__(self, system: System, stage: Stage, source: Source, schedule: Schedule, *, seed: int, number: int, first: int = 0):
         self.learner: Learner = stage.learner or system
-        self.drop = system.drop if stage.learner is None else None
+        drop = system.drop if stage.learner is None else None
+        self.transforms = [one for one in (stage.transform, drop and drop.train) if one]
         self.stage, self.source, self.schedule, self.first = stage, source, schedule, first
         self.key = (seed, number)
 
@@ -39,6 +40,6 @@ class Loader:
         stop = min(start + self.stage.batch, self.stage.documents)
         draws = [Draw(*self.key, k, progress=k / self.stage.documents) for k in range(start, stop)]
         documents = [self.source.document(*self.schedule[k]) for k in range(start, stop)]
-        if self.drop is not None:
-            documents = [self.drop.train(document, draw) for document, draw in zip(documents, draws, strict=True)]
+        for transform in self.transforms:
+            documents = [transform(document, draw) for document, draw in zip(documents, draws, strict=True)]
         return self.learner.arrange(documents, draws)

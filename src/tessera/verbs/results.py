@@ -16,7 +16,7 @@ from tessera.scoring import Score
 from tessera.system import System
 from tessera.verbs.evaluate import Plan
 from tessera.verbs.runs import commit, machine, versions
-from tessera.world import World
+from tessera.world import LEVELS, World
 
 SCHEMA = 1
 HEADLINES = {
@@ -58,7 +58,7 @@ def _sampling(plan: Plan, kind: type[Segment], usual: Sampling) -> Sampling:
 
 def parameters(system: System) -> dict[str, int]:
     """How large it is: all parameters, those of the trunk, and those of the trunk that work on one place."""
-    count = lambda module: sum(parameter.numel() for parameter in module.parameters())  # noqa: E731
+    count = lambda module: sum(parameter.numel() for parameter in module.parameters())
     active = getattr(system.trunk, "active_parameters", count(system.trunk))
     return {"total": count(system), "trunk": count(system.trunk), "trunk_active_per_place": active}
 
@@ -91,17 +91,24 @@ def save_results(found: Mapping[str, Any], path: Path) -> None:
     path.with_suffix(".md").write_text(markdown(found))
 
 
-def table(folder: Path, world_hash: Mapping[str, str]) -> str:
-    """The README's table of systems from all results in a folder; a row made in another version of the world is marked stale."""
-    head = ["system", "level", *HEADLINES.values(), "parameters", "trained on", "in"]
+def readme_table(folder: Path) -> str:
+    """The README's table of systems, from all results in a folder; a row made in another version of the world is marked stale."""
+    head = ["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for path in sorted(folder.glob("*.json")):
         found = json.loads(path.read_text())
-        stale = "" if world_hash.get(f"{found['level']}-{found['language']}") == found["world"] else " (stale)"
+        stale = "" if World(LEVELS[found["level"]], found["language"]).hash() == found["world"] else " (stale)"
+        training = found["training"]
         cells = [found["system"] + stale, found["level"], *(_cell(found["scores"].get(name)) for name in HEADLINES)]
-        cells += [f"{found['parameters']['total'] / 1e6:.1f} M", f"{found['training'].get('documents', 0):,}", _duration(found["training"].get("seconds"))]
+        cells += [f"{found['parameters']['total'] / 1e6:.1f} M", f"{training.get('documents', 0):,}", f"{training.get('seconds', 0) / 60:.0f} min"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def update_readme(readme: Path, folder: Path) -> None:
+    """Put the table of a results folder in its place in the README."""
+    head, rest = readme.read_text().split("<!-- results -->\n")
+    readme.write_text(f"{head}<!-- results -->\n{readme_table(folder)}\n<!-- end -->{rest.split('<!-- end -->')[1]}")
 
 
 def _cell(score: Mapping[str, Any] | None) -> str:
@@ -109,7 +116,3 @@ def _cell(score: Mapping[str, Any] | None) -> str:
         return "-"
     low, high = score["ci95"]
     return f"{100 * score['value']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
-
-
-def _duration(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds / 60:.0f} min"

@@ -30,7 +30,7 @@ def commit() -> str:
     """The commit of the source this runs from, "+" where files differ from it; "" outside a checkout."""
     here = Path(__file__).parent
     try:
-        run = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()  # noqa: E731
+        run = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
         return run("rev-parse", "--short=12", "HEAD") + ("+" if run("status", "--porcelain", "--", here) else "")
     except (OSError, subprocess.CalledProcessError):
         return ""

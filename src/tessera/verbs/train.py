@@ -175,8 +175,8 @@ class _Run:
 
     def save(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint of where the run stands, with the optimizer's tensors, which it returns."""
-        number = self.at.stage * 10**9 + self.at.documents
-        save_state(self.diary.folder, number, self.system, {"rng": torch.get_rng_state(), **tensors}, {"at": asdict(self.at)})
+        number, facts = self.at.stage * 10**9 + self.at.documents, {"at": asdict(self.at), "documents": self.read}
+        save_state(self.diary.folder, number, self.system, {"rng": torch.get_rng_state(), **tensors}, facts)
         self.saved = time.monotonic()
         return tensors
 

@@ -17,7 +17,6 @@ from tessera.ports import Port
 from tessera.system import System
 from tessera.verbs.events import Event, PictureFinished, PicturePart, PictureStarted, TextPiece
 
-
 INCOMPLETE = "\ufffd"  # how a text ends while a character's bytes are still to come
 
 

@@ -30,7 +30,7 @@ def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, a
     """Try every template in every colour on windows [n, 3, pixel] of which `valid` [n, pixel] lie in the picture.
 
     `contrasts` [n, colour, 3] are colours minus background. The best takes away most squared error. With `alone` that is
-    weighed with the square of its part in all the error in the thing's disc, which keeps a thing from being laid across
+    weighed with the cube of its part in all the error in the thing's disc, which keeps a thing from being laid across
     two that are still to be found.
     """
     count = windows.shape[0]
@@ -42,7 +42,7 @@ def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, a
         red, green, blue = (along[:, channel] * contrast[:, channel, None] for channel in range(3))
         drop = red + green + blue - energy * _norm(contrast)[:, None]
         part = (drop / around).clamp(0, 1) if alone else None
-        score, template = (drop * part * part if alone else drop).max(1)
+        score, template = (drop * part * part * part if alone else drop).max(1)
         scores.append(score)
         templates.append(template)
     score, colour = torch.stack(scores, 1).max(1)

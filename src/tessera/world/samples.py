@@ -1,4 +1,6 @@
-"""Samples: documents of every task as tiles of a contact sheet, to see what a level is like."""
+"""Samples: documents of every task as tiles of a contact sheet, to see what a level is like; and its texts."""
+
+from collections.abc import Iterator
 
 from tessera.document import Image, Text
 from tessera.world.sheet import Tile
@@ -15,3 +17,10 @@ def samples(world: World, n: int, split: str = "train") -> list[Tile]:
         words = [("-> " if s.learn else "") + s.content for s in document if isinstance(s, Text)]
         tiles.append(Tile(pictures[-1], (document.task.value, *words)))
     return tiles
+
+
+def texts(world: World, n: int, split: str = "train") -> Iterator[str]:
+    """All texts of n documents of each task, to train a tokenizer on."""
+    for i in range(n):
+        for task in world.tasks:
+            yield from (s.content for s in world.document(task, i, split) if isinstance(s, Text))

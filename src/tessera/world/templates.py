@@ -32,7 +32,8 @@ class Bank:
     """Templates as columns: pixel coverage, 0 to 64 in whole numbers, in a window of 2 * `reach` + 1 pixels a side.
 
     `look` indexes `looks`; `x`, `y` is the template's centre from the upper left corner of the window's middle pixel.
-    `squares` are the squared masks; `discs` are 1 up to a pixel beyond the thing's circle. Banks that differ in blur only have the same templates in the same order.
+    `squares` are the squared masks; `discs` are 1 up to a pixel beyond the thing's circle.
+    Banks that differ in blur only have the same templates in the same order.
     """
 
     looks: tuple[Look, ...]

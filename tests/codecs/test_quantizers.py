@@ -1,0 +1,147 @@
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+import pytest
+import torch
+
+from tessera.codecs import FSQ, VQ, Residual
+
+LEVELS = [(2,), (3,), (4,), (5,), (8,), (2, 3), (8, 8, 8, 5), (5, 4, 2)]
+
+
+def listing(z: np.ndarray, levels: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Mentzer et al., appendix A: bound, round, renormalize; and the index of a code."""
+    levels = np.array(levels)
+    half = (levels - 1) * (1 - 1e-3) / 2
+    offset = np.where(levels % 2 == 1, 0.0, 0.5)
+    rounded = np.round(np.tanh(z + np.tan(offset / half)) * half - offset)
+    normalized = rounded / (levels // 2)
+    digits = normalized * (levels // 2) + levels // 2
+    basis = np.concatenate([[1], np.cumprod(levels[:-1])])
+    return normalized, (digits * basis).sum(-1).astype(int)
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=str)
+def test_fsq_is_the_listing_of_its_paper(levels):
+    x = torch.randn(4, 500, len(levels), dtype=torch.float64) * 3
+    quantized = FSQ(levels)(x)
+    features, codes = listing(x.numpy(), levels)
+    np.testing.assert_allclose(quantized.features.numpy(), features, atol=1e-12)
+    assert np.array_equal(quantized.codes.numpy(), codes)
+    assert quantized.commitment.abs().sum() == 0
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=str)
+def test_fsq_reaches_every_code_and_lookup_inverts(levels):
+    fsq, grid = FSQ(levels), torch.linspace(-6, 6, 241)
+    for feature, count in enumerate(levels):
+        x = torch.zeros(1, 241, len(levels))
+        x[0, :, feature] = grid
+        assert len(fsq(x).features[0, :, feature].unique()) == count
+    assert fsq.size == prod(levels)
+    every = torch.arange(fsq.size)[None]
+    centres = fsq.lookup(every)
+    assert len(centres[0].unique(dim=0)) == fsq.size and centres.abs().max() <= 1
+    x = torch.randn(1, 5000, len(levels)) * 4
+    quantized = fsq(x)
+    assert len(quantized.codes.unique()) == fsq.size if fsq.size < 100 else quantized.codes.max() < fsq.size
+    torch.testing.assert_close(fsq.lookup(quantized.codes), quantized.features)
+
+
+def test_fsq_lets_the_gradient_of_the_bounded_value_through():
+    x = torch.randn(2, 6, 2, dtype=torch.float64, requires_grad=True)
+    levels, weight = np.array([5, 4]), torch.randn(2, 6, 2, dtype=torch.float64)
+    (FSQ((5, 4))(x).features * weight).sum().backward()
+    half, offset = (levels - 1) * 0.999 / 2, np.array([0.0, 0.5])
+    slope = torch.tensor(half / (levels // 2)) * (1 - (x + torch.tensor(np.tan(offset / half))).tanh().square())
+    torch.testing.assert_close(x.grad, weight * slope.detach(), rtol=1e-6, atol=1e-7)
+
+
+def vq(**changes) -> VQ:
+    return VQ(**{"size": 4, "features": 2, **changes})
+
+
+def test_vq_takes_the_nearest_code():
+    quantizer, x = vq(size=50, features=3).eval(), torch.randn(2, 40, 3)
+    codes = torch.cdist(x, quantizer.book[None]).argmin(-1)
+    quantized = quantizer(x)
+    assert torch.equal(quantized.codes, codes)
+    torch.testing.assert_close(quantized.features, quantizer.book[codes])
+    assert torch.equal(quantizer.lookup(codes), quantizer.book[codes])
+    torch.testing.assert_close(quantized.commitment, 0.25 * (x - quantizer.book[codes]).square().mean(-1))
+
+
+def test_vq_lets_gradients_through_and_pulls_features_to_their_code():
+    quantizer, x = vq().eval(), torch.randn(1, 6, 2, requires_grad=True)
+    weight = torch.randn(1, 6, 2)
+    quantized = quantizer(x)
+    (quantized.features * weight).sum().backward()
+    assert torch.equal(x.grad, weight)
+    x.grad = None
+    quantizer(x).commitment.sum().backward()
+    torch.testing.assert_close(x.grad, 0.25 * (x - quantizer.lookup(quantized.codes)).detach())  # 2 / features is 1
+
+
+def test_vq_follows_its_members_by_moving_averages():
+    quantizer = vq(size=2, decay=0.9)
+    quantizer.book.copy_(torch.tensor([[0.0, 0.0], [10.0, 10.0]]))
+    quantizer.sums.copy_(quantizer.book)
+    quantizer(torch.tensor([[[1.0, 0.0], [0.0, 2.0], [12.0, 10.0]]]))
+    torch.testing.assert_close(quantizer.members, torch.tensor([0.9 + 0.1 * 2, 0.9 + 0.1 * 1]))
+    torch.testing.assert_close(quantizer.sums, torch.tensor([[0.1, 0.2], [9.0 + 1.2, 9.0 + 1.0]]))
+    torch.testing.assert_close(quantizer.book, torch.tensor([[0.1 / 1.1, 0.2 / 1.1], [10.2, 10.0]]))
+
+
+def test_vq_revives_codes_that_nobody_chose_for_its_patience():
+    quantizer = vq(size=3, patience=20)
+    quantizer.book.copy_(torch.tensor([[0.0, 0.0], [1.0, 1.0], [99.0, 99.0]]))
+    quantizer.sums.copy_(quantizer.book)
+    x = torch.tensor([[[0.1, 0.0], [0.9, 1.0], [1.1, 1.0]]])
+    for _ in range(20):
+        quantizer(x)
+    assert quantizer.book[2].tolist() == pytest.approx([99.0, 99.0], abs=1e-3)
+    quantizer(x)
+    assert quantizer.book[2].tolist() in x[0].tolist() and quantizer.members[2] == 1
+
+
+def test_vq_moves_nothing_in_eval_mode():
+    quantizer = vq().eval()
+    before = {name: tensor.clone() for name, tensor in quantizer.state_dict().items()}
+    quantizer(torch.randn(3, 10, 2))
+    assert all(torch.equal(before[name], tensor) for name, tensor in quantizer.state_dict().items())
+    quantizer.train()(torch.randn(3, 10, 2))
+    assert not any(torch.equal(before[name], tensor) for name, tensor in quantizer.state_dict().items())
+
+
+def test_vq_learns_the_centres_of_clusters():
+    centres = torch.tensor([[5.0, 5.0], [-5.0, 5.0], [5.0, -5.0], [-5.0, -5.0]])
+    quantizer = vq(decay=0.9, patience=5)
+    for _ in range(100):
+        quantizer(centres[torch.randint(4, (1, 64))] + 0.1 * torch.randn(1, 64, 2))
+    assert torch.cdist(centres, quantizer.book).min(-1).values.max() < 0.2
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: [vq(size=16).eval() for _ in range(4)], lambda: [FSQ((5, 5)) for _ in range(4)]], ids=["vq", "fsq"]
+)
+def test_residual_stages_reduce_the_error_and_lookup_adds_them_up(make):
+    x, quantizers = torch.randn(1, 300, 2).clamp(-1, 1), make()
+    scale = 0.25 if isinstance(quantizers[0], FSQ) else 1.0
+    if scale == 1.0:  # each next book on the scale of what is left
+        for level, quantizer in enumerate(quantizers):
+            quantizer.book.mul_(0.5**level)
+    errors = []
+    for count in range(1, 5):
+        residual = Residual(quantizers[:count], scale=scale)
+        quantized = residual(x)
+        assert quantized.codes.shape == (1, 300, count)
+        torch.testing.assert_close(residual.lookup(quantized.codes), quantized.features)
+        errors.append(float((quantized.features - x).square().mean()))
+    assert all(later < 0.8 * earlier for earlier, later in pairwise(errors)), errors
+
+
+def test_residual_lets_gradients_through_once():
+    x, weight = torch.randn(1, 5, 2, requires_grad=True), torch.randn(1, 5, 2)
+    (Residual([vq().eval(), vq().eval()])(x).features * weight).sum().backward()
+    assert torch.equal(x.grad, weight)

@@ -1,0 +1,109 @@
+"""Chameleon's trunk from our parts, against logits computed by the published code from the same weights.
+
+The published rotary turns neighbouring features, ours feature i and i + size / 2: the same up to a permutation of the
+features of a head, which products of queries and keys do not see.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from tessera.attention import causal
+from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
+
+if "TESSERA_FIXTURES" not in os.environ:
+    pytest.skip("parity: set TESSERA_FIXTURES to the folder that holds chameleon_vq_decode.json", allow_module_level=True)
+FOLDER = Path(os.environ["TESSERA_FIXTURES"])
+FIXTURE = json.loads((FOLDER / "chameleon_vq_decode.json").read_text())
+TENSORS = load_file(FOLDER / "chameleon_vq_decode.safetensors")
+CONFIG = FIXTURE["config"]
+SIZE = CONFIG["dim"] // CONFIG["n_heads"]
+HALVES = torch.cat([torch.arange(0, SIZE, 2), torch.arange(1, SIZE, 2)])  # where features 2j and 2j + 1 go
+STEPS = {"prenorm": PreNorm, "swin": SwinNorm}
+
+
+class NormAfterTurn(SelfAttention):
+    """A mutation: queries and keys are turned first and normed afterwards."""
+
+    def forward(self, x, sight):
+        q, k, v = self.qkv(x).unflatten(-1, (-1, self.size)).transpose(1, 2).split(self.split, 1)
+        seen = sight.attend(self.q_norm(sight.turn(q)), self.k_norm(sight.turn(k)), v)
+        return self.out(seen.transpose(1, 2).flatten(-2))
+
+
+def weights(layer: int, name: str) -> torch.Tensor:
+    return TENSORS[f"weights/layers.{layer}.{name}"].float()
+
+
+def halves(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Rows of queries or keys, the features of every head in the order of our rotary."""
+    return rows.unflatten(0, (-1, SIZE))[:, order].flatten(0, 1)
+
+
+def published(order: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The published weights under our names; `order` is how the features of queries and keys stand."""
+    state = {"norm.weight": TENSORS["weights/norm.weight"].float()}
+    for i in range(CONFIG["n_layers"]):
+        q, k, v = (weights(i, f"attention.{name}.weight") for name in ("wq", "wk", "wv"))
+        attention, mlp = f"blocks.{i}.attention", f"blocks.{i}.mlp"
+        state |= {
+            f"{attention}.norm.weight": weights(i, "attention_norm.weight"),
+            f"{attention}.inner.qkv.weight": torch.cat([halves(q, order), halves(k, order), v]),
+            f"{attention}.inner.out.weight": weights(i, "attention.wo.weight"),
+            f"{mlp}.norm.weight": weights(i, "ffn_norm.weight"),
+            f"{mlp}.inner.gate_up.weight": torch.cat([weights(i, "feed_forward.w1.weight"), weights(i, "feed_forward.w3.weight")]),
+            f"{mlp}.inner.down.weight": weights(i, "feed_forward.w2.weight"),
+        }
+        for to in "qk":
+            for part in ("weight", "bias"):
+                state[f"{attention}.inner.{to}_norm.{part}"] = weights(i, f"attention.{to}_normalization.{part}")[order]
+    return state
+
+
+def logits(step=PreNorm, attention=SelfAttention, order=HALVES, *, places) -> torch.Tensor:
+    """What the trunk says, made of our parts."""
+    width, heads, eps = CONFIG["dim"], CONFIG["n_heads"], CONFIG["norm_eps"]
+    blocks = [
+        Block(
+            step(nn.RMSNorm(width, eps), attention(width, heads, kv_heads=CONFIG["n_kv_heads"], qk_norm=nn.LayerNorm)),
+            step(nn.RMSNorm(width, eps), SwiGLU(width, CONFIG["ffn_hidden"])),
+        )
+        for _ in range(CONFIG["n_layers"])
+    ]
+    trunk = Transformer(blocks, norm=nn.RMSNorm(width, eps), rotary=Rotary(SIZE, theta=CONFIG["rope_theta"]))
+    trunk.load_state_dict(published(order))
+    ids = TENSORS["inputs/token_ids"]
+    with torch.no_grad():
+        hidden = trunk(TENSORS["weights/tok_embeddings.weight"].float()[ids][None], None, places(order=list(range(len(ids)))), causal)
+        return hidden[0] @ TENSORS["weights/output.weight"].float().T
+
+
+def agrees(found: torch.Tensor, norms: str) -> bool:
+    return torch.allclose(found, TENSORS[f"outputs/logits_{norms}"], **FIXTURE["tolerance"]["default"])
+
+
+@pytest.mark.parametrize("norms", STEPS)
+def test_the_trunk_is_the_published_one(norms, places):
+    assert agrees(logits(STEPS[norms], places=places), norms)
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        {"order": torch.arange(SIZE)},  # neighbouring features left where they were
+        {"step": SwinNorm},
+        {"attention": NormAfterTurn},
+    ],
+    ids=["rotary layout", "norm placement", "norm after the turn"],
+)
+def test_a_mutated_trunk_is_not(mutation, places):
+    assert not agrees(logits(**mutation, places=places), "prenorm")
+
+
+def test_swin_norm_is_not_the_other_one(places):
+    assert not agrees(logits(PreNorm, places=places), "swin")

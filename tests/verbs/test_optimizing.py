@@ -1,0 +1,90 @@
+import pytest
+import torch
+from torch import nn
+
+from tessera.document import Task
+from tessera.system import Stage
+from tessera.verbs.optimizing import Average, groups, optimizer_for, rate, set_rate, thaw
+
+
+def stage(train, **changes) -> Stage:
+    return Stage("joint", **{"train": train, "documents": 8, "mix": {Task.DRAW: 1.0}, **changes})
+
+
+@pytest.mark.parametrize("decay", ["cosine", "trapezoid"])
+def test_the_rate_warms_up_over_three_hundredths(decay):
+    assert [rate(progress, decay) for progress in (0.0, 0.015, 0.03)] == pytest.approx([0.01, 0.5, 1.0])
+
+
+def test_cosine_falls_all_the_way():
+    middle = (0.03 + 1) / 2
+    assert [rate(progress, "cosine") for progress in (0.03, middle, 1.0)] == pytest.approx([1.0, 0.02 + 0.98 / 2, 0.02])
+
+
+def test_trapezoid_falls_over_the_last_fifth():
+    assert [rate(progress, "trapezoid") for progress in (0.5, 0.8, 0.9, 1.0)] == pytest.approx([1.0, 1.0, 0.02 + 0.98 / 2, 0.02])
+
+
+def test_an_unknown_decay_is_refused():
+    with pytest.raises(ValueError, match="stage: decay 'linear'; there are cosine and trapezoid"):
+        rate(0.5, "linear")
+
+
+def test_only_what_a_stage_trains_moves(tiny):
+    system = tiny()
+    thaw(system, stage((system.trunk,)))
+    trained = set(system.trunk.parameters())
+    assert {p for p in system.parameters() if p.requires_grad} == trained
+    assert {part for part in system.modules() if part.training} == set(system.trunk.modules())
+    codec = system.by_name["image"].codec.codec
+    thaw(system, stage((codec.decoder,), learner=codec))
+    assert {p for p in system.parameters() if p.requires_grad} == set(codec.decoder.parameters())
+    assert not system.trunk.training and codec.decoder.training and not codec.encoder.training
+
+
+def test_decay_pulls_at_matrices_only_and_every_parameter_has_one_group():
+    table, linear, norm = nn.Embedding(5, 4), nn.Linear(4, 4), nn.LayerNorm(4)
+    found = groups(stage((table, linear, norm), weight_decay=0.3))
+    decay = {p: group["weight_decay"] for group in found for p in group["params"]}
+    assert decay == {table.weight: 0.0, linear.weight: 0.3, linear.bias: 0.0, norm.weight: 0.0, norm.bias: 0.0}
+    assert sum(len(group["params"]) for group in found) == 5
+
+
+def test_shared_parameters_are_moved_once(tiny):
+    system = tiny()
+    found = groups(stage((system.text, system.by_name["image"], system.text.reader.table)))
+    parameters = [p for group in found for p in group["params"]]
+    assert len(parameters) == len(set(parameters))
+
+
+def test_rates_are_scaled_where_the_stage_says_so():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    plan = stage((first, second), lr=0.1, rates={second: 0.5})
+    optimizer = optimizer_for(plan)
+    assert set_rate(optimizer, plan, 0.03) == pytest.approx(0.1)
+    rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert rates == pytest.approx({first.weight: 0.1, first.bias: 0.1, second.weight: 0.05, second.bias: 0.05})
+    assert set_rate(optimizer, plan, 1.0) == pytest.approx(0.002)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.002)
+
+
+def test_a_step_is_adamw_by_hand():
+    linear = nn.Linear(2, 2, bias=False)
+    plan = stage((linear,), lr=0.1, weight_decay=0.2)
+    optimizer, before = optimizer_for(plan), linear.weight.detach().clone()
+    set_rate(optimizer, plan, 0.03)
+    linear.weight.grad = gradient = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
+    optimizer.step()
+    # the first step: both moments, corrected for their start at zero, are the gradient and its square
+    torch.testing.assert_close(linear.weight.detach(), before * (1 - 0.1 * 0.2) - 0.1 * gradient.sign(), rtol=0, atol=1e-6)
+
+
+def test_the_average_follows_and_takes_the_place_of_the_weights():
+    weight = nn.Parameter(torch.tensor([0.0]))
+    average = Average([weight], 0.75)
+    for value in (4.0, 8.0):
+        weight.data.fill_(value)
+        average.follow()
+    assert weight.item() == 8.0  # it only watches
+    average.finish()
+    assert weight.item() == pytest.approx(0.75 * 1.0 + 0.25 * 8.0)
