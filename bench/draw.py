@@ -33,7 +33,13 @@ def janus_like(system, codes, elements):
         max_position_embeddings=1024,
     )
     vision = JanusVisionConfig(
-        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, image_size=32, patch_size=8, projection_dim=width, num_image_tokens=elements
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+        projection_dim=width,
+        num_image_tokens=elements,
     )
     vq = JanusVQVAEConfig(
         embed_dim=8,

@@ -29,7 +29,7 @@ WITHIN = {
     "world": {"world"},
     "data": {"data", "world"},
     "scoring": {"scoring"},
-    "systems": set(),
+    "systems": {"data"},
     "hub": {"hub", "systems"},
     "verbs": {"verbs", "world", "data", "scoring", "systems"},
 }

@@ -34,12 +34,18 @@ from tessera.world.certify import certify
 from tessera.world.export import export
 from tessera.world.samples import samples, texts
 
-app = typer.Typer(help="Train, draw with, ask, take apart and compare models that read and write text and pictures.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Train, draw with, ask, take apart and compare models that read and write text and pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 console = Console()
 
 SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A recipe's name (see `tessera systems`), or package.module:function.")]
 Trained = Annotated[str, typer.Option("--system", help="Whose shipped weights to use.")]
-RunFolder = Annotated[Path | None, typer.Option("--run", help="The folder of a training run, or a weights file, instead of shipped weights.")]
+RunFolder = Annotated[
+    Path | None, typer.Option("--run", help="The folder of a training run, or a weights file, instead of shipped weights.")
+]
 LevelName = Annotated[str, typer.Option("--level", help="Level of the world: " + ", ".join(LEVELS) + ".")]
 LanguageName = Annotated[str, typer.Option("--language", help="en, zh or both.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
@@ -93,7 +99,9 @@ def describe(
         console.print(describing.describe_document(built, describing.parse_document(document, world_of(level, "en"))))
 
 
-@app.command(epilog="Examples: tessera world --level standard --out sheet.png · tessera world --export data --format llava 1000 · tessera world --certify")
+@app.command(
+    epilog="Examples: tessera world --level standard --out sheet.png · tessera world --export data --format llava 1000 · tessera world --certify"
+)
 def world(
     n: Annotated[int, typer.Argument(help="How many documents (for --certify: scenes).")] = 0,
     level: LevelName = "easy",
@@ -121,11 +129,16 @@ def world(
             console.print(f"{n or 24} documents of {level} in {out}")
 
 
-@app.command("train", epilog="Examples: tessera train chameleon · tessera train chameleon --data my_pictures --run runs/mine · ... --resume")
+@app.command(
+    "train", epilog="Examples: tessera train chameleon · tessera train chameleon --data my_pictures --run runs/mine · ... --resume"
+)
 def train_command(
     system: SystemName,
     run: Annotated[Path | None, typer.Option("--run", help="The run's folder; runs/SYSTEM by default.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Your own pictures and texts, instead of the world: a folder with a .jsonl, LLaVA .json, WebDataset .tar.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own pictures and texts, instead of the world: a folder with a .jsonl, LLaVA .json, WebDataset .tar."),
+    ] = None,
     format: Annotated[str | None, typer.Option(help="folder, llava or webdataset, where it is not plain from --data.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")] = False,
     level: LevelName = "easy",
@@ -152,7 +165,9 @@ def train_command(
         side = picture_side(built)
         with Progress(console=console, transient=True) as bars:
             tick = ticker(bars)
-            source = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, tick=lambda done, total: tick("checking", done, total))
+            source = open_data(
+                data, (side, side), seed, skip_bad=skip_bad, format=format, tick=lambda done, total: tick("checking", done, total)
+            )
         notes = {"data": str(data.resolve()), "rows": len(source), "bad": len(source.bad)}
         look = lambda one, where, name: glance_data(one, source, where, name)
     else:
@@ -218,7 +233,9 @@ def draw(
     usual = loaded.port(Image(learn=True)).law.sampling
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps}
     sampling = replace(usual, **{name: value for name, value in asked.items() if value is not None})
-    pictures = [done.pictures[0] for done in ask_for(loaded, [((Text(prompt), Image(learn=True)), seed + i) for i in range(n)], {Image: sampling})]
+    pictures = [
+        done.pictures[0] for done in ask_for(loaded, [((Text(prompt), Image(learn=True)), seed + i) for i in range(n)], {Image: sampling})
+    ]
     if n == 1:
         picture = Pillow.fromarray(pictures[0].permute(1, 2, 0).numpy())
         picture.resize((picture.width * scale, picture.height * scale), Pillow.Resampling.NEAREST).save(out)
@@ -259,7 +276,9 @@ def caption(
     loaded = trained(system, run, level)
     asked = [((Image(open_picture(picture, loaded)), Text(learn=True)), seed) for picture in pictures]
     for picture, done in zip(pictures, ask_for(loaded, asked, {}), strict=True):
-        console.print(f"{picture}: {done.texts[0].strip()}" if len(pictures) > 1 else done.texts[0].strip(), highlight=False, soft_wrap=True)
+        console.print(
+            f"{picture}: {done.texts[0].strip()}" if len(pictures) > 1 else done.texts[0].strip(), highlight=False, soft_wrap=True
+        )
 
 
 @app.command("evaluate", epilog="Examples: tessera evaluate chameleon · tessera evaluate --run runs/chameleon --share 0.1")

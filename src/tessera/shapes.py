@@ -16,6 +16,7 @@ LEGEND = {
     "batch": "segments of one shape handled together",
     "element": "one clean element of a segment: a token, a code, a patch",
     "feature": "features of a clean element",
+    "channel": "features of a cell of a grid of pixels or codes",
     "level": "codes inside one element (residual quantizers)",
     "branch": "rows that write one segment under guidance: as asked, and with the prompt dropped",
     "answer": "a hidden state that answers for one element",

@@ -219,7 +219,9 @@ class System(nn.Module):
 
     # ------------------------------------------------------------------ pieces to hidden states and losses
 
-    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None) -> list[list[Piece]]:
+    def arrange(
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+    ) -> list[list[Piece]]:
         """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs)."""
         if clean is None:
             encoded = self.encode(documents, draws)

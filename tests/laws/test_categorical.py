@@ -102,6 +102,23 @@ def test_only_what_is_allowed_is_drawn(temperature):
     assert set(value.tolist()) == ({2} if temperature == 0 else {2, 5, 7})
 
 
+class Lowest(Streams):
+    """Streams whose every uniform number is the least there is."""
+
+    def uniform(self, *shape):
+        return torch.zeros(sum(self._counts), *shape, dtype=F64)
+
+
+def test_what_is_cut_off_is_never_drawn_not_even_by_the_least_number():
+    logits = torch.tensor([[[0.0, 1.0, 3.0, 2.0]]], dtype=F64)
+    drawn = Categorical(allowed=range(4)).draw(as_it_is, Seen(logits), Sampling(top_k=2), Lowest([generator(0)], [1], logits))
+    assert drawn.value.tolist() == [2] and drawn.confidence > 0
+
+
+def test_many_equal_values_keep_the_lowest():
+    assert truncate(torch.full((1, 5000), 1 / 5000), 7, None)[0].nonzero().flatten().tolist() == list(range(7))
+
+
 def test_guidance_is_taken_in_logits():
     asked, dropped = torch.randn(2, 200, 6, dtype=F64).unbind()
     guided, _ = draw(torch.stack([asked, dropped]), guidance=2.5)

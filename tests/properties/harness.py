@@ -68,10 +68,12 @@ def kinds(system: System) -> list[type[Image]]:
 
 
 def picture(system: System, number: int, kind: type[Image] = Image) -> Tensor:
-    """A picture of noise, as large as the system's own."""
-    codec = system.port(kind(learn=True)).codec
-    shape = codec.decode([codec.blank(None)])[0].shape
-    return torch.randint(256, shape, generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
+    """A picture as large as the system's own: four by four squares, each of a colour and a little noise."""
+    codec, rng = system.port(kind(learn=True)).codec, torch.Generator().manual_seed(number)
+    _, height, wide = codec.decode([codec.blank(None)])[0].shape
+    colours = torch.randint(230, (3, 4, 4), generator=rng)
+    squares = colours.repeat_interleave(height // 4, 1).repeat_interleave(wide // 4, 2)
+    return (squares + torch.randint(25, squares.shape, generator=rng)).to(torch.uint8)
 
 
 def draw(system: System, kind: type[Image]) -> Document:

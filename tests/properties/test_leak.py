@@ -104,6 +104,7 @@ def seen(system: System, document: Document, clean: list[Tensor]) -> tuple[list[
 def changeable(clean: Tensor, where: Tensor) -> list[int]:
     """The first and the last element that is learned and differs from another."""
     found = [j for j in where.nonzero()[:, 0].tolist() if (clean != clean[j]).any()]
+    assert found, "all elements are the same: nothing to change"
     return sorted({found[0], found[-1]})
 
 

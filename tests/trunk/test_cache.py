@@ -70,11 +70,11 @@ def test_rows_grow_beyond_the_capacity(cache, show):
 def test_restore_forgets_what_came_after_the_snapshot(cache, show):
     show(cache, [0, 2], [[1, 2], [8, 9]], keep=True)
     before = cache.snapshot([0, 2])
-    show(cache, [0, 2], [[3], [4]], keep=True)
-    show(cache, [0], [[5, 6]], keep=True)
+    show(cache, [0, 2], [[3, 4], [4, 4]], keep=True)
+    show(cache, [3], [[1, 2, 3, 4, 5, 6]], keep=True)
     cache.restore(before)
-    assert cache.lengths.tolist() == [2, 0, 2, 0]
-    assert show(cache, [0, 2], [[7], [7]], keep=False) == [[1, 2, 7], [8, 9, 7]]
+    assert cache.lengths.tolist() == [2, 0, 2, 6]
+    assert show(cache, [0, 2, 3], [[7], [7], [7]], keep=False) == [[1, 2, 7], [8, 9, 7], [1, 2, 3, 4, 5, 6, 7]]
     cache.restore(before)  # as often as one likes
     assert show(cache, [0, 1, 2], [[7], [7], [7]], keep=False) == [[1, 2, 7], [7], [8, 9, 7]]
 
@@ -82,7 +82,7 @@ def test_restore_forgets_what_came_after_the_snapshot(cache, show):
 def test_a_row_given_back_is_clean(cache, show):
     rows = [cache.take() for _ in range(4)]
     assert sorted(rows) == [0, 1, 2, 3]
-    show(cache, [rows[1]], [[1, 2, 3]], keep=True)
+    show(cache, rows[1:3], [[1, 2, 3]] * 2, keep=True)
     cache.give(rows[1])
     assert cache.take() == rows[1]
-    assert show(cache, [rows[1]], [[9]], keep=True) == [[9]]
+    assert show(cache, rows[1:3], [[9], [9]], keep=True) == [[9], [1, 2, 3, 9]]

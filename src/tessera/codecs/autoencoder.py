@@ -63,9 +63,7 @@ class Autoencoder(nn.Module):
         self.elements = self.columns**2
         hidden = 4 * channels
         look = [Widened(hidden) for _ in range(depth + 1)]
-        self.encoder = nn.Sequential(
-            nn.Linear(3 * stride**2, hidden), *look, nn.LayerNorm(hidden), nn.Linear(hidden, quantizer.features)
-        )
+        self.encoder = nn.Sequential(nn.Linear(3 * stride**2, hidden), *look, nn.LayerNorm(hidden), nn.Linear(hidden, quantizer.features))
         self.quantizer = quantizer
         widths = [channels << i for i in range(doublings + 1)]
         paint: list[nn.Module] = [nn.Conv2d(quantizer.features, widths[-1], 3, padding=1)]

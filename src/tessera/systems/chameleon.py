@@ -24,7 +24,9 @@ PRESETS = {
 }
 
 
-def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(4, 4, 4, 4, 4), channels: int = 64, pixels: int = 32, stride: int = 8) -> System:
+def chameleon(
+    *, width: int = 192, depth: int = 5, heads: int = 6, levels=(4, 4, 4, 4, 4), channels: int = 64, pixels: int = 32, stride: int = 8
+) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes."""
     bpe = BPE()
     pictures = Autoencoder(quantizer=FSQ(levels), pixels=pixels, stride=stride, channels=channels)
@@ -51,7 +53,10 @@ def chameleon(*, width: int = 192, depth: int = 5, heads: int = 6, levels=(4, 4,
         law=Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(guidance=2.0), z_loss=1e-5),
     )
     trunk = Transformer(
-        [Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, qk_norm=nn.LayerNorm)), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)],
+        [
+            Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, qk_norm=nn.LayerNorm)), PreNorm(nn.RMSNorm(width), SwiGLU(width)))
+            for _ in range(depth)
+        ],
         norm=nn.RMSNorm(width),
         rotary=Rotary(width // heads),
     )

@@ -174,7 +174,9 @@ class Transformer(nn.Module):
     ) -> Hidden:
         """Hidden states of the places. With `opened`, a pass of the cache, they also see what its rows hold."""
         mask = rule.dense(places, places if opened is None else opened.places)
-        working = torch.get_autocast_dtype(embeddings.device.type) if torch.is_autocast_enabled(embeddings.device.type) else embeddings.dtype
+        working = (
+            torch.get_autocast_dtype(embeddings.device.type) if torch.is_autocast_enabled(embeddings.device.type) else embeddings.dtype
+        )
         sight = Sight(self.rotary(places, working), mask, condition, opened)
         x = self.embedded(embeddings)
         for block in self.blocks:

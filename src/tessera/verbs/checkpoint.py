@@ -80,7 +80,9 @@ def find(name: str | Path, *, level: str = "easy") -> Path:
     path = SHIPPED / f"{name}-{level}.safetensors"
     if not path.is_file():
         there = ", ".join(f"{system} on {level}" for system, level in shipped()) or "none"
-        raise ValueError(f"load: weights of {name} on level {level}; with the library come {there}; train it: `tessera train {name} --level {level}`")
+        raise ValueError(
+            f"load: weights of {name} on level {level}; with the library come {there}; train it: `tessera train {name} --level {level}`"
+        )
     return path
 
 
@@ -105,7 +107,9 @@ def shipped() -> list[tuple[str, str]]:
 # ---------------------------------------------------------------- the state of a run
 
 
-def save_state(folder: Path, number: int, system: System, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, keep: int = 2) -> Path:
+def save_state(
+    folder: Path, number: int, system: System, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, keep: int = 2
+) -> Path:
     """One checkpoint of a run: weights, all other tensors, and facts. It appears whole or not at all; the last `keep` stay."""
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)

@@ -67,13 +67,25 @@ def describe_document(system: System, document: Document) -> RenderableType:
         (pieces,) = system.arrange([document], [Draw(0)])
         _, batch = system.hidden([pieces])
     places = Places(batch.places.data[:, 0].cpu())
-    table = Table("place", "port", "segment", "view", "order", "row, column", "shows", "predicts", title=f"{system.name}: {places.data.shape[1]} places")
+    table = Table(
+        "place",
+        "port",
+        "segment",
+        "view",
+        "order",
+        "row, column",
+        "shows",
+        "predicts",
+        title=f"{system.name}: {places.data.shape[1]} places",
+    )
     predicts = _predictions(system, pieces)
     for piece in pieces:
         for i in range(piece.count):
             at = piece.offset + i
             row = (at, piece.port.name + ("*" if piece.learned else ""), int(places.segment[at]), View(int(places.view[at])).name.lower())
-            grid = f"{int(places.row[at])}, {int(places.column[at])}" if places.row[at] + places.column[at] or piece.port.kind is Image else ""
+            grid = (
+                f"{int(places.row[at])}, {int(places.column[at])}" if places.row[at] + places.column[at] or piece.port.kind is Image else ""
+            )
             table.add_row(*map(str, row), str(int(places.order[at])), grid, _shows(system, piece, i), predicts.get(at, ""))
     return Group(table, Line("the mask: a row for each place that looks, a column for each it may look at"), _mask(system, places))
 
@@ -109,4 +121,6 @@ def _mask(system: System, places: Places) -> Line:
     one = replace(places, data=places.data[:, None])
     mask = system.attention.dense(one, one)[0]
     width = len(str(len(mask)))
-    return Line("\n".join(f"{i:{width}} " + "".join("█" if seen else "·" for seen in row) for i, row in enumerate(mask.tolist())), no_wrap=True)
+    return Line(
+        "\n".join(f"{i:{width}} " + "".join("█" if seen else "·" for seen in row) for i, row in enumerate(mask.tolist())), no_wrap=True
+    )

@@ -45,7 +45,9 @@ class Plan:
         return replace(self, **{name: max(10, round(getattr(self, name) * share)) for name in names})
 
 
-def evaluate(system: System, world: World, plan: Plan = Plan(), *, folder: Path | None = None, tick: Tick | None = None) -> dict[str, Score]:
+def evaluate(
+    system: System, world: World, plan: Plan = Plan(), *, folder: Path | None = None, tick: Tick | None = None
+) -> dict[str, Score]:
     """All scores of a system by dotted name. With `folder`, contact sheets of drawings and answers are written there."""
     judge_of = _Judge(system, world, plan, tick or (lambda *_: None))
     with evaluating(system), torch.no_grad():
@@ -92,7 +94,9 @@ class _Judge:
 
     def drawing(self) -> dict[str, Score]:
         """The oracle's verdicts on drawings, skill by skill; `geneval` lets unrequested things pass, the others do not."""
-        prompts = [(skill, self.world.prompt(skill, i, self.plan.split)) for skill in skills(self.world.level) for i in range(self.plan.drawings)]
+        prompts = [
+            (skill, self.world.prompt(skill, i, self.plan.split)) for skill in skills(self.world.level) for i in range(self.plan.drawings)
+        ]
         pictures = self.write("drawing", [(Text(prompt.text), Image(learn=True)) for _, prompt in prompts], kind=Image)
         readings = self.oracle.read(torch.stack(pictures))
         verdicts = [(skill, judge(prompt, reading)) for (skill, prompt), reading in zip(prompts, readings, strict=True)]
@@ -100,7 +104,11 @@ class _Judge:
         scores["drawing.overall"] = rate([v.strict for _, v in verdicts])
         scores["drawing.geneval"] = rate([v.geneval for s, v in verdicts if s in GENEVAL])
         scores["drawing.readable"] = rate([v.readable for _, v in verdicts])
-        shown = [i for s in range(len(skills(self.world.level))) for i in range(s * self.plan.drawings, s * self.plan.drawings + min(8, self.plan.drawings))]
+        shown = [
+            i
+            for s in range(len(skills(self.world.level)))
+            for i in range(s * self.plan.drawings, s * self.plan.drawings + min(8, self.plan.drawings))
+        ]
         self.tiles["drawing"] = [Tile(pictures[i], (prompts[i][1].text,), verdicts[i][1].strict) for i in shown]
         return scores
 
@@ -139,14 +147,20 @@ class _Judge:
     def _caption(self, text: str, scene: Scene) -> CaptionScore:
         """In the world's language, or in whichever of its languages the caption is."""
         languages = LANGUAGES.values() if self.world.language == "both" else [LANGUAGES[self.world.language]]
-        return max((caption_score(text, scene, self.world.level, language) for language in languages), key=lambda mark: (mark.exact, mark.parsed))
+        return max(
+            (caption_score(text, scene, self.world.level, language) for language in languages), key=lambda mark: (mark.exact, mark.parsed)
+        )
 
     def ladder(self) -> dict[str, Score]:
         """What bounds the rest: pictures through the codec and back, the same through the oracle alone, and losses given the truth."""
         scenes = [self.world.scene(i, self.plan.split) for i in range(self.plan.pictures)]
         pictures = [self.world.picture(scene) for scene in scenes]
         codec = self.system.port(Image(learn=True)).codec
-        through = [picture for part in _parts(pictures, 64) for picture in codec.decode(codec.encode(part, [Draw(i) for i in range(len(part))]).clean)]
+        through = [
+            picture
+            for part in _parts(pictures, 64)
+            for picture in codec.decode(codec.encode(part, [Draw(i) for i in range(len(part))]).clean)
+        ]
         readable = lambda shown: rate([same_scene(r, s) for r, s in zip(self.oracle.read(torch.stack(shown)), scenes, strict=True)])
         self.tick("codec", len(scenes), len(scenes))
         return {"codec.readable": readable(through), "oracle.readable": readable(pictures), **self._teacher_forced()}

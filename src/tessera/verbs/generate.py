@@ -137,13 +137,16 @@ def generate(
     wanted = [want] if isinstance(want, type) else list(want)
     document = Document((*prompt, *(kind(learn=True) for kind in wanted)))
     if not any(segment.learn for segment in document):
-        raise ValueError(f"generate: {len(document)} given segments and nothing to write; a blank segment or `want` is needed; say want=Image, say")
+        raise ValueError(
+            f"generate: {len(document)} given segments and nothing to write; a blank segment or `want` is needed; say want=Image, say"
+        )
     return write(system, [Request(document, seed, sampling or {}, longest)])[0]
 
 
 def requests_for(documents: Sequence[Document], *, seed: int, sampling: Mapping[type[Segment], Sampling] | None = None, longest: int = 64):
     """One request per document, each with a seed of its own, and what is to be learned left blank."""
     blank = [
-        replace(d, segments=tuple(replace(s, content=None) if s.learn and getattr(s, "keep", None) is None else s for s in d)) for d in documents
+        replace(d, segments=tuple(replace(s, content=None) if s.learn and getattr(s, "keep", None) is None else s for s in d))
+        for d in documents
     ]
     return [Request(document, seed_of(seed, i), sampling or {}, longest) for i, document in enumerate(blank)]

@@ -21,7 +21,9 @@ class Progress:
     def __init__(self, title: str):
         self.console, self.title = Console(), title
         speed = TextColumn("{task.fields[speed]}")
-        self._bars = Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(), TimeRemainingColumn())
+        self._bars = Bars(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(), TimeRemainingColumn()
+        )
         self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2) if self.console.is_terminal else None
         self._task, self._losses, self._scores = None, {}, {}
         self._begun = self._told = time.monotonic()

@@ -30,7 +30,9 @@ HEADLINES = {
 }
 
 
-def results(system: System, world: World, plan: Plan, scores: Mapping[str, Score], *, training: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def results(
+    system: System, world: World, plan: Plan, scores: Mapping[str, Score], *, training: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Everything that is needed to understand the scores and to get them again."""
     return {
         "schema": SCHEMA,
@@ -79,7 +81,9 @@ def markdown(found: Mapping[str, Any]) -> str:
     for name, score in sorted(found["scores"].items()):
         low, high = score["ci95"]
         lines.append(f"| {name} | {score['value']:.3f} | {low:.3f} to {high:.3f} | {score['n']} |")
-    settings = {key: found[key] for key in ("sampling", "plan", "world", "parts", "parameters", "training", "commit", "versions", "machine", "date")}
+    settings = {
+        key: found[key] for key in ("sampling", "plan", "world", "parts", "parameters", "training", "commit", "versions", "machine", "date")
+    }
     lines += ["", "```json", json.dumps(settings, indent=1), "```", ""]
     return "\n".join(lines)
 
@@ -100,7 +104,11 @@ def readme_table(folder: Path) -> str:
         stale = "" if World(LEVELS[found["level"]], found["language"]).hash() == found["world"] else " (stale)"
         training = found["training"]
         cells = [found["system"] + stale, found["level"], *(_cell(found["scores"].get(name)) for name in HEADLINES)]
-        cells += [f"{found['parameters']['total'] / 1e6:.1f} M", f"{training.get('documents', 0):,}", f"{training.get('seconds', 0) / 60:.0f} min"]
+        cells += [
+            f"{found['parameters']['total'] / 1e6:.1f} M",
+            f"{training.get('documents', 0):,}",
+            f"{training.get('seconds', 0) / 60:.0f} min",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

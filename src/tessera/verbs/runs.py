@@ -70,7 +70,9 @@ def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, re
         changed = [key for key, value in json.loads(json.dumps(about)).items() if known.get(key) != value]
         if changed:
             was = {key: known.get(key) for key in changed}
-            raise ValueError(f"train: --resume in {folder} with other {', '.join(changed)} than it began with; it began with {was}; use the same")
+            raise ValueError(
+                f"train: --resume in {folder} with other {', '.join(changed)} than it began with; it began with {was}; use the same"
+            )
     elif file.exists():
         raise ValueError(f"train: {folder} holds a run already; a new folder is accepted; add --resume to go on, or choose another")
     else:

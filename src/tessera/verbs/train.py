@@ -169,7 +169,14 @@ class _Run:
                 f"finite losses are accepted; the last good checkpoint is kept, try a lower rate than {stage.lr:g} or precision float32"
             )
         means = {port: value for port, value in zip(ports, table.mean(0).tolist(), strict=True)}
-        entry = {"stage": stage.name, "step": self.at.steps, "documents": self.at.documents, "loss": means, "lr": step.lr, "grad_norm": float(step.norm)}
+        entry = {
+            "stage": stage.name,
+            "step": self.at.steps,
+            "documents": self.at.documents,
+            "loss": means,
+            "lr": step.lr,
+            "grad_norm": float(step.norm),
+        }
         self.diary.write({**entry, "seconds": round(self.at.seconds, 2)})
         self.progress.update(self.at.documents, means)
 
@@ -209,7 +216,9 @@ class _Step:
             losses: Losses = self.learner.losses_of(batch)
         unknown = set(self.stage.weights) - set(losses)
         if unknown:
-            raise ValueError(f"stage {self.stage.name}: weights for {', '.join(unknown)}; there are losses of {', '.join(losses)}; name one of these")
+            raise ValueError(
+                f"stage {self.stage.name}: weights for {', '.join(unknown)}; there are losses of {', '.join(losses)}; name one of these"
+            )
         total = sum(self.stage.weights.get(port, 1.0) * value / max(count, 1) for port, (value, count) in losses.items())
         total.backward()
         return {port: value.detach() / max(count, 1) for port, (value, count) in losses.items()}

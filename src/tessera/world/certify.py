@@ -101,9 +101,7 @@ class Certificate:
         return "\n".join((*lines, "", "Bold rows are judged: false fail at most 2 %, false pass at most .5 %.", ""))
 
 
-def certify(
-    level: Level, scenes: int = 2000, *, seed: int = 0, tick: Callable[[str], None] = lambda row: None
-) -> Certificate:
+def certify(level: Level, scenes: int = 2000, *, seed: int = 0, tick: Callable[[str], None] = lambda row: None) -> Certificate:
     """Read `scenes` scenes and as many near-misses under each judged corruption, a quarter of them under the others.
 
     Every other scene stands at fractional positions, so that reading whole pixels is not enough. Deterministic but for

@@ -56,9 +56,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int = 6, scale: int = 5, *, fo
     return sheet
 
 
-def save_sheet(
-    path: Path, tiles: Sequence[Tile], columns: int = 6, scale: int = 5, *, font: Path | None = None
-) -> tuple[Path, ...]:
+def save_sheet(path: Path, tiles: Sequence[Tile], columns: int = 6, scale: int = 5, *, font: Path | None = None) -> tuple[Path, ...]:
     """Write the sheet as a picture file; the files written.
 
     Where the font lacks a character the tiles are numbered instead, and a text file of the same name holds their texts.
@@ -97,9 +95,7 @@ def _wrap(lines: Sequence[str], width: int, font: ImageFont.FreeTypeFont) -> lis
     return wrapped
 
 
-def _draw(
-    sheet: Picture.Image, tile: Tile, text: Sequence[str], corner: tuple[int, int], scale: int, font: ImageFont.FreeTypeFont
-) -> None:
+def _draw(sheet: Picture.Image, tile: Tile, text: Sequence[str], corner: tuple[int, int], scale: int, font: ImageFont.FreeTypeFont) -> None:
     left, top = corner
     pixels = np.asarray(tile.picture).transpose(1, 2, 0)
     picture = Picture.fromarray(pixels).resize((pixels.shape[1] * scale, pixels.shape[0] * scale), Picture.Resampling.NEAREST)

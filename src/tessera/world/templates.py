@@ -53,9 +53,7 @@ def make_bank(level: Level, blur: float, scales: tuple[float, ...], shifts: tupl
     """
     seen, furthest = looks(level), max(level.radius.values()) * max(scales)
     reach = ceil(furthest + max(shifts) + 2 * blur)
-    masks = [
-        _masks(look, level.radius[look.size] * scale, shifts, reach) for look in seen for scale in scales
-    ]
+    masks = [_masks(look, level.radius[look.size] * scale, shifts, reach) for look in seen for scale in scales]
     columns = torch.round(_blurred(torch.from_numpy(np.concatenate(masks)).float(), blur)).flatten(1).T.contiguous()
     radii = torch.tensor([level.radius[look.size] * scale for look in seen for scale in scales])
     y, x = torch.tensor(list(product(shifts, shifts))).repeat(len(radii), 1).unbind(1)

@@ -133,17 +133,13 @@ class World:
         for attempt in count():
             yield sample_scene(self.level, split, index + attempt * STRIDE, things=things, alike=alike)
 
-    def _prompted(
-        self, skill: Skill, index: int, split: str, language: Language, dice: Dice, plain: bool
-    ) -> tuple[Scene, Prompt]:
+    def _prompted(self, skill: Skill, index: int, split: str, language: Language, dice: Dice, plain: bool) -> tuple[Scene, Prompt]:
         """The skill first, then the first scene that it fits; to learn from, scenes are more varied than to be judged on."""
         scenes = self._scenes(index, split, *scenes_for(skill, self.level, dice, wide=not plain))
         scene = next(scene for scene in scenes if skill in fitting(scene, self.level))
         return scene, prompt(scene, self.level, language, skill, dice, plain)
 
-    def _asked(
-        self, kind: QuestionKind | None, index: int, split: str, language: Language, dice: Dice
-    ) -> tuple[Scene, Question]:
+    def _asked(self, kind: QuestionKind | None, index: int, split: str, language: Language, dice: Dice) -> tuple[Scene, Question]:
         """The question first, then the first scene that can be asked so."""
         aimed = aim(self.level, dice, kind)
         scenes = self._scenes(index, split, *aimed.scenes(self.level, dice))

@@ -20,9 +20,7 @@ def write(things: Sequence[Described], listing: Listing, language: Language, gri
 def _write_item(what: Described, item: str, language: Language, grid: int) -> str:
     if what.place is None:
         return item.format(thing=language.a(what))
-    return item.format(
-        thing=language.a(what), at=language.at_place(what.place, grid), place=language.place(what.place, grid)
-    )
+    return item.format(thing=language.a(what), at=language.at_place(what.place, grid), place=language.place(what.place, grid))
 
 
 def read(text: str, listing: Listing, language: Language, grid: int) -> tuple[Described, ...] | None:
