@@ -60,6 +60,8 @@ def world_of(level: str, language: str) -> World:
 
 def trained(system: str, run: Path | None, level: str) -> System:
     """Shipped weights, or those of a run."""
+    if run and not run.exists():
+        raise ValueError(f"run: {run} does not exist; the folder of a training run or a weights file is accepted; check the path")
     return load(run if run else system, level=level)
 
 

@@ -69,8 +69,9 @@ def test_it_learns_four_pictures_by_heart():
     assert (codec.eval().decode(list(codec.encode(list(pictures)).clean)).int() - pictures).abs().max() < 64
 
 
-def test_documents_without_pictures_lose_nothing():
-    codec = Autoencoder(quantizer=FSQ((5, 5)), pixels=8, stride=4, channels=8)
+@pytest.mark.parametrize("kind", QUANTIZERS)
+def test_documents_without_pictures_lose_nothing(kind):
+    codec = Autoencoder(quantizer=QUANTIZERS[kind](), pixels=8, stride=4, channels=8)
     losses = codec.losses_of(codec.arrange([Document((Text("x"),))], []))
     assert [(float(value.detach()), count) for value, count in losses.values()] == [(0.0, 0), (0.0, 0)]
 

@@ -105,10 +105,12 @@ def test_vq_revives_codes_that_nobody_chose_for_its_patience():
     assert quantizer.book[2].tolist() in x[0].tolist() and quantizer.members[2] == 1
 
 
-def test_vq_moves_nothing_in_eval_mode():
+def test_vq_moves_nothing_in_eval_mode_nor_without_gradients():
     quantizer = vq().eval()
     before = {name: tensor.clone() for name, tensor in quantizer.state_dict().items()}
     quantizer(torch.randn(3, 10, 2))
+    with torch.no_grad():
+        quantizer.train()(torch.randn(3, 10, 2))
     assert all(torch.equal(before[name], tensor) for name, tensor in quantizer.state_dict().items())
     quantizer.train()(torch.randn(3, 10, 2))
     assert not any(torch.equal(before[name], tensor) for name, tensor in quantizer.state_dict().items())

@@ -5,7 +5,7 @@ from tessera.world.scene import EASY, STANDARD, Colour, Kind, Scene, Size, Thing
 
 
 def thing(x, y, size=Size.LARGE, kind=Kind.CIRCLE, digit=""):
-    return Thing(kind, Colour.RED, size, int(y * 3 / 32), int(x * 3 / 32), x, y, digit)
+    return Thing(kind, Colour.RED, size, int(y * 3 / 32), int(x * 3 / 32), float(x), float(y), digit)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class VQ(nn.Module):
         """Each feature vector becomes its nearest code. In training, where gradients are taken, the codebook moves."""
         flat = x.reshape(-1, self.features)
         codes = self._nearest(flat.detach())
-        if self.training and torch.is_grad_enabled():  # encoding ahead of time, beside the step, must move nothing
+        if self.training and torch.is_grad_enabled() and len(flat):  # encoding ahead of time, beside the step, must move nothing
             self._follow(flat.detach(), codes)
         rounded = self.book[codes].view_as(x).to(x.dtype)
         commitment = self.commitment * (x - rounded.detach()).square().mean(-1)

@@ -16,8 +16,8 @@ class Categorical:
     """Cross-entropy, in nats, and draws under temperature, top-k and top-p.
 
     `allowed`, ids, keeps markers and the other modality's ids of a shared vocabulary out of what is drawn; learning
-    still sees all of it. `sampling` is how to draw unless asked otherwise. `z_loss` weighs the square of the log partition function, which keeps logits from drifting
-    (Chameleon, arXiv:2405.09818, section 2.3, uses 1e-5).
+    still sees all of it. `sampling` is how to draw unless asked otherwise. `z_loss` weighs the square of the log partition
+    function, which keeps logits from drifting (Chameleon, arXiv:2405.09818, section 2.3, uses 1e-5).
     """
 
     def __init__(self, *, allowed: Sequence[int] | Int[Tensor, "value"], sampling: Sampling = Sampling(), z_loss: float = 0.0):

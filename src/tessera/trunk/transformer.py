@@ -57,7 +57,8 @@ class SelfAttention(nn.Module):
         kv_heads = kv_heads or heads
         if width % heads or heads % kv_heads:
             raise ValueError(
-                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads; the width must be a multiple of heads, and heads of kv_heads"
+                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads; "
+                "the width must be a multiple of heads, and heads of kv_heads"
             )
         self.size = width // heads
         self.split = [heads, kv_heads, kv_heads]

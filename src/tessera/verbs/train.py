@@ -165,7 +165,8 @@ class _Run:
         if len(bad):
             row, column = bad[0].tolist()
             raise FloatingPointError(
-                f"{self.system.name}: the loss of {ports[column]} is {table[row, column]:g} in stage {stage.name} at step {losses[row][0]}; "
+                f"{self.system.name}: the loss of {ports[column]} is {table[row, column]:g} "
+                f"in stage {stage.name} at step {losses[row][0]}; "
                 f"finite losses are accepted; the last good checkpoint is kept, try a lower rate than {stage.lr:g} or precision float32"
             )
         means = {port: value for port, value in zip(ports, table.mean(0).tolist(), strict=True)}

@@ -176,7 +176,8 @@ class Writer:
             return []
         if system.drop is None:
             raise ValueError(
-                f"{system.name}: guidance {sampling.guidance}; it was trained without dropping prompts, so only 1 is accepted; leave guidance out"
+                f"{system.name}: guidance {sampling.guidance}; it was trained without dropping prompts, so only 1 is accepted; "
+                "leave guidance out"
             )
         dropped = system.drop.dropped(self.request.document, i)
         if dropped is None:

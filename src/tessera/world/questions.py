@@ -93,10 +93,10 @@ def aim(level: Level, dice: Dice, kind: QuestionKind | None = None) -> Aim:
     names = [("kind",), ("colour",), ("kind", "colour")]
     if kind is QuestionKind.EXIST:
         sizes = [("kind", "size"), ("kind", "colour", "size")] if sized(level) else []
-        form = dice.weighted((Form.PLAIN, Form.AT), (3, 1))
+        form = dice.weighted((Form.PLAIN, Form.AT), (3.0, 1.0))
         return Aim(kind, form, dice.choose([*names, ("kind", "colour"), *sizes]), yes)
     if kind is QuestionKind.COUNT:
-        form = dice.weighted((Form.PLAIN, Form.ALL), (4, 1))
+        form = dice.weighted((Form.PLAIN, Form.ALL), (4.0, 1.0))
         least = 1 if form is Form.ALL else 0
         return Aim(kind, form, dice.choose(names), least + dice.below(level.most + 1 - least))
     if kind is QuestionKind.COMPARE:
