@@ -73,14 +73,14 @@ def main():
     for precision in ("float32", "bfloat16"):
         autocast = lambda p=precision: torch.autocast("cpu", torch.bfloat16) if p == "bfloat16" else nullcontext()
 
-        def ours_step(laid):
+        def ours_step(laid, autocast=autocast):
             with autocast():
                 losses = system.losses_of(laid)
             sum(value / max(count, 1) for value, count in losses.values()).backward()
             own.step()
             own.zero_grad()
 
-        def their_step(batch):
+        def their_step(batch, autocast=autocast):
             with autocast():
                 loss = llama(**batch).loss
             loss.backward()
@@ -111,7 +111,10 @@ def main():
         "|---|---|---|---|---|---|",
     ]
     waste = 1 - useful / sum(batch["input_ids"].numel() for batch in theirs)
-    note = f"{BATCH} documents a batch, {useful / BATCH / BATCHES:.0f} places each on average; padding is {100 * waste:.0f} % of Llama's batch. Median of {ROUNDS} rounds."
+    note = (
+        f"{BATCH} documents a batch, {useful / BATCH / BATCHES:.0f} places each on average; "
+        f"padding is {100 * waste:.0f} % of Llama's batch. Median of {ROUNDS} rounds."
+    )
     lines_to_page("train_step", "A training step beside a transformers Llama of the same dimensions", [note, "", *head, *rows])
 
 

@@ -93,7 +93,7 @@ def test_layers(path):
 
 
 def test_no_cycles():
-    name = lambda path: path.relative_to(SOURCE).with_suffix("").parts  # noqa: E731
+    name = lambda path: path.relative_to(SOURCE).with_suffix("").parts
     modules = {name(path)[:-1] if path.name == "__init__.py" else name(path): path for path in FILES}
     graph = {key: {m for m in imported(TREES[path]) if m in modules and m != key} for key, path in modules.items()}
     done: set = set()

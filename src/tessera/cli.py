@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +13,14 @@ from PIL import Image as Pillow
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from torch import Tensor
 
 from tessera.codecs.text import train_bpe
-from tessera.data import Dataset, open_data
+from tessera.data import Dataset, Source, open_data
 from tessera.data.images import decode
 from tessera.document import Document, Image, Segment, Text
 from tessera.laws.base import Sampling
-from tessera.system import System
+from tessera.system import Stage, System
 from tessera.verbs import describe as describing
 from tessera.verbs import recipes
 from tessera.verbs.checkpoint import find, latest, load, metadata, restore, save, shipped
@@ -27,10 +28,10 @@ from tessera.verbs.evaluate import Plan, evaluate, glance, glance_data
 from tessera.verbs.generate import write
 from tessera.verbs.results import results, save_results, update_readme
 from tessera.verbs.runs import training_facts
-from tessera.verbs.train import Settings, Stopped, train
-from tessera.verbs.writing import Request
+from tessera.verbs.train import Glance, Settings, Stopped, train
+from tessera.verbs.writing import Request, Written
 from tessera.world import LANGUAGES, LEVELS, Tile, World, save_sheet
-from tessera.world.certify import certify
+from tessera.world.certify import ROWS, certify
 from tessera.world.export import export
 from tessera.world.samples import samples, texts
 
@@ -67,10 +68,11 @@ def trained(system: str, run: Path | None, level: str) -> System:
 
 def picture_side(system: System) -> int:
     """Pixels along the side of the pictures a system reads."""
-    return system.port(Image(learn=True)).codec.pixels
+    codec = system.port(Image(learn=True)).codec
+    return codec.decode([codec.blank(None)])[0].shape[-1]
 
 
-def open_picture(path: Path, system: System):
+def open_picture(path: Path, system: System) -> Tensor:
     """A picture file, scaled and cropped to what the system reads."""
     if not path.is_file():
         raise ValueError(f"picture: {path} is no file; a picture file is accepted; check the path")
@@ -102,7 +104,8 @@ def describe(
 
 
 @app.command(
-    epilog="Examples: tessera world --level standard --out sheet.png · tessera world --export data --format llava 1000 · tessera world --certify"
+    epilog="Examples: tessera world --level standard --out sheet.png · tessera world --export data --format llava 1000 · "
+    "tessera world --certify"
 )
 def world(
     n: Annotated[int, typer.Argument(help="How many documents (for --certify: scenes).")] = 0,
@@ -119,7 +122,7 @@ def world(
     with Progress(console=console, transient=True) as bars:
         tick = ticker(bars)
         if certificate:
-            found = certify(chosen.level, n or 2000, tick=lambda done, total: tick("certify", done, total))
+            found = certify(chosen.level, n or 2000, tick=lambda row: tick("certify", ROWS.index(row), len(ROWS)))
             bars.stop()
             console.print(found.markdown(), soft_wrap=True)
             raise typer.Exit(0 if found.passed else 1)
@@ -163,19 +166,22 @@ def train_command(
     built.stages = chosen_stages(built, stages or [])
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, device=device, precision=precision, compile=compile)
+    source: Source
+    look: Glance
+    notes: dict[str, Any]
     if data:
         side = picture_side(built)
         with Progress(console=console, transient=True) as bars:
             tick = ticker(bars)
-            source = open_data(
+            rows = open_data(
                 data, (side, side), seed, skip_bad=skip_bad, format=format, tick=lambda done, total: tick("checking", done, total)
             )
-        notes = {"data": str(data.resolve()), "rows": len(source), "bad": len(source.bad)}
-        look = lambda one, where, name: glance_data(one, source, where, name)
+        notes = {"data": str(data.resolve()), "rows": len(rows), "bad": len(rows.bad)}
+        source, look = rows, lambda one, where, name: glance_data(one, rows, where, name)
     else:
-        source = world_of(level, language)
-        notes = {"level": level, "language": language, "world": source.hash()}
-        look = lambda one, where, name: glance(one, source, where, name)
+        chosen = world_of(level, language)
+        notes = {"level": level, "language": language, "world": chosen.hash()}
+        source, look = chosen, lambda one, where, name: glance(one, chosen, where, name)
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes={**notes, "stages": stages or "all"})
     finally:
@@ -197,7 +203,7 @@ def parse_arguments(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
-def chosen_stages(system: System, names: list[str]):
+def chosen_stages(system: System, names: list[str]) -> tuple[Stage, ...]:
     """The stages of these names, in the system's order; all where none is named."""
     known = [stage.name for stage in system.stages]
     unknown = [name for name in names if name not in known]
@@ -206,7 +212,7 @@ def chosen_stages(system: System, names: list[str]):
     return tuple(stage for stage in system.stages if not names or stage.name in names)
 
 
-def report_bad(source: Any) -> None:
+def report_bad(source: Source) -> None:
     """The rows that were left out, all of them."""
     if isinstance(source, Dataset) and source.bad:
         console.print(f"{len(source.bad)} bad rows were left out:")
@@ -233,7 +239,7 @@ def draw(
     """Draw pictures of a prompt."""
     loaded = trained(system, run, level)
     usual = loaded.port(Image(learn=True)).law.sampling
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps}
+    asked: dict[str, Any] = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps}
     sampling = replace(usual, **{name: value for name, value in asked.items() if value is not None})
     pictures = [
         done.pictures[0] for done in ask_for(loaded, [((Text(prompt), Image(learn=True)), seed + i) for i in range(n)], {Image: sampling})
@@ -246,7 +252,7 @@ def draw(
     console.print(f"{n} of {prompt!r} in {out} ({sampling})", highlight=False)
 
 
-def ask_for(system: System, asked: list[tuple[tuple[Segment, ...], int]], sampling: dict[type[Segment], Sampling]):
+def ask_for(system: System, asked: Sequence[tuple[tuple[Segment, ...], int]], sampling: Mapping[type[Segment], Sampling]) -> list[Written]:
     """What a system writes for prompts with their seeds."""
     return write(system, [Request(Document(segments), seed, sampling) for segments, seed in asked])
 

@@ -1,5 +1,6 @@
 """What a model reads and writes: a document is a row of typed segments, each given or learned."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -48,7 +49,7 @@ class Document:
     task: Task | None = field(default=None, kw_only=True)
     id: str = field(default="", kw_only=True)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Segment]:
         return iter(self.segments)
 
     def __len__(self) -> int:
@@ -56,3 +57,13 @@ class Document:
 
     def __getitem__(self, index: int) -> Segment:
         return self.segments[index]
+
+    @property
+    def texts(self) -> list[str]:
+        """What its texts say, in reading order; blank ones say nothing."""
+        return [s.content for s in self.segments if isinstance(s, Text) and s.content is not None]
+
+    @property
+    def pictures(self) -> list[Tensor]:
+        """Its pictures, in reading order, uint8 [3, height, width]; blank ones are none."""
+        return [s.content for s in self.segments if isinstance(s, Image) and s.content is not None]

@@ -1,6 +1,6 @@
 """Randomness as an argument: what a document draws in training, and what a batch of rows draws in writing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -53,7 +53,7 @@ class Streams:
         """Standard normal numbers, in the precision of the hidden states."""
         return self._each(torch.randn, shape).to(self._like)
 
-    def _each(self, sample, shape: tuple[int, ...]) -> Tensor:
+    def _each(self, sample: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         rows = zip(self._rngs, self._counts, strict=True)
         return torch.cat([sample(count, *shape, generator=rng, dtype=torch.float64) for rng, count in rows])
 

@@ -1,7 +1,7 @@
 """Pieces: how documents become rows of places. A piece is one view of one segment (or a marker), as one port reads it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tessera.places import COORDINATES, FIELDS, PADDING, Places, View
 from tessera.ports import Port
+from tessera.readers import Read
 
 FACTS = len(FIELDS) - len(COORDINATES)
 
@@ -47,8 +48,8 @@ class Piece:
     segment: int = 0
     at: int = 0  # its first place among all that was read
     count: int = 0  # how many places it has
-    predicts: np.ndarray | None = None  # the place that stands for each element
-    aside: Any = None
+    predicts: np.ndarray = field(default_factory=lambda: np.arange(0))  # the place that stands for each element
+    aside: Tensor | None = None
     order: int = 0  # causal position of its first place
     before: int = 0  # places between its first place and the last public place before its segment
     offset: int = 0  # its first place in its row
@@ -81,7 +82,7 @@ def leaves(visible: Any) -> list[Tensor]:
     return list(visible) if isinstance(visible, tuple) else [visible]
 
 
-def join(visibles: Sequence[Any], how) -> Any:
+def join(visibles: Sequence[Any], how: Callable[[tuple[Tensor, ...]], Tensor]) -> Any:
     """Several visibles made one by `how` (torch.stack, torch.cat), field by field."""
     first = visibles[0]
     return type(first)(*map(how, zip(*visibles, strict=True))) if isinstance(first, tuple) else how(tuple(visibles))
@@ -91,8 +92,8 @@ def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
     """Every piece through its reader; readers run once per port, or once per port, shape and start where elements are not alone."""
     results, at = [], 0
     by_port = lambda piece: piece.port.number
-    for _, mine in groupby(sorted(pieces, key=by_port), key=by_port):
-        mine = list(mine)
+    for _, group in groupby(sorted(pieces, key=by_port), key=by_port):
+        mine = list(group)
         runs = [mine] if mine[0].port.reader.elementwise else _alike(mine)
         for run in runs:
             result = (_read_elements if run[0].port.reader.elementwise else _read_together)(run, at, device)
@@ -111,7 +112,7 @@ def _alike(pieces: list[Piece]) -> list[list[Piece]]:
     return [list(run) for _, run in groupby(sorted(pieces, key=kind), key=kind)]
 
 
-def _read_together(run: list[Piece], at: int, device: torch.device):
+def _read_together(run: list[Piece], at: int, device: torch.device) -> Read:
     """Segments of one shape and start, side by side."""
     starts = torch.tensor([piece.start for piece in run], device=device)
     result = run[0].port.reader(join([_to(p.visible, device) for p in run], torch.stack), starts)
@@ -122,7 +123,7 @@ def _read_together(run: list[Piece], at: int, device: torch.device):
     return result
 
 
-def _read_elements(run: list[Piece], at: int, device: torch.device):
+def _read_elements(run: list[Piece], at: int, device: torch.device) -> Read:
     """Segments of any lengths, as one batch of single elements."""
     lengths = [len(leaves(piece.visible)[0]) for piece in run]
     starts = np.concatenate([np.arange(p.start, p.start + n) for p, n in zip(run, lengths, strict=True)])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -33,7 +34,7 @@ class Places:
 
     data: Int[Tensor, "field *axes"]
 
-    def __getitem__(self, index) -> "Places":
+    def __getitem__(self, index: Any) -> "Places":
         """The same facts about some of the places: the index applies behind the field axis."""
         return Places(self.data[(slice(None), *(index if isinstance(index, tuple) else (index,)))])
 

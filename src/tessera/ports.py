@@ -26,8 +26,15 @@ class Takes(Enum):
 class Port(nn.Module):
     """One way in and out: a kind of segment, its codec, its reader, and, where it writes, a writer, an order and a law.
 
-    Writer, order and law come together or not at all. `number` is bound when the port becomes part of a system.
+    Writer, order and law come together or not at all: without `writes` they are None, and nobody asks for them.
+    `number` is bound when the port becomes part of a system.
     """
+
+    codec: Codec
+    reader: Reader
+    writer: Writer
+    order: Order
+    law: Law
 
     def __init__(
         self,
@@ -46,7 +53,8 @@ class Port(nn.Module):
         if any(together) != all(together):
             raise ValueError(f"port {name}: writer, order, law given: {together}; all three or none are accepted; add what is missing")
         self.name, self.kind, self.takes, self.number = name, kind, takes, -1
-        self.codec, self.reader, self.writer, self.order, self.law = codec, reader, writer, order, law
+        self.codec, self.reader = codec, reader
+        self.writer, self.order, self.law = writer, order, law  # type: ignore[assignment]  # see the docstring
 
     @property
     def writes(self) -> bool:
@@ -62,7 +70,7 @@ class Port(nn.Module):
 
     def reveal(self, clean: Tensor) -> Any:
         """A given segment as the trunk sees it."""
-        return clean if self.order is None else self.order.reveal(clean)
+        return self.order.reveal(clean) if self.writes else clean
 
 
 def port_of(system_name: str, ports: Sequence[Port], segment: Segment) -> Port:

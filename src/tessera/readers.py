@@ -19,7 +19,7 @@ class Read(NamedTuple):
     predicts: Int[Tensor, "element"]
     coordinates: Int[Tensor, "batch place axis"]
     condition: Float[Tensor, "batch place width"] | None = None
-    aside: Any = None
+    aside: Tensor | None = None
 
 
 @runtime_checkable

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
-from tessera.codecs.base import Encoded
-from tessera.codecs.text import MarkerIds
+from tessera.codecs.base import EncodedSegment
+from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Task, Text
 from tessera.draws import Draw
 from tessera.orders.base import Context
-from tessera.pieces import Batch, Goal, Piece, assemble, join, number, pack, place, read
+from tessera.pieces import Batch, Goal, Piece, assemble, number, pack, place, read
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
+from tessera.trunk.base import Trunk
 
 ROW = {"cpu": 128, "cuda": 4096}  # places in a row of a training batch: dense masks want short rows, block masks long ones
 Losses = dict[str, tuple[Tensor, int]]
@@ -25,7 +26,7 @@ Losses = dict[str, tuple[Tensor, int]]
 
 @runtime_checkable
 class Learner(Protocol):
-    """Anything a stage can train: a system, a codec, a pair of encoders.
+    """Any module that a stage can train: a system, a codec, a pair of encoders.
 
     `arrange` does what can be done ahead of time, without gradients; `losses_of` does the rest.
     """
@@ -33,6 +34,10 @@ class Learner(Protocol):
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Any: ...
 
     def losses_of(self, arranged: Any) -> Losses: ...
+
+    def eval(self) -> nn.Module: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,7 @@ class Stage:
     train: Sequence[nn.Module]
     documents: int
     mix: Mapping[Task, float]
-    learner: nn.Module | None = None
+    learner: Learner | None = None
     batch: int = 64
     lr: float = 1e-3
     decay: str = "cosine"
@@ -86,13 +91,16 @@ class System(nn.Module):
     """One model of several modalities: every verb is a function over it.
 
     Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained.
+    `origin`, where a recipe was called by name, is that name and its arguments.
     """
+
+    origin: Mapping[str, Any]
 
     def __init__(
         self,
         name: str,
         *,
-        trunk: nn.Module,
+        trunk: Trunk,
         ports: Sequence[Port],
         attention: AttentionRule,
         stages: Sequence[Stage] = (),
@@ -106,7 +114,8 @@ class System(nn.Module):
             assert port.number in (-1, i), f"{port.name} already belongs to a system"
             port.number = i
         self.text = next(port for port in ports if port.kind is Text)
-        self.markers: MarkerIds = self.text.codec.markers
+        assert isinstance(self.text.codec, Vocabulary)
+        self.markers = self.text.codec.markers
 
     @property
     def device(self) -> torch.device:
@@ -127,12 +136,12 @@ class System(nn.Module):
 
     # ------------------------------------------------------------------ documents to pieces
 
-    def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[Encoded]]:
+    def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[EncodedSegment]]:
         """Clean elements of every segment that has content; codecs take like segments together.
 
         Text is closed by `end`, unless learned text continues it.
         """
-        found: list[list[Encoded]] = [[Encoded(torch.empty(0)) for _ in document] for document in documents]
+        found = [[EncodedSegment(torch.empty(0)) for _ in document] for document in documents]
         groups: dict[tuple, list[tuple[int, int]]] = {}
         for d, document in enumerate(documents):
             for i, segment in enumerate(document):
@@ -144,7 +153,7 @@ class System(nn.Module):
             encoded = self.ports[which].codec.encode(raws, [draws[d] for d, _ in members])
             for j, (d, i) in enumerate(members):
                 nats = None if encoded.nats is None else encoded.nats[j]
-                found[d][i] = Encoded(self._closed(encoded.clean[j], documents[d], i), nats)
+                found[d][i] = EncodedSegment(self._closed(encoded.clean[j], documents[d], i), nats)
         return found
 
     def _closed(self, clean: Tensor, document: Document, i: int) -> Tensor:
@@ -163,7 +172,7 @@ class System(nn.Module):
         goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if learned else None
         return Piece(self.text, self.text.reveal(ids), writes, learned=learned, goal=goal)
 
-    def layout(self, document: Document, draw: Draw, encoded: Sequence[Encoded]) -> list[Piece]:
+    def layout(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
         pieces: list[Piece] = []
         for i, segment in enumerate(document):
@@ -195,7 +204,7 @@ class System(nn.Module):
         """The number of the port that writes the document's next learned segment, from segment `i` on; -1 if none does."""
         return next((self.port(segment).number for segment in document.segments[i:] if segment.learn), -1)
 
-    def _learned(self, document: Document, i: int, draw: Draw, encoded: Encoded) -> list[Piece]:
+    def _learned(self, document: Document, i: int, draw: Draw, encoded: EncodedSegment) -> list[Piece]:
         segment, clean = document[i], encoded.clean
         port, alone = self.port(segment), self.stands_alone(segment)
         visible, target, where = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
@@ -226,7 +235,7 @@ class System(nn.Module):
         if clean is None:
             encoded = self.encode(documents, draws)
         else:
-            encoded = [[Encoded(one) for one in row] for row in clean]
+            encoded = [[EncodedSegment(one) for one in row] for row in clean]
         laid = [self.layout(d, draw, e) for d, draw, e in zip(documents, draws, encoded, strict=True)]
         for i, pieces in enumerate(laid):
             for piece in pieces:
@@ -253,22 +262,24 @@ class System(nn.Module):
         flat, places = hidden.flatten(0, 1), hidden.shape[1]
         losses: Losses = {}
         for port in (port for port in self.ports if port.writes):
-            mine = [p for pieces in laid for p in pieces if p.port is port and p.goal is not None]
+            mine = [(p, p.goal) for pieces in laid for p in pieces if p.port is port and p.goal]
             losses[port.name] = self._loss(port, mine, flat, places) if mine else (flat.sum() * 0, 0)
         return losses
 
-    def _loss(self, port: Port, pieces: list[Piece], flat: Tensor, places: int) -> tuple[Tensor, int]:
-        where = torch.cat([piece.goal.where for piece in pieces])
+    def _loss(self, port: Port, learned: list[tuple[Piece, Goal]], flat: Tensor, places: int) -> tuple[Tensor, int]:
+        pieces, goals = zip(*learned, strict=True)
+        where = torch.cat([goal.where for goal in goals])
         answers = torch.from_numpy(np.concatenate([piece.row * places + piece.answers() for piece in pieces]))[where]
-        device = flat.device
 
-        def chosen(field: str) -> Any:
-            values = [getattr(piece.goal, field) for piece in pieces]
-            return None if values[0] is None else torch.cat(values).to(device)[where.to(device)]
+        def chosen(parts: list[Tensor]) -> Tensor:
+            return torch.cat(parts).to(flat.device)[where.to(flat.device)]
 
-        aside = None if pieces[0].aside is None else join([p.aside for p in pieces], torch.cat)[where.to(device)]
-        each = port.law.loss(port.writer, flat[answers.to(device)], aside, chosen("target"), chosen("noise"))
-        nats = [piece.goal.nats for piece in pieces if piece.goal.nats is not None]
+        target = chosen([goal.target for goal in goals])
+        asides = [piece.aside for piece in pieces if piece.aside is not None]
+        noises = [goal.noise for goal in goals if goal.noise is not None]
+        aside, noise = chosen(asides) if asides else None, chosen(noises) if noises else None
+        each = port.law.loss(port.writer, flat[answers.to(flat.device)], aside, target, noise)
+        nats = [goal.nats for goal in goals if goal.nats is not None]
         return each.sum() + sum(nats), len(each)
 
 

@@ -1,6 +1,6 @@
 """Writers: hidden states turned into what a law needs."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class Writer(Protocol):
     """hidden (and what the reader sent round the trunk) -> parameters of a law."""
 
-    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Any) -> Tensor: ...
+    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None) -> Tensor: ...
 
 
 class LinearWriter(nn.Module):
@@ -27,6 +27,6 @@ class LinearWriter(nn.Module):
         else:
             self.out.weight = tied.weight
 
-    def forward(self, hidden: Float[Tensor, "*answers width"], aside: Any = None) -> Float[Tensor, "*answers feature"]:
+    def forward(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None = None) -> Float[Tensor, "*answers feature"]:
         """The features of each answer."""
         return self.out(hidden)

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 import torch
 from PIL import Image as Pillow
+
 from tessera.data import dataset, open_data
 from tessera.data.dataset import permutation
 from tessera.document import Image, Task, Text

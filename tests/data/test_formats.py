@@ -5,6 +5,7 @@ import tarfile
 
 import pytest
 from PIL import Image as Pillow
+
 from tessera.data import open_data
 from tessera.document import Task
 
@@ -64,7 +65,7 @@ def test_hidden_files_are_not_data(folder):
 def test_a_named_format_overrides_the_suffix(folder):
     odd = llava(folder, "chat.txt")
     assert found(odd, "llava") == "llava"
-    with pytest.raises(ValueError, match="chat.txt has the suffix '.txt'; accepted are .*; convert it, or name its format"):
+    with pytest.raises(ValueError, match=r"chat.txt has the suffix '.txt'; accepted are .*; convert it, or name its format"):
         open_data(odd)
 
 

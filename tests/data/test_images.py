@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+
 from tessera.data.images import MOST_PIXELS, decode
 
 

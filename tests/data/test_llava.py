@@ -2,6 +2,7 @@ import json
 
 import pytest
 from PIL import Image as Pillow
+
 from tessera.data import open_data
 from tessera.document import Image, Task
 

@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+
 from tessera.data import Mixture, schedule
 from tessera.document import Document, Task, Text
 

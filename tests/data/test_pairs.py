@@ -3,6 +3,7 @@ import os
 
 import pytest
 from PIL import Image as Pillow
+
 from tessera.data import open_data
 from tessera.document import Task
 

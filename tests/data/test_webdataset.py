@@ -4,6 +4,7 @@ import tarfile
 
 import pytest
 from PIL import Image as Pillow
+
 from tessera.data import open_data
 from tessera.document import Task
 
@@ -109,7 +110,7 @@ def test_a_bad_sample_stops_with_its_place_and_reason_or_is_listed(tmp_path, fil
 
 def test_files_of_a_sample_must_lie_side_by_side(tmp_path):
     (a, b), (c, d) = good("0"), good("1")
-    with pytest.raises(ValueError, match="key 0: its files are png; a .txt"):
+    with pytest.raises(ValueError, match=r"key 0: its files are png; a .txt"):
         open_data(shard(tmp_path / "x.tar", [a, c, b, d]))
     source = open_data(shard(tmp_path / "x.tar", [a, b, c, d, ("0.json", json.dumps({"caption": "late"}).encode())]), skip_bad=True)
     assert len(source) == 2 and "do not lie side by side; sort the tar" in source.bad[0].reason
@@ -141,10 +142,10 @@ def test_a_damaged_shard_never_passes_for_a_shorter_one(tmp_path, how):
 @pytest.mark.parametrize("data", [b"", b"no tar at all" * 100, b"\x1f\x8b" + bytes(600)])
 def test_what_is_no_tar_is_refused(tmp_path, data):
     (tmp_path / "x.tar").write_bytes(data)
-    with pytest.raises(ValueError, match="x.tar, after the start: tar is damaged"):
+    with pytest.raises(ValueError, match=r"x.tar, after the start: tar is damaged"):
         open_data(tmp_path / "x.tar")
 
 
 def test_a_shard_without_samples_holds_no_rows(tmp_path):
-    with pytest.raises(ValueError, match="x.tar holds no rows; at least one is needed"):
+    with pytest.raises(ValueError, match=r"x.tar holds no rows; at least one is needed"):
         open_data(shard(tmp_path / "x.tar", []))

@@ -50,7 +50,7 @@ def test_a_peek_leaves_nothing_behind(cache, show):
 
 def test_each_row_commits_for_itself(cache, show):
     show(cache, [0, 1, 2], [[1], [1], [1]], keep=[True, False, True])
-    assert cache.lengths.tolist() == [1, 0, 1, 0]
+    assert cache.lengths == [1, 0, 1, 0]
     assert show(cache, [0, 1, 2], [[2], [2], [2]], keep=True) == [[1, 2], [2], [1, 2]]
 
 
@@ -73,7 +73,7 @@ def test_restore_forgets_what_came_after_the_snapshot(cache, show):
     show(cache, [0, 2], [[3, 4], [4, 4]], keep=True)
     show(cache, [3], [[1, 2, 3, 4, 5, 6]], keep=True)
     cache.restore(before)
-    assert cache.lengths.tolist() == [2, 0, 2, 6]
+    assert cache.lengths == [2, 0, 2, 6]
     assert show(cache, [0, 2, 3], [[7], [7], [7]], keep=False) == [[1, 2, 7], [8, 9, 7], [1, 2, 3, 4, 5, 6, 7]]
     cache.restore(before)  # as often as one likes
     assert show(cache, [0, 1, 2], [[7], [7], [7]], keep=False) == [[1, 2, 7], [7], [8, 9, 7]]

@@ -45,7 +45,5 @@ def test_both_levels_pass(level):
 
 def test_a_seed_is_a_certificate():
     one, other = (certify(EASY, 8, seed=3) for _ in range(2))
-    assert [replace(row, pictures_per_second=0.0) for row in one.rows] == [
-        replace(row, pictures_per_second=0.0) for row in other.rows
-    ]
+    assert [replace(row, pictures_per_second=0.0) for row in one.rows] == [replace(row, pictures_per_second=0.0) for row in other.rows]
     assert one.garbage == other.garbage

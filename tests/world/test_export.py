@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+
 from tessera.data import open_data
 from tessera.document import Image, Task
 from tessera.world.export import CATEGORIES, export, extent
@@ -122,7 +123,7 @@ def test_a_directory_with_anything_else_is_refused_and_left_alone(tmp_path):
     with pytest.raises(ValueError, match=f"export: {tmp_path} holds files that are no export; name an empty or a new directory, or"):
         export(World.easy(), tmp_path, "llava", 2)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
-    with pytest.raises(ValueError, match="export: .*notes.txt is a file; a directory is needed"):
+    with pytest.raises(ValueError, match=r"export: .*notes.txt is a file; a directory is needed"):
         export(World.easy(), tmp_path / "notes.txt", "llava", 2)
 
 

@@ -86,9 +86,7 @@ def test_pairing_is_the_best_for_all_together():
     [(1, 0, False, False), (2, 0, True, True), (2, 1, False, True), (3, 0, False, False)],
 )
 def test_counting_excludes_more_of_the_kind(number, others, strict, geneval):
-    verdict = judge(
-        wants(RED_CIRCLE, RED_CIRCLE, skill=Skill.COUNTING), read(*[seen(Kind.CIRCLE)] * number, *[seen(Kind.RING)] * others)
-    )
+    verdict = judge(wants(RED_CIRCLE, RED_CIRCLE, skill=Skill.COUNTING), read(*[seen(Kind.CIRCLE)] * number, *[seen(Kind.RING)] * others))
     assert (verdict.strict, verdict.geneval) == (strict, geneval)
 
 

@@ -83,9 +83,7 @@ def test_moving_a_picture_by_a_pixel_moves_the_reading(level):
 def _free(scene: Scene, level: Level) -> bool:
     """Whether no thing touches the last two pixels of the border."""
     edge = [level.radius[thing.size] + 2 for thing in scene.things]
-    return all(
-        reach <= at <= level.pixels - reach for thing, reach in zip(scene.things, edge, strict=True) for at in (thing.x, thing.y)
-    )
+    return all(reach <= at <= level.pixels - reach for thing, reach in zip(scene.things, edge, strict=True) for at in (thing.x, thing.y))
 
 
 @levels
@@ -100,9 +98,7 @@ def test_a_mirrored_picture_gives_the_mirrored_reading(level):
 @levels
 def test_recoloured_scenes_are_read_in_their_new_colours(level):
     after = dict(zip(Colour, [*Colour][1:] + [*Colour][:1], strict=True))
-    shown = [
-        Scene(tuple(replace(thing, colour=after[thing.colour]) for thing in scene.things)) for scene in scenes(level, 60)
-    ]
+    shown = [Scene(tuple(replace(thing, colour=after[thing.colour]) for thing in scene.things)) for scene in scenes(level, 60)]
     assert all(map(same_scene, read(pictures(shown, level), level), shown))
 
 

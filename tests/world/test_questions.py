@@ -24,9 +24,7 @@ SLOTS = {
 }  # fmt: skip
 BARE = replace(
     ENGLISH,
-    questions=QuestionPhrases(
-        **{name: ("|".join([name, *(f"{{{slot}}}" for slot in slots.split())]),) for name, slots in SLOTS.items()}
-    ),
+    questions=QuestionPhrases(**{name: ("|".join([name, *(f"{{{slot}}}" for slot in slots.split())]),) for name, slots in SLOTS.items()}),
 )
 
 

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from tessera.codecs.base import Encoded, bytes_of, floats
+from tessera.codecs.base import Cleans, Encoded, bytes_of, floats
 from tessera.codecs.patches import kept_patches, patchify
-from tessera.document import Document, Image
+from tessera.codecs.quantizers import Quantizer
+from tessera.document import Document
 from tessera.draws import Draw
 
 Losses = dict[str, tuple[Tensor, int]]
@@ -52,7 +53,9 @@ class Autoencoder(nn.Module):
     without attention, perceptual and adversarial losses.
     """
 
-    def __init__(self, *, quantizer: nn.Module, pixels: int = 32, stride: int = 8, channels: int = 64, depth: int = 1):
+    quantizer: Quantizer
+
+    def __init__(self, *, quantizer: Quantizer, pixels: int = 32, stride: int = 8, channels: int = 64, depth: int = 1):
         super().__init__()
         doublings = max(stride // STEM, 1).bit_length() - 1
         if stride != STEM << doublings or pixels % stride:
@@ -80,7 +83,7 @@ class Autoencoder(nn.Module):
 
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Float[Tensor, "batch 3 height wide"]:
         """All pictures of the documents, whoever gave them."""
-        pictures = [s.content for d in documents for s in d if isinstance(s, Image)]
+        pictures = [picture for document in documents for picture in document.pictures]
         like = next(self.parameters())
         return floats(pictures, like) if pictures else like.new_zeros(0, 3, self.pixels, self.pixels)
 
@@ -103,7 +106,7 @@ class Autoencoder(nn.Module):
         return Encoded(self.quantizer(self.encoder(squares)).codes)
 
     @torch.no_grad()
-    def decode(self, cleans: Sequence[Int[Tensor, "element ..."]]) -> Tensor:
+    def decode(self, cleans: Cleans) -> Tensor:
         """uint8 pictures."""
         codes = torch.stack(tuple(cleans)).to(next(self.parameters()).device)
         return bytes_of(self._paint(self.quantizer.lookup(codes).to(next(self.parameters()).dtype))).cpu()

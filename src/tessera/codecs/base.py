@@ -9,12 +9,21 @@ from torch import Tensor
 
 from tessera.draws import Draw
 
+Cleans = Sequence[Tensor] | Tensor  # the clean elements of several segments: one tensor where all have one shape
+
 
 class Encoded(NamedTuple):
     """Clean elements of each segment, and what encoding itself cost, in nats, where a codec has a likelihood."""
 
-    clean: Sequence[Tensor]
+    clean: Cleans
     nats: Float[Tensor, "batch"] | None = None
+
+
+class EncodedSegment(NamedTuple):
+    """The same of one segment."""
+
+    clean: Tensor
+    nats: Float[Tensor, ""] | None = None
 
 
 @runtime_checkable
@@ -25,7 +34,7 @@ class Codec(Protocol):
         """The clean elements of each raw segment."""
         ...
 
-    def decode(self, cleans: Sequence[Tensor]) -> Sequence[Any] | Tensor:
+    def decode(self, cleans: Cleans) -> Sequence[Any] | Tensor:
         """The raw segment of each row of clean elements."""
         ...
 

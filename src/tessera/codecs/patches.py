@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tessera.codecs.base import Encoded, bytes_of, floats
+from tessera.codecs.base import Cleans, Encoded, bytes_of, floats
 from tessera.draws import Draw
 
 
@@ -42,7 +42,7 @@ class Patches:
         """Squares of each uint8 picture."""
         return Encoded(patchify(floats(raws, torch.empty(0)), self.patch))
 
-    def decode(self, cleans: Sequence[Float[Tensor, "element feature"]]) -> Tensor:
+    def decode(self, cleans: Cleans) -> Tensor:
         """uint8 pictures, clipped."""
         return bytes_of(unpatchify(torch.stack(tuple(cleans)), self.patch, self.columns))
 

@@ -1,7 +1,7 @@
 """Quantizers: continuous features rounded to finitely many codes, with gradients let through."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,18 @@ class Quantized(NamedTuple):
     commitment: Float[Tensor, "batch element"]
 
 
+@runtime_checkable
+class Quantizer(Protocol):
+    """Rounds vectors of so many `features` to one of `size` codes, and looks codes up again."""
+
+    features: int
+    size: int
+
+    def __call__(self, x: Features) -> Quantized: ...
+
+    def lookup(self, codes: Int[Tensor, "batch element ..."]) -> Features: ...
+
+
 def straight_through(x: Features, rounded: Features) -> Features:
     """The rounded value, with the gradient of the one before rounding (Bengio et al. 2013, arXiv:1308.3432)."""
     return x + (rounded - x).detach()
@@ -28,6 +40,9 @@ class FSQ(nn.Module):
 
     Source: Mentzer et al. 2023, arXiv:2309.15505, listing 1. Differs: none; even numbers of levels are offset by half.
     """
+
+    levels: Tensor
+    basis: Tensor
 
     def __init__(self, levels: Sequence[int]):
         super().__init__()
@@ -62,6 +77,10 @@ class VQ(nn.Module):
     weighs how hard features are pulled to their code.
     Source: van den Oord et al. 2017, arXiv:1711.00937, appendix A.1; revival as in Dhariwal et al. 2020, arXiv:2005.00341.
     """
+
+    book: Tensor
+    members: Tensor
+    sums: Tensor
 
     def __init__(self, *, size: int, features: int, decay: float = 0.99, commitment: float = 0.25, patience: int = 50):
         super().__init__()
@@ -110,9 +129,12 @@ class Residual(nn.Module):
     Source: Lee et al. 2022, arXiv:2203.01941 (RQ-VAE). With FSQ inside, each next stage works on a finer scale.
     """
 
-    def __init__(self, quantizers: Sequence[nn.Module], *, scale: float = 1.0):
+    quantizers: Sequence[Quantizer]
+
+    def __init__(self, quantizers: Sequence[Quantizer], *, scale: float = 1.0):
         super().__init__()
-        self.quantizers, self.scale = nn.ModuleList(quantizers), scale
+        self.quantizers = nn.ModuleList(quantizers)  # type: ignore[assignment, arg-type]  # torch's lists do not know what they hold
+        self.scale = scale
         self.size, self.features = quantizers[0].size, quantizers[0].features
 
     def forward(self, x: Features) -> Quantized:
@@ -128,4 +150,5 @@ class Residual(nn.Module):
 
     def lookup(self, codes: Int[Tensor, "batch element level"]) -> Features:
         """The features of codes, summed over the stages."""
-        return sum(quantizer.lookup(codes[..., i]) * self.scale**i for i, quantizer in enumerate(self.quantizers))
+        first, *finer = (quantizer.lookup(codes[..., i]) * self.scale**i for i, quantizer in enumerate(self.quantizers))
+        return sum(finer, first)

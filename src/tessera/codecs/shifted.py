@@ -5,24 +5,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.base import Cleans, Codec, Encoded
 from tessera.draws import Draw
 
 
 class Shifted(nn.Module):
     """A picture codec of ids whose first id is `first` instead of 0."""
 
-    def __init__(self, codec: nn.Module, *, first: int):
+    codec: Codec
+
+    def __init__(self, codec: Codec, *, first: int):
         super().__init__()
-        self.codec: Codec = codec
-        self.first, self.pixels = first, codec.pixels
+        self.codec, self.first = codec, first
 
     def encode(self, raws: Sequence, draws: Sequence[Draw] = ()) -> Encoded:
         """Shifted ids."""
         encoded = self.codec.encode(raws, draws)
         return Encoded([clean + self.first for clean in encoded.clean], encoded.nats)
 
-    def decode(self, cleans: Sequence[Tensor]) -> Sequence | Tensor:
+    def decode(self, cleans: Cleans) -> Sequence | Tensor:
         """The raw segments of shifted ids."""
         return self.codec.decode([clean - self.first for clean in cleans])
 

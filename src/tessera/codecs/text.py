@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from tessera.codecs.base import Encoded
+from tessera.codecs.base import Cleans, Encoded
 from tessera.draws import Draw
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "bpe.json"
@@ -33,6 +33,14 @@ class MarkerIds(NamedTuple):
     end: int
 
 
+@runtime_checkable
+class Vocabulary(Protocol):
+    """What the codec of a text port says besides: the ids of the markers, and the tokenizer that names every id."""
+
+    markers: MarkerIds
+    tokenizer: Tokenizer
+
+
 class BPE:
     """Text <-> ids through a Hugging Face tokenizer file; by default the one trained on the world.
 
@@ -50,8 +58,8 @@ class BPE:
         self.tokenizer.no_truncation()
         self.tokenizer.add_special_tokens(list(markers))
         self.tokenizer.encode_special_tokens = True
-        self.markers = MarkerIds(*(self.tokenizer.token_to_id(marker) for marker in markers))
-        self.size = self.tokenizer.get_vocab_size()
+        ids = self.tokenizer.get_vocab()
+        self.markers, self.size = MarkerIds(*(ids[marker] for marker in markers)), len(ids)
 
     @property
     def writable(self) -> Int[Tensor, "value"]:
@@ -64,7 +72,7 @@ class BPE:
         batch = self.tokenizer.encode_batch(list(raws), add_special_tokens=False)
         return Encoded([torch.tensor(one.ids, dtype=torch.long) for one in batch])
 
-    def decode(self, cleans: Sequence[Tensor]) -> list[str]:
+    def decode(self, cleans: Cleans) -> list[str]:
         """Texts without their markers; bytes that are no UTF-8 become U+FFFD."""
         return self.tokenizer.decode_batch([clean.tolist() for clean in cleans], skip_special_tokens=True)
 

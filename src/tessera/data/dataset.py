@@ -69,28 +69,33 @@ def sift(found: Iterable[Row | BadRow], size: tuple[int, int], skip_bad: bool, t
     Stops at the first bad row with ValueError unless `skip_bad`. `tick(done, total)` is called after each row.
     """
     found = list(found)
-    good, bad, faults = [], [], {}
+    good: list[Row] = []
+    bad: list[BadRow] = []
+    faults: dict[Span, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(found), BATCH):
             batch = found[start : start + BATCH]
             fresh = {span for row in batch if not isinstance(row, BadRow) for span in row.pictures} - faults.keys()
             faults.update(zip(fresh, pool.map(partial(fault_of, size=size), fresh), strict=True))
             for done, row in enumerate(batch, start + 1):
-                fault = fault_in(row, faults)
-                if fault and not skip_bad:
-                    raise ValueError(complaint(fault))
-                (bad if fault else good).append(fault or row)
+                row = checked(row, faults)
+                if not isinstance(row, BadRow):
+                    good.append(row)
+                elif skip_bad:
+                    bad.append(row)
+                else:
+                    raise ValueError(complaint(row))
                 if tick:
                     tick(done, len(found))
     return good, bad
 
 
-def fault_in(row: Row | BadRow, faults: dict[Span, str]) -> BadRow | None:
-    """What is wrong with the row: it was bad already, or it has a picture with a fault."""
+def checked(row: Row | BadRow, faults: dict[Span, str]) -> Row | BadRow:
+    """The row, or, where one of its pictures has a fault, a bad row that says so."""
     if isinstance(row, BadRow):
         return row
     reasons = [faults[span] for span in row.pictures if faults[span]]
-    return BadRow(row.file, row.where, reasons[0]) if reasons else None
+    return BadRow(row.file, row.where, reasons[0]) if reasons else row
 
 
 def fault_of(span: Span, size: tuple[int, int]) -> str:

@@ -4,8 +4,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from tessera.data.rows import BadRow, Row, Span
+
+Made = TypeVar("Made", bound=Row)
 
 
 def parsed(data: bytes) -> object:
@@ -18,13 +21,13 @@ def parsed(data: bytes) -> object:
         raise ValueError(f"bad JSON ({fault})") from fault
 
 
-def field(entry: object, name: str) -> object:
-    """The value of this field of a JSON object."""
+def field(entry: object, name: str, *, needed: bool = True) -> object:
+    """The value of this field of a JSON object; None where it is not needed and not there."""
     if not isinstance(entry, Mapping):
         raise ValueError(f"{kind(entry)} where an object with the field '{name}' is expected")
-    if name not in entry:
+    if needed and name not in entry:
         raise ValueError(f"no field '{name}'; its fields are {', '.join(map(repr, entry)) or 'none'}")
-    return entry[name]
+    return entry.get(name)
 
 
 def text_of(value: object, name: str) -> str:
@@ -56,7 +59,7 @@ def picture_at(value: object, *roots: Path) -> Span:
     raise ValueError(f"no picture {name!r} in {' or '.join(map(str, roots))}")
 
 
-def attempt(file: Path, where: str, read: Callable[[], Row]) -> Row | BadRow:
+def attempt(file: Path, where: str, read: Callable[[], Made]) -> Made | BadRow:
     """The row that `read` returns, or the reason why it does not."""
     try:
         return read()

@@ -36,7 +36,7 @@ def conversation(file: Path, where: str, entry: object) -> Conversation:
     turns = field(entry, "conversations")
     if not isinstance(turns, list) or not turns:
         raise ValueError(f"'conversations' is {'empty' if turns == [] else kind(turns)}; a list of turns is expected")
-    named = entry.get("image")
+    named = field(entry, "image", needed=False)
     named = [] if named is None else named if isinstance(named, list) else [named]
     values = [value_of(turn, number) for number, turn in enumerate(turns)]
     if len(values) % 2:

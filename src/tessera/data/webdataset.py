@@ -29,11 +29,9 @@ def read_webdataset(shards: list[Path]) -> Iterator[Pair | BadRow]:
 def read_shard(shard: Path) -> Iterator[Pair | BadRow]:
     """The samples of one shard. A damaged shard gives a bad row that says so, then its samples up to the damage."""
     listed = list(members(shard))
-    damage = listed.pop() if listed and isinstance(listed[-1], BadRow) else None
-    if damage:
-        yield damage
+    yield from (damage for damage in listed if isinstance(damage, BadRow))
     seen = set()
-    for key, group in groupby(listed, key=lambda member: member[0]):
+    for key, group in groupby((member for member in listed if not isinstance(member, BadRow)), key=lambda member: member[0]):
         where = f"key {key}"
         if key in seen:
             yield BadRow(shard, where, "files of this sample do not lie side by side; sort the tar by name")

@@ -1,7 +1,7 @@
 """What every law says: a loss in training, a draw in writing, and how guidance joins two branches."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -49,7 +49,9 @@ class Law(Protocol):
 
     def noise(self, target: Tensor, draw: Draw) -> Tensor | None: ...
 
-    def loss(self, writer: Writer, hidden: Tensor, aside: Any, target: Tensor, noise: Tensor | None) -> Float[Tensor, "answer"]: ...
+    def loss(
+        self, writer: Writer, hidden: Tensor, aside: Tensor | None, target: Tensor, noise: Tensor | None
+    ) -> Float[Tensor, "answer"]: ...
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn: ...
 

@@ -28,7 +28,12 @@ class Categorical:
         return None
 
     def loss(
-        self, writer: Writer, hidden: Float[Tensor, "answer width"], aside: object, target: Int[Tensor, "answer"], noise: None
+        self,
+        writer: Writer,
+        hidden: Float[Tensor, "answer width"],
+        aside: Tensor | None,
+        target: Int[Tensor, "answer"],
+        noise: Tensor | None,
     ) -> Float[Tensor, "answer"]:
         """Nats per element, plus the z-loss where there is one."""
         logits = writer(hidden, aside).float() if hidden.dtype != torch.float64 else writer(hidden, aside)
@@ -39,7 +44,7 @@ class Categorical:
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """One value per answer by inverting the distribution function at one uniform number each."""
         allowed = self.allowed.to(seen.hidden.device)
-        logits = guide(writer(seen.hidden, seen.aside)[..., allowed].double(), sampling.guidance)
+        logits = guide(writer(seen.hidden, seen.aside).index_select(-1, allowed).double(), sampling.guidance)
         if sampling.temperature == 0:
             p = logits.softmax(-1)
             index = logits.argmax(-1)

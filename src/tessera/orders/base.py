@@ -1,6 +1,7 @@
 """What every order says and hears: corruption in training, and the coroutine that writes."""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -11,7 +12,8 @@ from tessera.document import Document
 from tessera.draws import Draw
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Context:
     """Where a segment stands: schedules may depend on what the document asks of it."""
 
     document: Document
@@ -30,7 +32,7 @@ class Seen(NamedTuple):
     """Hidden states that answer for some elements, one branch per row of guidance, and what went round the trunk."""
 
     hidden: Float[Tensor, "branch answer width"]
-    aside: Any = None
+    aside: Tensor | None = None
 
 
 class Writing(NamedTuple):

@@ -4,6 +4,8 @@ Source: Chameleon Team 2024, arXiv:2405.09818, section 2.
 Reads and writes text and pictures, in any order.
 """
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from tessera.attention import causal
@@ -25,7 +27,7 @@ PRESETS = {
 
 
 def chameleon(
-    *, width: int = 192, depth: int = 5, heads: int = 6, levels=(4, 4, 4, 4, 4), channels: int = 64, pixels: int = 32, stride: int = 8
+    *, width: int = 192, depth: int = 5, heads: int = 6, levels: Sequence = (4,) * 5, channels: int = 64, pixels: int = 32, stride: int = 8
 ) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes."""
     bpe = BPE()
@@ -61,14 +63,15 @@ def chameleon(
         rotary=Rotary(width // heads),
     )
     pairs = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3}
-    codec = Stage("codec", learner=pictures, train=(pictures,), documents=76_800, mix=pairs, lr=2e-3, weight_decay=0.0)
+    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=pairs, lr=2e-3, weight_decay=0.0)
     joint = Stage(
         "joint",
         train=(trunk, table, head),
         documents=100_000,
         mix={**pairs, Task.TEXT: 0.1},
         batch=32,
-        lr=1.5e-3,
+        lr=2e-3,
+        weights={"image": 4.0},
         transform=learn_pictures,
     )
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint), drop=Absent())

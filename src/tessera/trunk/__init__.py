@@ -1,7 +1,8 @@
 """Trunks: what joins the modalities."""
 
+from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
 from tessera.trunk.rotary import Rotary
 from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 
-__all__ = ["MLP", "Block", "Cache", "PreNorm", "Rotary", "SelfAttention", "SwiGLU", "SwinNorm", "Transformer"]
+__all__ = ["MLP", "Block", "Cache", "PreNorm", "Rotary", "SelfAttention", "SwiGLU", "SwinNorm", "Transformer", "Trunk"]

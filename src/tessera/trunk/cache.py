@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from tessera.places import FIELDS, UNUSED, Places
@@ -13,8 +13,8 @@ from tessera.places import FIELDS, UNUSED, Places
 class Snapshot(NamedTuple):
     """How far some rows were filled. Keys beyond are overwritten, never cleared, so this is all there is to keep."""
 
-    rows: Tensor
-    lengths: Tensor
+    rows: tuple[int, ...]
+    lengths: tuple[int, ...]
 
 
 class Cache:
@@ -29,7 +29,7 @@ class Cache:
         self.keys = [like.new_zeros(rows, heads, capacity, size) for _ in range(layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.places = torch.full((len(FIELDS), rows, capacity), UNUSED, device=like.device)
-        self.lengths = torch.zeros(rows, dtype=torch.long)  # on the CPU: read by Python at every pass
+        self.lengths = [0] * rows
         self._unused = list(range(rows))[::-1]
 
     def take(self) -> int:
@@ -44,26 +44,20 @@ class Cache:
 
     def snapshot(self, rows: Sequence[int]) -> Snapshot:
         """What `restore` needs to forget all that is committed to these rows from now on."""
-        index = torch.tensor(rows)
-        return Snapshot(index, self.lengths[index])
+        return Snapshot(tuple(rows), tuple(self.lengths[row] for row in rows))
 
     def restore(self, snapshot: Snapshot) -> None:
         """The rows are as they were at the snapshot."""
-        for row, length in zip(snapshot.rows.tolist(), snapshot.lengths.tolist(), strict=True):
+        for row, length in zip(*snapshot, strict=True):
             self.lengths[row] = length
             self.places[:, row, length:] = UNUSED
 
     def open(self, rows: Sequence[int], new: Places) -> "Pass":
         """One pass of new places [field, row, place] through the trunk, for these rows."""
-        lengths = self.lengths[torch.tensor(rows)]
-        count = new.data.shape[-1]
-        used = int(lengths.max()) + count
-        self._reserve(used)
-        side_by_side = list(rows) == list(range(rows[0], rows[0] + len(rows)))  # then a slice saves copying the cache
-        where = slice(rows[0], rows[0] + len(rows)) if side_by_side else torch.tensor(rows, device=self.places.device)
-        at = (lengths[:, None] + torch.arange(count)).to(self.places.device)
-        opened = Pass(self, rows, where, at, used)
-        self.places[:, opened.index, at] = new.data
+        lengths, count = [self.lengths[row] for row in rows], new.data.shape[-1]
+        self._reserve(max(lengths) + count)
+        opened = Pass(self, rows, lengths, count)
+        opened.write(self.places, new.data)
         return opened
 
     def _reserve(self, used: int) -> None:
@@ -79,34 +73,50 @@ class Cache:
 
 
 class Pass:
-    """The cache as one pass sees it: its rows, old places and new ones."""
+    """The cache as one pass sees it: its rows, old places and new ones.
 
-    def __init__(self, cache: Cache, rows: Sequence[int], where: slice | Tensor, at: Tensor, used: int):
-        self.cache, self.rows, self.where, self.at, self.used = cache, rows, where, at, used
-        self.index = torch.tensor(rows, device=at.device)[:, None]
-        self.layer = 0
+    Rows side by side are read, and written where they are equally long, as slices: nothing is copied or scattered.
+    """
+
+    def __init__(self, cache: Cache, rows: Sequence[int], lengths: Sequence[int], count: int):
+        self.cache, self.rows, self.count = cache, rows, count
+        self.used, self.layer = max(lengths) + count, 0
+        device = cache.places.device
+        side_by_side = list(rows) == list(range(rows[0], rows[0] + len(rows)))
+        self.where = slice(rows[0], rows[0] + len(rows)) if side_by_side else torch.tensor(rows, device=device)
+        self.even = side_by_side and min(lengths) == max(lengths)
+        if not self.even:
+            self.index = torch.tensor(rows, device=device)[:, None]
+            self.at = (torch.tensor(lengths)[:, None] + torch.arange(count)).to(device)
 
     @property
     def places(self) -> Places:
         """All places a new one may look at, its own included; unused ones among them fit no document."""
         return Places(self.cache.places[:, self.where, : self.used])
 
+    def write(self, store: Shaped[Tensor, "lead slot capacity ..."], new: Shaped[Tensor, "lead row place ..."]) -> None:
+        """Put what belongs to the new places behind each row's length."""
+        if self.even:
+            store[:, self.where, self.used - self.count : self.used] = new
+        else:
+            store[:, self.index, self.at] = new
+
     def extend(
         self, keys: Float[Tensor, "row kvhead place size"], values: Float[Tensor, "row kvhead place size"]
     ) -> tuple[Float[Tensor, "row kvhead key size"], Float[Tensor, "row kvhead key size"]]:
         """Keys and values of the next layer, old and new. Called once per layer, in order."""
-        old_keys, old_values = self.cache.keys[self.layer], self.cache.values[self.layer]
-        old_keys[self.index, :, self.at] = keys.transpose(1, 2)
-        old_values[self.index, :, self.at] = values.transpose(1, 2)
+        found = []
+        for store, new in ((self.cache.keys[self.layer], keys), (self.cache.values[self.layer], values)):
+            self.write(store.movedim(1, 0), new.movedim(1, 0))
+            found.append(store[self.where, :, : self.used])
         self.layer += 1
-        return old_keys[self.where, :, : self.used], old_values[self.where, :, : self.used]
+        return found[0], found[1]
 
     def commit(self, keep: Sequence[bool]) -> None:
         """Keep the new places of the rows where `keep` is True; those of the others will be overwritten."""
-        count = self.at.shape[1]
         for row, kept in zip(self.rows, keep, strict=True):
             if kept:
-                self.cache.lengths[row] += count
+                self.cache.lengths[row] += self.count
             else:
-                start = int(self.cache.lengths[row])
-                self.cache.places[:, row, start : start + count] = UNUSED
+                start = self.cache.lengths[row]
+                self.cache.places[:, row, start : start + self.count] = UNUSED

@@ -11,15 +11,14 @@ from tessera.places import FIELDS, Places
 
 
 class Turn(NamedTuple):
-    """Cosines and sines of the angles of every place."""
+    """Cosines and sines of the angles of every place; the sine's first half is negated."""
 
     cos: Float[Tensor, "row 1 place size"]
     sin: Float[Tensor, "row 1 place size"]
 
     def __call__(self, x: Float[Tensor, "row head place size"]) -> Float[Tensor, "row head place size"]:
         """Queries or keys turned by their place: feature i is paired with feature i + size / 2."""
-        left, right = x.chunk(2, -1)
-        return x * self.cos + torch.cat([-right, left], -1) * self.sin
+        return torch.addcmul(x * self.cos, x.roll(x.shape[-1] // 2, -1), self.sin)
 
 
 class Rotary(nn.Module):
@@ -30,16 +29,20 @@ class Rotary(nn.Module):
     Source: Su et al. 2021, arXiv:2104.09864; several axes as in M-RoPE (Wang et al. 2024, arXiv:2409.12191), interleaved.
     """
 
+    axis: Tensor
+    frequency: Tensor
+
     def __init__(self, size: int, *, axes: Sequence[str] = ("order",), theta: float = 10_000.0):
         super().__init__()
         assert size % 2 == 0
-        self.pairs, self.theta = size // 2, theta
+        self.pairs = size // 2
         turns = torch.arange(self.pairs) % len(axes)
         self.register_buffer("axis", torch.tensor([FIELDS.index(axis) for axis in axes])[turns], persistent=False)
+        self.frequency = theta ** (-torch.arange(self.pairs, dtype=torch.float64) / self.pairs)  # no buffer: stays float64
 
     def forward(self, places: Places, dtype: torch.dtype) -> Turn:
         """Angles are computed in float64 whatever the model's precision: far places would lose their phase."""
-        pair = torch.arange(self.pairs, device=self.axis.device, dtype=torch.float64)
-        angle = places.data[self.axis].movedim(0, -1) * self.theta ** (-pair / self.pairs)
-        angle = torch.cat([angle, angle], -1).unsqueeze(1)
-        return Turn(angle.cos().to(dtype), angle.sin().to(dtype))
+        self.frequency = self.frequency.to(self.axis.device)
+        angle = (places.data[self.axis].movedim(0, -1) * self.frequency).unsqueeze(1)
+        cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
+        return Turn(torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1))

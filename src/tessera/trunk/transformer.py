@@ -1,6 +1,7 @@
 """The transformer: blocks composed from norm, attention and MLP objects, in a stack with named observation points."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +10,9 @@ from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
 from tessera.places import Places
+from tessera.trunk.base import Hidden
 from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.rotary import Rotary, Turn
-
-Hidden = Float[Tensor, "row place width"]
 
 
 class Sight:
@@ -111,6 +111,8 @@ class PreNorm(nn.Module):
     keeps the plain norm (Peebles and Xie 2022, arXiv:2212.09748, without its gates).
     """
 
+    inner: Any  # SelfAttention, or an MLP
+
     def __init__(self, norm: nn.Module, inner: nn.Module, *, dropout: float = 0.0, condition: int | None = None):
         super().__init__()
         self.norm, self.inner, self.dropout = norm, inner, nn.Dropout(dropout)
@@ -130,6 +132,8 @@ class PreNorm(nn.Module):
 class SwinNorm(nn.Module):
     """A residual step that norms what comes out: x + norm(f(x)). Chameleon 34B's order, after Swin v2 (arXiv:2111.09883)."""
 
+    inner: Any  # SelfAttention, or an MLP
+
     def __init__(self, norm: nn.Module, inner: nn.Module):
         super().__init__()
         self.norm, self.inner = norm, inner
@@ -142,7 +146,7 @@ class SwinNorm(nn.Module):
 class Block(nn.Module):
     """Attention, then an MLP, each a residual step (`PreNorm`, `SwinNorm`), with an observation point behind each."""
 
-    def __init__(self, attention: nn.Module, mlp: nn.Module):
+    def __init__(self, attention: PreNorm | SwinNorm, mlp: PreNorm | SwinNorm):
         super().__init__()
         self.attention, self.mlp = attention, mlp
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
@@ -160,10 +164,12 @@ class Transformer(nn.Module):
     Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth.
     """
 
+    blocks: Sequence[Block]
+
     def __init__(self, blocks: Sequence[Block], *, norm: nn.Module, rotary: Rotary):
         super().__init__()
-        self.blocks, self.norm, self.rotary = nn.ModuleList(blocks), norm, rotary
-        self.embedded = nn.Identity()
+        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
+        self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
         for block in self.blocks:
             attention, mlp = block.attention.inner, block.mlp.inner
             for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):

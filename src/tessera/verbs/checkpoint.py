@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from tessera.system import System
 from tessera.verbs.recipes import build, names, recipe
@@ -22,7 +22,9 @@ FORMAT = "1"
 
 def save(system: System, path: Path | str, *, dtype: torch.dtype | None = None, notes: Mapping[str, Any] | None = None) -> None:
     """Weights and origin in one safetensors file. Shared tensors are stored once; `dtype` shrinks floating point ones."""
-    tensors, aliases, first = {}, {}, {}
+    tensors: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[object, str] = {}
     for name, tensor in system.state_dict().items():
         known = first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name, name)
         if known != name:
@@ -137,7 +139,7 @@ def latest(folder: Path) -> Path:
     return found[-1]
 
 
-def load_state(checkpoint: Path, system: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_state(checkpoint: Path, system: System) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Fill the system, and return the other tensors and the facts of a checkpoint."""
     restore(system, checkpoint / "weights.safetensors")
     return load_file(checkpoint / "state.safetensors"), json.loads((checkpoint / "facts.json").read_text())

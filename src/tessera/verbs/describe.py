@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text as Line
 from torch import Tensor, nn
 
+from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
 from tessera.pieces import Piece, leaves
 from tessera.places import Places, View
 from tessera.system import System, evaluating
+from tessera.trunk import Trunk
 from tessera.world import World
 
 NOTATION = "text and pictures separated by ' / '; `image` is a picture; a star behind a segment says that it is learned"
@@ -47,7 +49,7 @@ def describe(system: System) -> RenderableType:
     return Group(ports, facts)
 
 
-def count(module: nn.Module) -> int:
+def count(module: nn.Module | Trunk) -> int:
     """How many parameters a module has."""
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -78,7 +80,7 @@ def describe_document(system: System, document: Document) -> RenderableType:
         "predicts",
         title=f"{system.name}: {places.data.shape[1]} places",
     )
-    predicts = _predictions(system, pieces)
+    predicts = _predictions(pieces)
     for piece in pieces:
         for i in range(piece.count):
             at = piece.offset + i
@@ -86,34 +88,34 @@ def describe_document(system: System, document: Document) -> RenderableType:
             grid = (
                 f"{int(places.row[at])}, {int(places.column[at])}" if places.row[at] + places.column[at] or piece.port.kind is Image else ""
             )
-            table.add_row(*map(str, row), str(int(places.order[at])), grid, _shows(system, piece, i), predicts.get(at, ""))
+            table.add_row(*map(str, row), str(int(places.order[at])), grid, _shows(piece, i), predicts.get(at, ""))
     return Group(table, Line("the mask: a row for each place that looks, a column for each it may look at"), _mask(system, places))
 
 
-def _predictions(system: System, pieces: list[Piece]) -> dict[int, str]:
+def _predictions(pieces: list[Piece]) -> dict[int, str]:
     """For each place, what it answers for."""
     said: dict[int, list[str]] = {}
-    for piece in (piece for piece in pieces if piece.goal is not None):
+    for piece, goal in ((piece, piece.goal) for piece in pieces if piece.goal):
         for element, at in enumerate(piece.answers().tolist()):
-            if piece.goal.where[element]:
-                said.setdefault(at, []).append(f"{piece.port.name} {_value(system, piece, piece.goal.target[element])}")
+            if goal.where[element]:
+                said.setdefault(at, []).append(f"{piece.port.name} {_value(piece, goal.target[element])}")
     return {at: ", ".join(what) for at, what in said.items()}
 
 
-def _shows(system: System, piece: Piece, place: int) -> str:
+def _shows(piece: Piece, place: int) -> str:
     element = np.flatnonzero(piece.predicts == place)
     if not len(element):
         return "(added by the reader)"
     value = leaves(piece.visible)[0][int(element[0])]
-    return _value(system, piece, value)
+    return _value(piece, value)
 
 
-def _value(system: System, piece: Piece, value: Tensor) -> str:
+def _value(piece: Piece, value: Tensor) -> str:
     """A token as text; any other element as its number, or the length of its features."""
     if value.is_floating_point():
         return f"{value.numel()} features" if value.numel() > 1 else f"{float(value):.3f}"
-    if piece.port is system.text:
-        return repr(system.text.codec.tokenizer.id_to_token(int(value)))
+    if isinstance(piece.port.codec, Vocabulary):
+        return repr(piece.port.codec.tokenizer.id_to_token(int(value)))
     return f"code {value.tolist()}"
 
 

@@ -76,9 +76,8 @@ def glance_data(system: System, source: Source, folder: Path, name: str) -> dict
     (folder / "samples").mkdir(exist_ok=True)
     tiles = []
     for document, done in zip(documents, written, strict=True):
-        shown = done.pictures or [segment.content for segment in document if isinstance(segment, Image)]
-        words = [segment.content for segment in done.document if isinstance(segment, Text)]
-        tiles += [Tile(picture, tuple(words)) for picture in shown[:1]]
+        shown = done.pictures or document.pictures
+        tiles += [Tile(picture, tuple(done.document.texts)) for picture in shown[:1]]
     if tiles:
         save_sheet(folder / "samples" / f"{name}.png", tiles)
     return {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,12 +12,19 @@ from tessera.document import Document, Segment
 from tessera.draws import Streams, seed_of
 from tessera.laws.base import Drawn, Sampling
 from tessera.orders.base import Seen
-from tessera.pieces import assemble, join, place, read
+from tessera.pieces import assemble, place, read
 from tessera.system import System, evaluating
 from tessera.verbs.events import Event
 from tessera.verbs.writing import Request, Roll, Step, Writer, Written
 
 Watch = Callable[[Step, Tensor], None]
+
+
+@runtime_checkable
+class Passes(Protocol):
+    """Who takes steps through the trunk: hidden states [place, width] of each."""
+
+    def run(self, steps: Sequence[Step]) -> list[Tensor]: ...
 
 
 class CachedPasses:
@@ -58,8 +66,8 @@ def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
         mine = [rolls[i] for i in numbers]
         counts = [one.pick.seen.hidden.shape[1] for one in mine]
         hidden = torch.cat([one.pick.seen.hidden for one in mine], 1)
-        asides = [one.pick.seen.aside for one in mine]
-        aside = None if asides[0] is None else join(asides, lambda parts: torch.cat(parts, 1))
+        asides = [one.pick.seen.aside for one in mine if one.pick.seen.aside is not None]
+        aside = torch.cat(asides, 1) if asides else None
         port = mine[0].port
         streams = Streams([one.draw.rng for one in mine], counts, hidden)
         value, confidence = port.law.draw(port.writer, Seen(hidden, aside), mine[0].sampling, streams)
@@ -70,7 +78,7 @@ def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
     return [drawn[i] for i in range(len(rolls))]
 
 
-def advance(system: System, writers: Sequence[Writer], passes) -> Iterator[tuple[int, Event | Written]]:
+def advance(system: System, writers: Sequence[Writer], passes: Passes) -> Iterator[tuple[int, Event | Written]]:
     """Run writers side by side: all draws that are due, then one pass for all that wait, until every one is done."""
     loops = [writer.run() for writer in writers]
     answers: dict[int, object] = dict.fromkeys(range(len(loops)))
@@ -80,11 +88,15 @@ def advance(system: System, writers: Sequence[Writer], passes) -> Iterator[tuple
         for i, answer in answers.items():
             try:
                 request = loops[i].send(answer)
-                (rolls if isinstance(request, Roll) else waiting)[i] = request
             except StopIteration as stop:
                 yield from ((i, replace(event, row=i)) for event in writers[i].events)
                 writers[i].events.clear()
                 yield i, stop.value
+                continue
+            if isinstance(request, Roll):
+                rolls[i] = request
+            else:
+                waiting[i] = request
         if rolls:
             answers = dict(zip(rolls, roll(system, list(rolls.values())), strict=True))
             continue
@@ -143,7 +155,9 @@ def generate(
     return write(system, [Request(document, seed, sampling or {}, longest)])[0]
 
 
-def requests_for(documents: Sequence[Document], *, seed: int, sampling: Mapping[type[Segment], Sampling] | None = None, longest: int = 64):
+def requests_for(
+    documents: Sequence[Document], *, seed: int, sampling: Mapping[type[Segment], Sampling] | None = None, longest: int = 64
+) -> list[Request]:
     """One request per document, each with a seed of its own, and what is to be learned left blank."""
     blank = [
         replace(d, segments=tuple(replace(s, content=None) if s.learn and getattr(s, "keep", None) is None else s for s in d))

@@ -8,7 +8,7 @@ import torch
 
 from tessera.data import Schedule, Source
 from tessera.draws import Draw
-from tessera.system import Learner, Stage, System
+from tessera.system import Stage, System
 
 AHEAD = 2  # batches
 
@@ -17,7 +17,7 @@ class Loader:
     """Arranged batches of one stage, from document `first` on. Document k is the same whoever asks and however often."""
 
     def __init__(self, system: System, stage: Stage, source: Source, schedule: Schedule, *, seed: int, number: int, first: int = 0):
-        self.learner: Learner = stage.learner or system
+        self.learner = stage.learner or system
         drop = system.drop if stage.learner is None else None
         self.transforms = [one for one in (stage.transform, drop and drop.train) if one]
         self.stage, self.source, self.schedule, self.first = stage, source, schedule, first

@@ -29,15 +29,15 @@ def rate(progress: float, decay: str) -> float:
 
 def thaw(system: System, stage: Stage) -> None:
     """Freeze everything but what the stage trains: frozen parts take no gradient and are in eval mode."""
-    for module in (system, *([stage.learner] if stage.learner else [])):
-        module.eval().requires_grad_(False)
+    for learner in (system, stage.learner or system):
+        learner.eval().requires_grad_(False)
     for module in stage.train:
         module.train().requires_grad_(True)
 
 
 def groups(stage: Stage) -> list[dict]:
     """Parameter groups: weight decay for matrices that multiply features, a factor on the rate where the stage says so."""
-    factors: dict[Tensor, float] = {}
+    factors: dict[nn.Parameter, float] = {}
     tables = {module.weight for top in stage.train for module in top.modules() if isinstance(module, nn.Embedding)}
     for module in stage.train:
         for parameter in module.parameters():
@@ -45,7 +45,7 @@ def groups(stage: Stage) -> list[dict]:
     for module, factor in stage.rates.items():
         for parameter in module.parameters():
             factors[parameter] = factor
-    sorted_out: dict[tuple[float, bool], list[Tensor]] = {}
+    sorted_out: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter, factor in factors.items():
         decays = parameter.ndim > 1 and parameter not in tables
         sorted_out.setdefault((factor, decays), []).append(parameter)

@@ -25,17 +25,18 @@ class Progress:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(), TimeRemainingColumn()
         )
         self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2) if self.console.is_terminal else None
-        self._task, self._losses, self._scores = None, {}, {}
+        self._losses: Mapping[str, float] = {}
+        self._scores: Mapping[str, float] = {}
         self._begun = self._told = time.monotonic()
 
     def __enter__(self) -> "Progress":
         if self._live:
-            self._live.__enter__()
+            self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._live:
-            self._live.__exit__(*error)
+            self._live.stop()
 
     def say(self, words: str) -> None:
         """A line that stays."""
@@ -44,8 +45,8 @@ class Progress:
     def begin(self, stage: Stage, first: int, estimate: Estimate) -> None:
         """A stage begins (or goes on from document `first`)."""
         self.say(f"stage {stage.name}, {stage.documents:,} documents: {estimate}")
-        if self._task is not None:
-            self._bars.update(self._task, completed=self._bars.tasks[self._task].total)
+        for task in self._bars.tasks:
+            self._bars.update(task.id, completed=task.total)
         self._task = self._bars.add_task(stage.name, total=stage.documents, completed=first, speed="")
         self._losses, self._begun, self._first, self._total = {}, time.monotonic(), first, stage.documents
 

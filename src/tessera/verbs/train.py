@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tessera.data import Source, schedule
-from tessera.system import Learner, Losses, Stage, System
+from tessera.system import Learner, Stage, System
 from tessera.verbs.checkpoint import latest, load_state, save_state
 from tessera.verbs.loader import Loader
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
@@ -117,7 +117,7 @@ class _Run:
             torch.manual_seed(settings.seed + number)
         thaw(system, stage)
         optimizer = optimizer_for(stage)
-        learner: Learner = stage.learner or system
+        learner = stage.learner or system
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         average = Average(trained, stage.average) if stage.average else None
         names = names_of(system, learner)
@@ -150,7 +150,7 @@ class _Run:
             if self.interrupted:
                 raise Stopped(f"{system.name}: stopped in stage {stage.name} at document {documents}; go on with --resume")
             if self.glance and stage.learner is None and any(seen < g <= documents for g in glances):
-                self._glance(stage, documents)
+                self._glance(self.glance, stage, documents)
         if average:
             average.finish()
         self.at.stage, self.at.documents = number + 1, 0
@@ -188,8 +188,8 @@ class _Run:
         self.saved = time.monotonic()
         return tensors
 
-    def _glance(self, stage: Stage, documents: int) -> None:
-        scores = dict(self.glance(self.system, self.diary.folder, f"{stage.name}-{documents:08d}"))
+    def _glance(self, glance: Glance, stage: Stage, documents: int) -> None:
+        scores = dict(glance(self.system, self.diary.folder, f"{stage.name}-{documents:08d}"))
         self.diary.write({"stage": stage.name, "step": self.at.steps, "documents": documents, "scores": scores})
         self.progress.score(scores)
 
@@ -214,14 +214,14 @@ class _Step:
         """Gradients of one batch, and its mean losses."""
         half = self.settings.precision == "bfloat16"
         with torch.autocast(self.settings.device, torch.bfloat16) if half else nullcontext():
-            losses: Losses = self.learner.losses_of(batch)
+            losses = self.learner.losses_of(batch)
         unknown = set(self.stage.weights) - set(losses)
         if unknown:
             raise ValueError(
                 f"stage {self.stage.name}: weights for {', '.join(unknown)}; there are losses of {', '.join(losses)}; name one of these"
             )
-        total = sum(self.stage.weights.get(port, 1.0) * value / max(count, 1) for port, (value, count) in losses.items())
-        total.backward()
+        weighted = [self.stage.weights.get(port, 1.0) * value / max(count, 1) for port, (value, count) in losses.items()]
+        torch.stack(weighted).sum().backward()
         return {port: value.detach() / max(count, 1) for port, (value, count) in losses.items()}
 
     def estimate(self, batch: Any) -> Estimate:
@@ -240,7 +240,7 @@ class _Step:
         return Estimate.of(self.stage, min(seconds), self.trained, self.settings.device)
 
 
-def names_of(system: System, learner: nn.Module) -> dict[Tensor, str]:
+def names_of(system: System, learner: Learner) -> dict[Tensor, str]:
     """A name for every parameter, by which its optimizer's state is kept: stages need not train the same ones."""
     return {parameter: name for module in (learner, system) for name, parameter in module.named_parameters()}
 

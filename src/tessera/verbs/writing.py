@@ -40,12 +40,12 @@ class Written:
     @property
     def texts(self) -> list[str]:
         """The texts the model wrote."""
-        return [s.content for s in self.document if isinstance(s, Text) and s.learn]
+        return Document(tuple(s for s in self.document if s.learn)).texts
 
     @property
     def pictures(self) -> list[Tensor]:
         """The pictures the model drew, uint8 [3, height, width]."""
-        return [s.content for s in self.document if isinstance(s, Image) and s.learn]
+        return Document(tuple(s for s in self.document if s.learn)).pictures
 
 
 @runtime_checkable
@@ -123,7 +123,9 @@ class Writer:
         """Walk the document; given segments and what closes written ones wait for the next pass that is needed anyway."""
         system, document = self.system, self.request.document
         encoded = system.encode([document], [self.draw])[0]
-        branch, segments, cleans = Branch(self.rows.take()), [], []
+        branch = Branch(self.rows.take())
+        segments: list[Segment] = []
+        cleans: list[Tensor] = []
         for i, segment in enumerate(document):
             branch.queue(system.before(document, i))
             clean = encoded[i].clean
@@ -158,7 +160,7 @@ class Writer:
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
-        raw = port.codec.decode([done.clean])[0]
+        raw: Any = port.codec.decode([done.clean])[0]
         finished = replace(segment, content=raw)
         left = raw[len(self._told.get(i, "")) :] if text else raw
         if len(left):
@@ -190,7 +192,9 @@ class Writer:
         branch.queue(system.before(short, len(dropped)))
         return [branch]
 
-    def _converse(self, port: Port, writing: Writing, branches: list[Branch], i: int, sampling: Sampling):
+    def _converse(
+        self, port: Port, writing: Writing, branches: list[Branch], i: int, sampling: Sampling
+    ) -> Generator[Any, Any, tuple[Done, int]]:
         """Let the order ask and pick until it is done. Returns that, and how many positions the segment took."""
         document, base, extent = self.request.document, branches[0].order, 0
         alone = self.system.stands_alone(document[i])
@@ -216,14 +220,14 @@ class Writer:
                 extent = max(extent, branches[0].after - base)
         return done, extent
 
-    def _show(self, port: Port, ask: Ask, branches: list[Branch], alone: bool):
+    def _show(self, port: Port, ask: Ask, branches: list[Branch], alone: bool) -> Generator[list[Step], list[Tensor], Seen]:
         """One pass of some elements through every branch; returns what answers for them."""
         steps = [Step(b, [_piece(port, ask, b, alone)], b.order, ask.commit) for b in branches]
         hidden = yield steps
         piece = steps[0].pieces[0]
         answers = slice(-1, None) if port.order.lead else torch.from_numpy(piece.predicts)
-        aside = None if piece.aside is None else torch.stack([step.pieces[0].aside for step in steps])
-        return Seen(torch.stack([h[answers] for h in hidden]), aside)
+        asides = [step.pieces[0].aside for step in steps if step.pieces[0].aside is not None]
+        return Seen(torch.stack([h[answers] for h in hidden]), torch.stack(asides) if asides else None)
 
     def _progress(self, i: int, ask: Ask) -> None:
         if not self.watched or ask.clean is None:

@@ -21,6 +21,7 @@ from tessera.world.scene import Level, Scene
 MOST_FALSE_PASS = 0.005
 MOST_FALSE_FAIL = 0.02
 ATTRIBUTES = ("place", "kind", "colour", "size", "digit")
+ROWS = (*JUDGED, *REPORTED, *GARBAGE)  # in the order in which they are measured
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ def _unreadable(reading: Reading) -> bool:
 
 def _correct(scenes: list[Scene], readings: list[Reading]) -> dict[str, Rate]:
     """Of the things there, how many are seen in their place; and of those seen, how many with the right attributes."""
-    hits, of = Counter(), Counter()
+    hits: Counter[str] = Counter()
+    of: Counter[str] = Counter()
     for scene, reading in zip(scenes, readings, strict=True):
         seen = {(thing.row, thing.column): thing for thing in reading.things}
         for thing in scene.things:

@@ -68,9 +68,14 @@ _OPPOSITE = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT, Side.ABOVE: Side.BELO
 class Located(Protocol):
     """Anything with a centre in pixels and a size: a thing, or a thing seen."""
 
-    x: float
-    y: float
-    size: Size
+    @property
+    def x(self) -> float: ...
+
+    @property
+    def y(self) -> float: ...
+
+    @property
+    def size(self) -> Size: ...
 
 
 def sides(a: Located, b: Located, level: Level) -> frozenset[Side]:

@@ -103,7 +103,7 @@ def _chosen(before: Scene, level: Level, language: Language, dice: Dice) -> tupl
 
 def _free(scene: Scene, level: Level) -> list[tuple[int, int]]:
     taken = {(thing.row, thing.column) for thing in scene.things}
-    return [place for place in product(range(level.grid), repeat=2) if place not in taken]
+    return [(row, column) for row, column in product(range(level.grid), repeat=2) if (row, column) not in taken]
 
 
 def _middle(level: Level, row: int, column: int) -> tuple[float, float]:

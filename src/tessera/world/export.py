@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image as Pillow
 from torch import Tensor
 
-from tessera.document import Document, Image, Task, Text
+from tessera.document import Document, Image, Task
 from tessera.world.render import render
 from tessera.world.scene import BACKGROUND, Kind, Level, Scene, Thing
 from tessera.world.world import World
@@ -88,9 +88,9 @@ def write_llava(world: World, directory: Path, split: str, indices: Iterator[int
 
 def turns(document: Document) -> list[dict[str, str]]:
     """A document about one picture as LLaVA writes it: what is given is said by "human", what is learned by "gpt"."""
-    given = ["<image>" if isinstance(part, Image) else part.content for part in document if not part.learn]
-    learned = [part.content for part in document if part.learn]
-    return [{"from": "human", "value": "\n".join(given)}, {"from": "gpt", "value": "\n".join(learned)}]
+    said = [("<image>" if isinstance(part, Image) else str(part.content), part.learn) for part in document]
+    given, learned = ("\n".join(words for words, learn in said if learn is learned) for learned in (False, True))
+    return [{"from": "human", "value": given}, {"from": "gpt", "value": learned}]
 
 
 def write_webdataset(world: World, directory: Path, split: str, indices: Iterator[int]) -> None:
@@ -116,7 +116,9 @@ def write_coco(world: World, directory: Path, split: str, indices: Iterator[int]
 
     A box holds every pixel that its thing touches; its area counts those that are at least half covered.
     """
-    images, captions, instances = [], [], []
+    images: list[dict] = []
+    captions: list[dict] = []
+    instances: list[dict] = []
     for index in indices:
         document = world.document(Task.CAPTION, index, split)
         picture, file = picture_of(document), f"{index:09}.png"
@@ -143,13 +145,13 @@ def extent(thing: Thing, level: Level) -> dict:
 
 def picture_of(document: Document) -> UInt8[Tensor, "3 height wide"]:
     """The one picture of a document."""
-    (picture,) = (part.content for part in document if isinstance(part, Image))
+    (picture,) = document.pictures
     return picture
 
 
 def text_of(document: Document) -> str:
     """The one text of a document."""
-    (text,) = (part.content for part in document if isinstance(part, Text))
+    (text,) = document.texts
     return text
 
 

@@ -4,6 +4,7 @@ Only + - * / and comparisons decide, on numbers written out here, so every machi
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -35,16 +36,18 @@ _HEART_BODY: Points = ((-0.758, -0.162), (-0.4, -0.4), (0.4, -0.4), (0.758, -0.1
 _HOLE = 0.55
 
 # The pen's path for each digit. Only digits that stay apart at seven pixels of height are drawn.
+# fmt: off
 _STROKES: dict[str, Points] = {
     "1": ((-0.28, -0.44), (0.06, -0.74), (0.06, 0.76)),
     "2": ((-0.32, -0.48), (-0.16, -0.72), (0.14, -0.72), (0.32, -0.46), (0.24, -0.16), (-0.34, 0.72), (0.34, 0.72)),
     "3": (
         (-0.32, -0.6), (-0.12, -0.75), (0.14, -0.72), (0.28, -0.46), (0.16, -0.16), (-0.08, -0.06),
         (0.2, 0.06), (0.34, 0.36), (0.2, 0.66), (-0.1, 0.75), (-0.34, 0.58),
-    ),  # fmt: skip
+    ),
     "4": ((0.16, 0.76), (0.16, -0.72), (-0.4, 0.28), (0.44, 0.28)),
     "7": ((-0.36, -0.7), (0.36, -0.7), (-0.08, 0.76)),
-}  # fmt: skip
+}
+# fmt: on
 _PEN = 0.19
 
 
@@ -76,7 +79,7 @@ def _in_polygon(corners: Points, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _near_stroke(path: Points, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     near = np.zeros(np.broadcast(x, y).shape, dtype=bool)
-    for (ax, ay), (bx, by) in zip(path, path[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(path):
         dx, dy = bx - ax, by - ay
         along = np.clip(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0.0, 1.0)
         right, below = x - ax - along * dx, y - ay - along * dy

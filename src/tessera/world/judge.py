@@ -1,6 +1,6 @@
 """Whether a picture, as the oracle reads it, shows what a prompt asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import product
@@ -83,7 +83,7 @@ def _worth(verdict: Verdict) -> tuple[int, int]:
     return results.count(Result.PASS), results.count(Result.UNREADABLE)
 
 
-def _pairings(prompt: Prompt, seen: Sequence[SeenThing]):
+def _pairings(prompt: Prompt, seen: Sequence[SeenThing]) -> Iterator[Pairing]:
     """Every way to pair wanted things with seen ones that could be them."""
     choices: list[list[int | None]] = []
     for what in prompt.wanted:

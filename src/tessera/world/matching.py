@@ -41,8 +41,10 @@ def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, a
     for contrast in contrasts.unbind(1):
         red, green, blue = (along[:, channel] * contrast[:, channel, None] for channel in range(3))
         drop = red + green + blue - energy * _norm(contrast)[:, None]
-        part = (drop / around).clamp(0, 1) if alone else None
-        score, template = (drop * part * part * part if alone else drop).max(1)
+        if around is not None:
+            part = (drop / around).clamp(0, 1)
+            drop = drop * part * part * part
+        score, template = drop.max(1)
         scores.append(score)
         templates.append(template)
     score, colour = torch.stack(scores, 1).max(1)

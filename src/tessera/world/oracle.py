@@ -65,15 +65,14 @@ class Oracle:
         self._find(model)
         trials = [self._refitted(model, bank) for bank in self._banks]
         blur = torch.stack([_energy(trial.left()) for trial in trials]).argmin(0)
-        readings: list[Reading | None] = [None] * len(pictures)
+        readings: dict[int, Reading] = {}
         for index, trial in enumerate(trials):
             at = (blur == index).nonzero()[:, 0]
             if len(at):
                 chosen = trial.take(at)
                 chosen.refit()
-                for picture, reading in zip(at.tolist(), self._judge(chosen, known[at]), strict=True):
-                    readings[picture] = reading
-        return readings
+                readings |= zip(at.tolist(), self._judge(chosen, known[at]), strict=True)
+        return [readings[picture] for picture in range(len(pictures))]
 
     def _palette(self, gain: Tensor) -> Tensor:
         """The level's colours in each picture [n, colour, 3], under the gain that the known background underwent."""

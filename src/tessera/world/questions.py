@@ -64,7 +64,7 @@ class Aim:
         """How many things, and whether all alike, the scenes should have that are likely to fit: for `sample_scene`."""
         if self.kind is QuestionKind.COMPARE:
             return level.most, False
-        if self.kind is not QuestionKind.COUNT or self.answer in (0, None):
+        if self.kind is not QuestionKind.COUNT or not isinstance(self.answer, int) or self.answer == 0:
             return None, None
         if self.form is Form.ALL:
             return self.answer, None
@@ -170,6 +170,7 @@ def _near_miss(what: Described, said: tuple[str, ...], scene: Scene, level: Leve
 
 
 def _count(aimed: Aim, scene: Scene, level: Level, language: Language, dice: Dice) -> Filled:
+    assert isinstance(aimed.answer, int)
     answer = language.numbers[aimed.answer]
     if aimed.form is Form.ALL:
         fits = len(scene.things) == aimed.answer
@@ -233,10 +234,10 @@ def _relation(aimed: Aim, scene: Scene, level: Level, language: Language, dice: 
 def _compare(aimed: Aim, scene: Scene, level: Level, language: Language, dice: Dice) -> Filled:
     answer = _truth(language, aimed.answer)
     if aimed.form is Form.MORE:
-        found = _unequal(aimed, scene, level, dice)
-        if found is None:
+        unequal = _unequal(aimed, scene, level, dice)
+        if unequal is None:
             return None
-        return language.questions.more, {"many": language.many(found[0]), "others": language.many(found[1])}, answer
+        return language.questions.more, {"many": language.many(unequal[0]), "others": language.many(unequal[1])}, answer
     if aimed.form is Form.SAME_COLOUR:
         names, phrasings = ("kind", "size", "place"), language.questions.same_colour
         found = _pair(scene, level, names, dice, lambda a, b: (a.colour is b.colour) is aimed.answer)

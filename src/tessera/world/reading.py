@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from tessera.world.scene import Colour, Kind, Scene, Size
+from tessera.world.scene import Colour, Kind, Scene, Size, Thing
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,5 @@ def same_scene(reading: Reading, scene: Scene) -> bool:
     return Counter(map(_facts, reading.things)) == Counter(map(_facts, scene.things))
 
 
-def _facts(thing) -> tuple:
+def _facts(thing: SeenThing | Thing) -> tuple:
     return thing.kind, thing.colour, thing.size, thing.digit, thing.row, thing.column

@@ -45,8 +45,8 @@ def contact_sheet(tiles: Sequence[Tile], columns: int = 6, scale: int = 5, *, fo
     line = sum(letters.getmetrics())
     heights = []
     for start in range(0, len(tiles), columns):
-        row = range(start, min(start + columns, len(tiles)))
-        heights.append(max(tiles[i].picture.shape[1] * scale + 2 * BORDER + GAP // 2 + line * len(texts[i]) for i in row))
+        side_by_side = range(start, min(start + columns, len(tiles)))
+        heights.append(max(tiles[i].picture.shape[1] * scale + 2 * BORDER + GAP // 2 + line * len(texts[i]) for i in side_by_side))
     columns = min(columns, len(tiles))
     sheet = Picture.new("RGB", (columns * (width + GAP) + GAP, sum(heights) + GAP * (len(heights) + 1)), PAPER)
     for i, tile in enumerate(tiles):
@@ -78,7 +78,9 @@ def missing(text: str, font: ImageFont.FreeTypeFont) -> list[str]:
 
 
 def _font(path: Path | None) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(11) if path is None else ImageFont.truetype(path, 11)
+    if path is None:
+        return ImageFont.load_default(11)  # type: ignore[return-value]  # with a size, Pillow gives a FreeType font
+    return ImageFont.truetype(path, 11)
 
 
 def _wrap(lines: Sequence[str], width: int, font: ImageFont.FreeTypeFont) -> list[str]:

@@ -67,16 +67,14 @@ class World:
 
     def document(self, task: Task, index: int, split: str = "train") -> Document:
         """Document number `index` of a task. Its id hashes what the pictures show and what the texts say, not the jitter."""
-        if task not in self.tasks:
-            raise ValueError(f"world: task {task.value} was asked for; there are {', '.join(task.value for task in self.tasks)}")
         dice = self._dice(task.value, index, split)
         language = self._language(dice)
         match task:
             case Task.DRAW:
                 others = [skill for skill in skills(self.level) if skill is not Skill.CAPTION]
                 skill = Skill.CAPTION if dice.uniform() < FULL else dice.choose(others)
-                scene, asked = self._prompted(skill, index, split, language, dice, plain=False)
-                return self._written(task, Text(asked.text), Shown(scene, learn=True))
+                scene, prompted = self._prompted(skill, index, split, language, dice, plain=False)
+                return self._written(task, Text(prompted.text), Shown(scene, learn=True))
             case Task.CAPTION:
                 scene = self.scene(index, split)
                 return self._written(task, Shown(scene), Text(caption(scene, self.level, language), learn=True))
@@ -88,6 +86,8 @@ class World:
             case Task.EDIT:
                 found = self._edited(None, index, split, language, dice)
                 return self._written(task, Shown(found.before), Text(found.instruction), Shown(found.after, learn=True))
+            case _:
+                raise ValueError(f"world: task {task.value} was asked for; there are {', '.join(task.value for task in self.tasks)}")
 
     def scene(self, index: int, split: str = "train") -> Scene:
         """Scene number `index` of the split."""
@@ -161,7 +161,7 @@ class World:
 
     def _written(self, task: Task, *parts: Text | Shown) -> Document:
         """The document of these parts, pictures drawn."""
-        names = [program_hash(part.scene, self.level) if isinstance(part, Shown) else part.content for part in parts]
+        names = [program_hash(part.scene, self.level) if isinstance(part, Shown) else str(part.content) for part in parts]
         segments = (Image(self.picture(part.scene), part.learn) if isinstance(part, Shown) else part for part in parts)
         digest = hashlib.sha256("\x1f".join((VERSION, self.level.name, task.value, *names)).encode())
         return Document(tuple(segments), task=task, id=digest.hexdigest())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 from tessera.world.description import Described
 from tessera.world.wording.language import Language, Listing
@@ -74,7 +75,7 @@ def _described(match: re.Match[str], language: Language, grid: int) -> Described
 
 
 @cache
-def _meanings(language: Language, grid: int) -> dict[str, object]:
+def _meanings(language: Language, grid: int) -> dict[str, Any]:
     """What each word of a caption stands for."""
     places = {word: (r, c) for r, row in enumerate(language.places[grid]) for c, word in enumerate(row)}
     kinds = {noun.one: kind for kind, noun in language.kinds.items()}
