@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tessera.system import Stage, System
 
+WATCHING = ("checkpoint_seconds", "glances")  # settings that change nothing that is learned
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers")
 
 
@@ -58,6 +59,12 @@ class Diary:
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
+    def forget(self, step: int) -> None:
+        """Drop what was written behind a step: the run goes on from there and writes it again."""
+        file = self.folder / "metrics.jsonl"
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        file.write_text("".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step))
+
 
 def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, resume: bool, notes: Mapping[str, Any] | None) -> Diary:
     """Open the folder of a run. A new run needs a folder without one; resuming needs the same recipe and settings."""
@@ -67,6 +74,8 @@ def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, re
         if not file.exists():
             raise ValueError(f"train: --resume in {folder}, where no run.json is; the folder of a run is accepted; check the path")
         known = json.loads(file.read_text())
+        for facts in (about, known):
+            facts["settings"] = {name: value for name, value in facts["settings"].items() if name not in WATCHING}
         changed = [key for key, value in json.loads(json.dumps(about)).items() if known.get(key) != value]
         if changed:
             was = {key: known.get(key) for key in changed}

@@ -108,6 +108,7 @@ class _Run:
         tensors, facts = load_state(latest(self.diary.folder), self.system)
         self.at, self.read = _Position(**facts["at"]), facts["documents"]
         torch.set_rng_state(tensors.pop("rng"))
+        self.diary.forget(self.at.steps)
         return tensors
 
     def stage(self, number: int, stage: Stage, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
