@@ -176,7 +176,7 @@ def assemble(rows: Sequence[Sequence[Piece]], everything: ReadAll) -> Batch:
     facts = np.array([(p.document, p.segment, p.port.number, p.view, p.order, p.learned, p.writes) for p in pieces]).T
     first = np.concatenate([[0], counts.cumsum()[:-1]])  # of each piece, among all
     row = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
-    begin = first[np.unique(row, return_index=True)[1]]  # of each row, among all
+    begin = first[np.cumsum([0, *map(len, rows[:-1])])]  # of each row, among all
     for piece, offset, number in zip(pieces, (first - begin[row]).tolist(), row.tolist(), strict=True):
         piece.offset, piece.row = offset, number
     owner = np.repeat(np.arange(len(pieces)), counts)

@@ -107,7 +107,7 @@ class Pass:
         """Keys and values of the next layer, old and new. Called once per layer, in order."""
         found = []
         for store, new in ((self.cache.keys[self.layer], keys), (self.cache.values[self.layer], values)):
-            self.write(store.movedim(1, 0), new.movedim(1, 0))
+            self.write(store.transpose(0, 1), new.transpose(0, 1))
             found.append(store[self.where, :, : self.used])
         self.layer += 1
         return found[0], found[1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from tessera.orders.base import Seen
 from tessera.pieces import assemble, place, read
 from tessera.system import System, evaluating
 from tessera.verbs.events import Event
-from tessera.verbs.writing import Request, Roll, Step, Writer, Written
+from tessera.verbs.writing import Finish, Request, Roll, Step, Writer, Written
 
 Watch = Callable[[Step, Tensor], None]
 
@@ -78,37 +78,59 @@ def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
     return [drawn[i] for i in range(len(rolls))]
 
 
+def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:
+    """Clean elements and raw segment of all that are done, each codec once."""
+    port = lambda i: finishes[i].port.number
+    found: dict[int, tuple[Tensor, Any]] = {}
+    for _, group in groupby(sorted(range(len(finishes)), key=port), key=port):
+        numbers = list(group)
+        with torch.inference_mode(False):  # what was written may be learned from later
+            cleans = [finishes[i].clean.clone() for i in numbers]
+            raws = finishes[numbers[0]].port.codec.decode(cleans)
+        found.update(zip(numbers, zip(cleans, raws, strict=True), strict=True))
+    return [found[i] for i in range(len(finishes))]
+
+
 def advance(system: System, writers: Sequence[Writer], passes: Passes) -> Iterator[tuple[int, Event | Written]]:
-    """Run writers side by side: all draws that are due, then one pass for all that wait, until every one is done."""
+    """Run writers side by side: all draws and decodings that are due, then one pass for all that wait, until all are done."""
     loops = [writer.run() for writer in writers]
-    answers: dict[int, object] = dict.fromkeys(range(len(loops)))
+    answers: dict[int, Any] = dict.fromkeys(range(len(loops)))
     waiting: dict[int, list[Step]] = {}
     while answers or waiting:
         rolls: dict[int, Roll] = {}
+        finishes: dict[int, Finish] = {}
         for i, answer in answers.items():
             try:
                 request = loops[i].send(answer)
             except StopIteration as stop:
-                yield from ((i, replace(event, row=i)) for event in writers[i].events)
-                writers[i].events.clear()
+                yield from news(i, writers[i])
                 yield i, stop.value
                 continue
             if isinstance(request, Roll):
                 rolls[i] = request
+            elif isinstance(request, Finish):
+                finishes[i] = request
             else:
                 waiting[i] = request
-        if rolls:
-            answers = dict(zip(rolls, roll(system, list(rolls.values())), strict=True))
+        answers = dict(zip(rolls, roll(system, list(rolls.values())), strict=True))
+        answers |= zip(finishes, finish(list(finishes.values())), strict=True)
+        if answers or not waiting:
             continue
         for i in waiting:
-            yield from ((i, replace(event, row=i)) for event in writers[i].events)
-            writers[i].events.clear()
-        hidden = iter(passes.run([step for steps in waiting.values() for step in steps])) if waiting else iter(())
+            yield from news(i, writers[i])
+        hidden = iter(passes.run([step for steps in waiting.values() for step in steps]))
         answers = {i: [next(hidden) for _ in steps] for i, steps in waiting.items()}
         waiting = {}
 
 
-@torch.no_grad()
+def news(row: int, writer: Writer) -> Iterator[tuple[int, Event]]:
+    """What has happened to a row since somebody last asked."""
+    for event in writer.events:
+        yield row, replace(event, row=row)
+    writer.events.clear()
+
+
+@torch.inference_mode()
 def stream(
     system: System, requests: Sequence[Request], *, watched: bool = True, rows: int = 64, watch: Watch | None = None
 ) -> Iterator[tuple[int, Event | Written]]:

@@ -107,7 +107,14 @@ class Roll(NamedTuple):
     draw: Draw
 
 
-Requests = Generator[list[Step] | Roll, Any, Written]
+class Finish(NamedTuple):
+    """A segment whose clean elements are all known, to be decoded by the codec of its port."""
+
+    port: Port
+    clean: Tensor
+
+
+Requests = Generator[list[Step] | Roll | Finish, Any, Written]
 
 
 class Writer:
@@ -160,7 +167,7 @@ class Writer:
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
-        raw: Any = port.codec.decode([done.clean])[0]
+        clean, raw = yield Finish(port, done.clean)
         finished = replace(segment, content=raw)
         left = raw[len(self._told.get(i, "")) :] if text else raw
         if len(left):
@@ -168,8 +175,8 @@ class Writer:
         branch.segment += 1
         if i + 1 < len(self.request.document) and not system.stands_alone(segment):
             branch.order = base
-            branch.queue([system.context(finished, done.clean, room=extent)])
-        return finished, done.clean
+            branch.queue([system.context(finished, clean, room=extent)])
+        return finished, clean
 
     def _dropped(self, i: int, sampling: Sampling) -> list[Branch]:
         """The branch that has not seen the prompt, where guidance asks for one."""
