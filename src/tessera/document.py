@@ -43,11 +43,12 @@ Segment = Text | Image
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """Segments in reading order, the task they make up, and a stable name of their content."""
+    """Segments in reading order, the task they make up, a stable name of their content, and how much their losses count."""
 
     segments: tuple[Segment, ...]
     task: Task | None = field(default=None, kw_only=True)
     id: str = field(default="", kw_only=True)
+    weight: float = field(default=1.0, kw_only=True)
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self.segments)

@@ -18,12 +18,13 @@ FACTS = len(FIELDS) - len(COORDINATES)
 
 
 class Goal(NamedTuple):
-    """What is learned of a piece: per element the target, whether it counts, and the law's noise; and encoding's nats."""
+    """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight."""
 
     target: Tensor
     where: Tensor
     noise: Tensor | None
     nats: Tensor | None = None
+    weight: float = 1.0
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,7 +21,7 @@ from tessera.ports import Port, eye_of, port_of
 from tessera.trunk.base import Trunk
 
 ROW = {"cpu": 128, "cuda": 4096}  # places in a row of a training batch: dense masks want short rows, block masks long ones
-Losses = dict[str, tuple[Tensor, int]]
+Losses = dict[str, tuple[Tensor, float | int]]
 
 
 @runtime_checkable
@@ -46,8 +46,9 @@ class Stage:
 
     `train` names the modules that move; all others are frozen and in eval mode. `learner` None is the system itself.
     `documents` is how many are read in all. `rates` scales the learning rate of some modules, `weights` the loss of
-    some ports (by name; 1 where unnamed). `transform` changes documents before they are learned. `average` is the decay
-    of an average of the weights, put in their place at the end; `carry` keeps the optimizer's state of the stage before.
+    some ports (by name) and `emphasis` that of some tasks' documents; 1 where unnamed. `transform` changes documents
+    before they are learned. `average` is the decay of an average of the weights, put in their place at the end; `carry`
+    keeps the optimizer's state of the stage before.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Stage:
     weight_decay: float = 0.1
     rates: Mapping[nn.Module, float] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    emphasis: Mapping[Task, float] = field(default_factory=dict)
     transform: Callable[[Document, Draw], Document] | None = None
     average: float = 0.0
     carry: bool = False
@@ -80,7 +82,7 @@ class Absent:
         last = document[-1]
         if not (isinstance(last, Image) and last.learn) or torch.rand((), generator=draw.rng) >= self.rate:
             return document
-        return Document((last,), task=document.task, id=document.id)
+        return replace(document, segments=(last,))
 
     def dropped(self, document: Document, index: int) -> Document | None:
         """The document before segment `index` without its prompt; None where guidance means nothing (text)."""
@@ -179,6 +181,8 @@ class System(nn.Module):
             body = self._learned(document, i, draw, encoded[i]) if segment.learn else [self.given(document, i, encoded[i].clean)]
             pieces += [*self.before(document, i), *body, *self.after(document, i)]
         number(pieces)
+        for piece in pieces:
+            piece.goal = piece.goal and piece.goal._replace(weight=document.weight)
         return pieces
 
     def given(self, document: Document, i: int, clean: Tensor) -> Piece:
@@ -253,7 +257,10 @@ class System(nn.Module):
         return self.trunk(batch.embeddings, batch.condition, batch.places, self.attention), batch
 
     def losses(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Losses:
-        """Per port the sum of its loss over the elements it learns, and their count; a port with nothing to learn counts 0."""
+        """Per port the sum of its loss over the elements it learns, and their count; a port with nothing to learn counts 0.
+
+        Both are weighted as the documents are.
+        """
         return self.losses_of(self.arrange(documents, draws))
 
     def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int | None = None) -> Losses:
@@ -266,7 +273,7 @@ class System(nn.Module):
             losses[port.name] = self._loss(port, mine, flat, places) if mine else (flat.sum() * 0, 0)
         return losses
 
-    def _loss(self, port: Port, learned: list[tuple[Piece, Goal]], flat: Tensor, places: int) -> tuple[Tensor, int]:
+    def _loss(self, port: Port, learned: list[tuple[Piece, Goal]], flat: Tensor, places: int) -> tuple[Tensor, float]:
         pieces, goals = zip(*learned, strict=True)
         where = torch.cat([goal.where for goal in goals])
         answers = torch.from_numpy(np.concatenate([piece.row * places + piece.answers() for piece in pieces]))[where]
@@ -279,8 +286,9 @@ class System(nn.Module):
         noises = [goal.noise for goal in goals if goal.noise is not None]
         aside, noise = chosen(asides) if asides else None, chosen(noises) if noises else None
         each = port.law.loss(port.writer, flat[answers.to(flat.device)], aside, target, noise)
-        nats = [goal.nats for goal in goals if goal.nats is not None]
-        return each.sum() + sum(nats), len(each)
+        weights = torch.tensor([goal.weight for goal in goals]).repeat_interleave(torch.tensor([len(goal.where) for goal in goals]))[where]
+        nats = [goal.weight * goal.nats for goal in goals if goal.nats is not None]
+        return (each * weights.to(each)).sum() + sum(nats), float(weights.sum())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tessera.codecs.quantizers import Quantizer
 from tessera.document import Document
 from tessera.draws import Draw
 
-Losses = dict[str, tuple[Tensor, int]]
+Losses = dict[str, tuple[Tensor, float | int]]
 STEM = 4  # pixels along the side of the squares that the first layer sees, and the last one paints
 
 

@@ -166,7 +166,7 @@ class _Judge:
 
     def _teacher_forced(self) -> dict[str, Score]:
         """Loss per element of each port, given everything before it, over unseen documents of the world's mix."""
-        each: dict[str, list[tuple[float, int]]] = {}
+        each: dict[str, list[tuple[float, float]]] = {}
         tasks = [task for task, share in self.world.mix.items() for _ in range(round(share * 10))]
         for i in range(self.plan.pictures):
             document = self.world.document(tasks[i % len(tasks)], i, self.plan.split)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -42,4 +43,6 @@ class Loader:
         documents = [self.source.document(*self.schedule[k]) for k in range(start, stop)]
         for transform in self.transforms:
             documents = [transform(document, draw) for document, draw in zip(documents, draws, strict=True)]
+        emphasis = self.stage.emphasis
+        documents = [replace(d, weight=d.weight * emphasis[d.task]) if d.task and d.task in emphasis else d for d in documents]
         return self.learner.arrange(documents, draws)
