@@ -206,3 +206,13 @@ def test_evaluating_gives_every_part_its_mode_back(tiny):
         assert not any(part.training for part in system.modules())
         raise KeyError
     assert [part.training for part in system.modules()] == modes and len(set(modes)) == 2
+
+
+def test_a_document_counts_as_much_as_its_weight():
+    system = hiding(eye=False).double()
+    plain = [Document((Text("a"), Text("red", learn=True))), Document((Text("a"), Text("blue ring", learn=True)))]
+    (a, n), (b, m) = (system.losses([document], [Draw(0)])["text"] for document in plain)
+    heavy = [plain[0], Document(plain[1].segments, weight=3.0)]
+    total, count = system.losses(heavy, draws(heavy))["text"]
+    torch.testing.assert_close(total, a + 3 * b)
+    assert count == n + 3 * m

@@ -95,3 +95,12 @@ def test_what_fails_while_reading_fails_in_training(tiny):
     assert [next(batches)[0], next(batches)[0]] == [4, 8]
     with pytest.raises(OSError, match="a row that cannot be read"):
         next(batches)
+
+
+def test_emphasis_is_the_weight_of_a_tasks_documents(tiny):
+    class Weighing(Echo):
+        def arrange(self, documents, draws):
+            return [(document.task, document.weight) for document in documents]
+
+    made = [pair for _, batch in loader(tiny, learner=Weighing(), emphasis={Task.CAPTION: 2.5}) for pair in batch]
+    assert set(made) == {(Task.DRAW, 1.0), (Task.CAPTION, 2.5)}
