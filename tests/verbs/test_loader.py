@@ -102,5 +102,5 @@ def test_emphasis_is_the_weight_of_a_tasks_documents(tiny):
         def arrange(self, documents, draws):
             return [(document.task, document.weight) for document in documents]
 
-    made = [pair for _, batch in loader(tiny, learner=Weighing(), emphasis={Task.CAPTION: 2.5}) for pair in batch]
+    made = [pair for _, batch in loader(tiny(), learner=Weighing(), emphasis={Task.CAPTION: 2.5}) for pair in batch]
     assert set(made) == {(Task.DRAW, 1.0), (Task.CAPTION, 2.5)}
