@@ -160,7 +160,7 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
 ) -> None:
     """Train a system through its stages, on the world or on your own pairs. Ctrl-C stops with a checkpoint."""
-    built = recipes.build(system, preset=preset, arguments=parse_arguments(arguments or []))
+    built = recipes.build(system, preset=preset, arguments=parse_arguments(arguments or []), seed=seed)
     if start:
         restore(built, find(start, level=level))
     built.stages = chosen_stages(built, stages or [])
@@ -183,7 +183,15 @@ def train_command(
         notes = {"level": level, "language": language, "world": chosen.hash()}
         source, look = chosen, lambda one, where, name: glance(one, chosen, where, name)
     try:
-        train(built, source, folder, settings=settings, resume=resume, glance=look, notes={**notes, "stages": stages or "all"})
+        train(
+            built,
+            source,
+            folder,
+            settings=settings,
+            resume=resume,
+            glance=look,
+            notes={**notes, "only_stages": stages or [], "start": start or ""},
+        )
     finally:
         report_bad(source)
     console.print(f"trained: {folder}; try `tessera draw --run {folder} ...` and `tessera evaluate --run {folder}`")
@@ -293,24 +301,32 @@ def caption(
 def evaluate_command(
     system: Annotated[str, typer.Argument(metavar="SYSTEM", help="Whose shipped weights to judge.")] = "chameleon",
     run: RunFolder = None,
-    level: LevelName = "easy",
-    language: LanguageName = "en",
+    level: Annotated[str, typer.Option(help="Level of the world; of a run, by default the one it was trained on.")] = "",
+    language: Annotated[str, typer.Option(help="en, zh or both; by default what it was trained on.")] = "",
     share: Annotated[float, typer.Option(help="Share of the cases; a score is published with all of them (1).")] = 1.0,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the JSON, the page and the contact sheets.")] = Path("results"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the JSON, the page and the contact sheets; of a run, RUN/results.")] = None,
 ) -> None:
-    """Score a system on the world: drawings by the oracle, captions, questions, and the ladder of what bounds them."""
-    loaded, chosen = trained(system, run, level), world_of(level, language)
+    """Score a system on the world: drawings by the oracle, captions, questions, and the ladder of what bounds them.
+
+    All cases of shipped weights go to results/, and their headlines to the table of the README beside it.
+    """
+    loaded = trained(system, run, level or "easy")
+    folder = run if run and run.is_dir() else None
+    training = training_facts(folder, latest(folder)) if folder else metadata(find(run or system, level=level or "easy"))["notes"]
+    chosen = world_of(level or training.get("level", "easy"), language or training.get("language", "en"))
     plan = replace(Plan().scaled(share) if share != 1 else Plan(), seed=seed)
-    name = loaded.name if level == "easy" else f"{loaded.name}-{level}"
+    usual = chosen.level.name == "easy" and chosen.language == "en"
+    name = loaded.name if usual else f"{loaded.name}-{chosen.level.name}-{chosen.language}"
+    out = out or (folder / "results" if folder else Path("results") if share == 1 else Path("results-of-a-share"))
     sheets = out / "sheets" / name
     sheets.mkdir(parents=True, exist_ok=True)
     with Progress(console=console, transient=True) as bars:
         scores = evaluate(loaded, chosen, plan, folder=sheets, tick=ticker(bars))
-    training = training_facts(run, latest(run)) if run and run.is_dir() else metadata(find(run or system, level=level))["notes"]
     found = results(loaded, chosen, plan, scores, training=training)
     save_results(found, out / f"{name}.json")
-    if (readme := out.parent / "README.md").exists() and "<!-- results -->" in readme.read_text():
+    readme = out.parent / "README.md"
+    if run is None and share == 1 and readme.exists() and "<!-- results -->" in readme.read_text():
         update_readme(readme, out)
     table = Table("score", "value", "95 % interval", "n")
     for key, score in scores.items():

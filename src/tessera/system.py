@@ -20,7 +20,7 @@ from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.trunk.base import Trunk
 
-ROW = {"cpu": 128, "cuda": 4096}  # places in a row of a training batch: dense masks want short rows, block masks long ones
+ROW = 128  # places in a row of a training batch: what a dense mask wants
 Losses = dict[str, tuple[Tensor, float | int]]
 
 
@@ -264,8 +264,8 @@ class System(nn.Module):
         return self.losses_of(self.arrange(documents, draws))
 
     def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int | None = None) -> Losses:
-        """The losses of arranged documents, packed into rows of at most `capacity` places (by default what suits the device)."""
-        hidden, _ = self.hidden(laid, ROW[self.device.type] if capacity is None else capacity)
+        """The losses of arranged documents, packed into rows of at most `capacity` places (by default ROW)."""
+        hidden, _ = self.hidden(laid, ROW if capacity is None else capacity)
         flat, places = hidden.flatten(0, 1), hidden.shape[1]
         losses: Losses = {}
         for port in (port for port in self.ports if port.writes):

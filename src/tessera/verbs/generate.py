@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from tessera.document import Document, Segment
+from tessera.document import Document, Segment, Text
 from tessera.draws import Streams, seed_of
 from tessera.laws.base import Drawn, Sampling
 from tessera.orders.base import Seen
@@ -155,7 +155,7 @@ def write(system: System, requests: Sequence[Request], *, rows: int = 64, watch:
 
 def generate(
     system: System,
-    prompt: Sequence[Segment] | Document,
+    prompt: Sequence[Segment] | Document | str,
     *,
     want: type[Segment] | Sequence[type[Segment]] = (),
     sampling: Mapping[type[Segment], Sampling] | None = None,
@@ -169,7 +169,8 @@ def generate(
     each text, in ids.
     """
     wanted = [want] if isinstance(want, type) else list(want)
-    document = Document((*prompt, *(kind(learn=True) for kind in wanted)))
+    given = [Text(prompt)] if isinstance(prompt, str) else prompt
+    document = Document((*given, *(kind(learn=True) for kind in wanted)))
     if not any(segment.learn for segment in document):
         raise ValueError(
             f"generate: {len(document)} given segments and nothing to write; a blank segment or `want` is needed; say want=Image, say"

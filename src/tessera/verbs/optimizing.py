@@ -18,13 +18,13 @@ def rate(progress: float, decay: str) -> float:
 
     "cosine" falls all the way; "trapezoid" stays at the peak and falls in a straight line over the last fifth.
     """
+    if decay not in ("cosine", "trapezoid"):
+        raise ValueError(f"stage: decay {decay!r}; there are cosine and trapezoid; choose one")
     if progress < WARM_UP:
         return max(progress / WARM_UP, 1e-2)
     if decay == "cosine":
         return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
-    if decay == "trapezoid":
-        return FLOOR + (1 - FLOOR) * min(1.0, (1 - progress) / 0.2)
-    raise ValueError(f"stage: decay {decay!r}; there are cosine and trapezoid; choose one")
+    return FLOOR + (1 - FLOOR) * min(1.0, (1 - progress) / 0.2)
 
 
 def thaw(system: System, stage: Stage) -> None:

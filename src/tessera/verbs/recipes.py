@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import torch
+
 import tessera.systems
+from tessera.draws import seed_of
 from tessera.system import System
 
 PRESETS = ("tiny", "default", "paper")
@@ -32,14 +35,16 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
     return getattr(module, function), {"default": {}, **getattr(module, "PRESETS", {})}
 
 
-def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | None = None) -> System:
-    """A new system with random weights. What it was built from stays with it as `system.origin`."""
+def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | None = None, seed: int = 0) -> System:
+    """A new system with random weights of this seed. What it was built from stays with it as `system.origin`."""
     function, presets = recipe(name)
     if preset not in presets:
         raise ValueError(f"{name}: preset {preset!r}; there are {', '.join(presets)}; choose one of them")
     chosen = {**presets[preset], **(arguments or {})}
     try:
-        system = function(**chosen)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed_of(seed))
+            system = function(**chosen)
     except TypeError as error:
         raise ValueError(f"{name}: arguments {chosen}; {error}; see the recipe's signature") from error
     system.origin = {"recipe": name, "arguments": chosen}

@@ -28,10 +28,11 @@ def fast_bfloat16(device: str) -> bool:
 
 
 def commit() -> str:
-    """The commit of the source this runs from, "+" where files differ from it; "" outside a checkout."""
-    here = Path(__file__).parent
+    """The commit of the source this runs from, "+" where files differ from it; "" where it is in no checkout of ours."""
+    here = Path(__file__).parent.parent
+    run = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
     try:
-        run = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+        run("ls-files", "--error-unmatch", "--", __file__)
         return run("rev-parse", "--short=12", "HEAD") + ("+" if run("status", "--porcelain", "--", here) else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
@@ -96,7 +97,8 @@ def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
     about = json.loads((folder / "run.json").read_text())
     facts = json.loads((checkpoint / "facts.json").read_text())
     kept = {key: value for key, value in about.items() if key not in ("system", "recipe", "arguments")}
-    return {"documents": sum(facts["documents"].values()), "stages": facts["documents"], "seconds": round(facts["at"]["seconds"]), **kept}
+    read = facts["documents"]
+    return {**kept, "documents": sum(read.values()), "stages": read, "seconds": round(facts["at"]["seconds"])}
 
 
 @dataclass(frozen=True)
