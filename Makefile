@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check format docs bench clean
 
-# Trains a unified model from scratch, shows what it draws, and scores it: about eight minutes on two cores.
+# Trains a unified model from scratch, shows what it draws, and scores it: about seven minutes of training on two cores.
 demo: .venv/installed
 	$(BIN)/tessera train chameleon --run $(DEMO) $$(test -f $(DEMO)/run.json && echo --resume)
 	$(BIN)/tessera evaluate --run $(DEMO) --out $(DEMO)/results --share 0.2
@@ -18,6 +18,10 @@ check: .venv/checking
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+format: .venv/checking
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 docs: .venv/docs
 	$(BIN)/mkdocs build --strict

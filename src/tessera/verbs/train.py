@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tessera.data import Source, schedule
-from tessera.system import Learner, Stage, System
+from tessera.system import Learner, Losses, Stage, System
 from tessera.verbs.checkpoint import latest, load_state, save_state
 from tessera.verbs.loader import Loader
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
@@ -132,21 +132,21 @@ class _Run:
             self.progress.say(f"{stage.name}: {plan.note}")
         self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0)))
         thaw(system, stage)
-        losses: list[tuple[int, dict[str, Tensor]]] = []
+        taken: list[_Taken] = []
         begun, before = time.monotonic(), self.at.seconds
         glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
         for documents, batch in loader:
             progress = self.at.documents / stage.documents
-            losses.append((self.at.steps, step(batch, progress)))
+            taken.append(step(batch, progress, number=self.at.steps + 1))
             if average:
                 average.follow()
             seen, self.at.documents, self.at.steps = self.at.documents, documents, self.at.steps + 1
             self.at.seconds, self.read[stage.name] = before + time.monotonic() - begun, documents
             done = documents == stage.documents
-            if done or len(losses) == CHECK or self.interrupted:
-                self._look(stage, losses, step)
-                losses = []
-            if self.interrupted or (not losses and time.monotonic() - self.saved > settings.checkpoint_seconds and not done):
+            if done or len(taken) == CHECK or self.interrupted:
+                self._look(stage, taken, step)
+                taken = []
+            if self.interrupted or (not taken and time.monotonic() - self.saved > settings.checkpoint_seconds and not done):
                 self.save(get_tensors(names, optimizer, average))
             if self.interrupted:
                 raise Stopped(f"{system.name}: stopped in stage {stage.name} at document {documents}; go on with --resume")
@@ -158,26 +158,30 @@ class _Run:
         following = system.stages[number + 1 : number + 2]
         return self.save(get_tensors(names, optimizer, None) if following and following[0].carry else {})
 
-    def _look(self, stage: Stage, losses: list[tuple[int, dict[str, Tensor]]], step: "_Step") -> None:
-        """Read the losses since the last look, and stop where one is no number."""
-        ports = list(losses[0][1])
-        table = torch.stack([torch.stack([row[port] for port in ports]) for _, row in losses]).cpu()
+    def _look(self, stage: Stage, taken: list["_Taken"], step: "_Step") -> None:
+        """Read the losses and gradient norms since the last look, and stop where one is no number."""
+        ports = list(taken[0].losses)
+        columns = [*(f"loss of {port}" for port in ports), "norm of the gradient"]
+        table = torch.stack([torch.stack([*(one.losses[port] for port in ports), one.norm]) for one in taken]).cpu()
         bad = (~table.isfinite()).nonzero()
         if len(bad):
             row, column = bad[0].tolist()
             raise FloatingPointError(
-                f"{self.system.name}: the loss of {ports[column]} is {table[row, column]:g} "
-                f"in stage {stage.name} at step {losses[row][0]}; "
-                f"finite losses are accepted; the last good checkpoint is kept, try a lower rate than {stage.lr:g} or precision float32"
+                f"{self.system.name}: the {columns[column]} is {table[row, column]:g} in stage {stage.name} at step {taken[row].number}; "
+                f"finite numbers are accepted; the last good checkpoint is kept, try a lower rate than {stage.lr:g} or precision float32"
             )
-        means = {port: value for port, value in zip(ports, table.mean(0).tolist(), strict=True)}
+        means = {}
+        for i, port in enumerate(ports):
+            counts = torch.tensor([one.counts[port] for one in taken])
+            if counts.any():
+                means[port] = float((table[:, i] * counts).sum() / counts.sum())
         entry = {
             "stage": stage.name,
             "step": self.at.steps,
             "documents": self.at.documents,
             "loss": means,
             "lr": step.lr,
-            "grad_norm": float(step.norm),
+            "grad_norm": float(table[-1, -1]),
         }
         self.diary.write({**entry, "seconds": round(self.at.seconds, 2)})
         self.progress.update(self.at.documents, means)
@@ -195,24 +199,35 @@ class _Run:
         self.progress.score(scores)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What a step tells: its number, the mean loss of every port (on the device), how much it counts, and the gradient's norm."""
+
+    number: int
+    losses: dict[str, Tensor]
+    counts: dict[str, float]
+    norm: Tensor
+
+
 class _Step:
     """One training step: losses, their weighted mean, its gradient, clipped, and the optimizer's move."""
 
     def __init__(self, learner: Learner, stage: Stage, optimizer: torch.optim.Optimizer, trained: list[Tensor], settings: Settings):
         self.learner, self.stage, self.optimizer, self.trained, self.settings = learner, stage, optimizer, trained, settings
-        self.lr, self.norm = 0.0, torch.zeros(())
+        self.lr = 0.0
 
-    def __call__(self, batch: Any, progress: float) -> dict[str, Tensor]:
-        """The mean loss of every port, on the device."""
+    def __call__(self, batch: Any, progress: float, *, number: int) -> _Taken:
+        """Take step `number`, `progress` (0 to 1) through the stage."""
         self.lr = set_rate(self.optimizer, self.stage, progress)
-        means = self.backward(batch)
-        self.norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
+        losses = self.backward(batch)
+        norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return means
+        means = {port: mean(total, count).detach() for port, (total, count) in losses.items()}
+        return _Taken(number, means, {port: float(count) for port, (_, count) in losses.items()}, norm)
 
-    def backward(self, batch: Any) -> dict[str, Tensor]:
-        """Gradients of one batch, and its mean losses."""
+    def backward(self, batch: Any) -> Losses:
+        """Gradients of one batch; returns its losses."""
         half = self.settings.precision == "bfloat16"
         with torch.autocast(self.settings.device, torch.bfloat16) if half else nullcontext():
             losses = self.learner.losses_of(batch)
@@ -221,9 +236,9 @@ class _Step:
             raise ValueError(
                 f"stage {self.stage.name}: weights for {', '.join(unknown)}; there are losses of {', '.join(losses)}; name one of these"
             )
-        weighted = [self.stage.weights.get(port, 1.0) * value / max(count, 1) for port, (value, count) in losses.items()]
+        weighted = [self.stage.weights.get(port, 1.0) * mean(total, count) for port, (total, count) in losses.items()]
         torch.stack(weighted).sum().backward()
-        return {port: value.detach() / max(count, 1) for port, (value, count) in losses.items()}
+        return losses
 
     def estimate(self, batch: Any) -> Estimate:
         """Time and memory of the stage, from two passes whose gradients are thrown away. Nothing of the system moves."""
@@ -239,6 +254,11 @@ class _Step:
         for module, mode in modes.items():
             module.training = mode
         return Estimate.of(self.stage, min(seconds), self.trained, self.settings.device)
+
+
+def mean(total: Tensor, count: float | int) -> Tensor:
+    """A port's loss per element; its zero where it had nothing to learn."""
+    return total / count if count else total
 
 
 def names_of(system: System, learner: Learner) -> dict[Tensor, str]:
