@@ -30,3 +30,9 @@ def test_elements_a_few_at_a_time_read_as_all_at_once():
     parts = [reader(ids[:, i : i + 2], torch.tensor([i])) for i in range(0, 5, 2)]
     assert torch.equal(torch.cat([part.embeddings for part in parts], 1), whole.embeddings)
     assert torch.equal(torch.cat([part.coordinates for part in parts], 1), whole.coordinates)
+
+
+def test_positions_are_added_by_the_number_of_the_element():
+    table, positions = nn.Embedding(10, 4), nn.Embedding(6, 4)
+    read = TokenReader(table, columns=3, positions=positions)(torch.tensor([[7, 2]]), torch.tensor([3]))
+    assert torch.equal(read.embeddings[0], table.weight[[7, 2]] + positions.weight[[3, 4]])

@@ -45,17 +45,21 @@ def grid_coordinates(start: Int[Tensor, "batch"], elements: int, columns: int) -
 class TokenReader(nn.Module):
     """A row of an embedding table for each id. `columns` is the width of the grid, where the ids are codes of a picture.
 
-    Two ports may share one table (early fusion): pass the same `nn.Embedding`.
+    Two ports may share one table (early fusion): pass the same `nn.Embedding`. `positions`, an embedding with a row for
+    each element of a segment, is added: rotary positions alone tell who looks where, not what stands where.
     """
 
     elementwise = True
 
-    def __init__(self, table: nn.Embedding, *, columns: int = 0):
+    def __init__(self, table: nn.Embedding, *, columns: int = 0, positions: nn.Embedding | None = None):
         super().__init__()
-        self.table, self.columns = table, columns
+        self.table, self.columns, self.positions = table, columns, positions
 
     def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
         """One place per id."""
         elements = visible.shape[1]
+        embeddings = self.table(visible)
+        if self.positions is not None:
+            embeddings = embeddings + self.positions(start[:, None] + torch.arange(elements, device=visible.device))
         coordinates = grid_coordinates(start, elements, self.columns)
-        return Read(self.table(visible), torch.arange(elements, device=visible.device), coordinates)
+        return Read(embeddings, torch.arange(elements, device=visible.device), coordinates)
