@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
-from tessera.codecs.base import EncodedSegment
+from tessera.codecs.base import EncodedSegment, Losses
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Task, Text
 from tessera.draws import Draw
@@ -21,7 +21,6 @@ from tessera.ports import Port, eye_of, port_of
 from tessera.trunk.base import Trunk
 
 ROW = 128  # places in a row of a training batch: what a dense mask wants
-Losses = dict[str, tuple[Tensor, float | int]]
 
 
 @runtime_checkable

@@ -6,13 +6,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from tessera.codecs.base import Cleans, Encoded, bytes_of, floats
+from tessera.codecs.base import Cleans, Encoded, Losses, bytes_of, floats
 from tessera.codecs.patches import kept_patches, patchify
 from tessera.codecs.quantizers import Quantizer
 from tessera.document import Document
 from tessera.draws import Draw
 
-Losses = dict[str, tuple[Tensor, float | int]]
 STEM = 4  # pixels along the side of the squares that the first layer sees, and the last one paints
 
 

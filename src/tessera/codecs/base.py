@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tessera.draws import Draw
 
+Losses = dict[str, tuple[Tensor, float | int]]  # by name: the sum of a loss over what it was taken of, and how many those are
 Cleans = Sequence[Tensor] | Tensor  # the clean elements of several segments: one tensor where all have one shape
 
 

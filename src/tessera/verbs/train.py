@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tessera.codecs.base import Losses
 from tessera.data import Source, schedule
-from tessera.system import Learner, Losses, Stage, System
+from tessera.system import Learner, Stage, System
 from tessera.verbs.checkpoint import latest, load_state, save_state
 from tessera.verbs.loader import Loader
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
@@ -131,7 +132,6 @@ class _Run:
         if plan.note:
             self.progress.say(f"{stage.name}: {plan.note}")
         self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0)))
-        thaw(system, stage)
         taken: list[_Taken] = []
         begun, before = time.monotonic(), self.at.seconds
         glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
