@@ -19,7 +19,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 LAYERS = {
     0: ("document", "places", "attention", "shapes", "paths", "draws"),
     1: ("codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
-    2: ("ports", "pieces", "system"),
+    2: ("ports", "pieces", "drops", "stages", "system"),
     3: ("world", "data", "scoring", "verbs", "hub", "systems"),
     4: ("cli", "__init__", "__main__"),
 }
@@ -33,7 +33,10 @@ WITHIN = {
     "hub": {"hub", "systems"},
     "verbs": {"verbs", "world", "data", "scoring", "systems"},
 }
-VERBS = "events writing generate recipes checkpoint runs evaluate results optimizing loader progress train compare describe".split()
+VERBS = [
+    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "evaluate", "results"),
+    *("optimizing", "loader", "estimate", "progress", "train", "compare", "describe"),
+]
 
 
 def room(path: Path) -> str:

@@ -7,13 +7,14 @@ from tessera.attention import causal, within
 from tessera.codecs import BPE, FSQ, Autoencoder
 from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
+from tessera.drops import Absent
 from tessera.laws import Categorical
 from tessera.orders import Next
 from tessera.orders.base import Corrupted
 from tessera.places import View
 from tessera.ports import Port, Takes
 from tessera.readers import TokenReader
-from tessera.system import Absent, System, evaluating
+from tessera.system import System, evaluating
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
 from tessera.writers import LinearWriter
 

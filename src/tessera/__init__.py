@@ -3,13 +3,13 @@
 from tessera.data import open_data
 from tessera.document import Document, Image, Task, Text
 from tessera.laws.base import Sampling
-from tessera.verbs.checkpoint import load, save
 from tessera.verbs.describe import describe
 from tessera.verbs.evaluate import Plan, evaluate
 from tessera.verbs.generate import generate, stream, write
 from tessera.verbs.recipes import build
 from tessera.verbs.recipes import names as recipes
 from tessera.verbs.train import Settings, train
+from tessera.verbs.weights import load, restore, save
 from tessera.verbs.writing import Request, Written
 from tessera.world import World
 
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "open_data",
     "recipes",
+    "restore",
     "save",
     "stream",
     "train",

@@ -20,15 +20,16 @@ from tessera.data import Dataset, Source, open_data
 from tessera.data.images import decode
 from tessera.document import Document, Image, Segment, Text
 from tessera.laws.base import Sampling
-from tessera.system import Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 from tessera.verbs import describe as describing
 from tessera.verbs import recipes
-from tessera.verbs.checkpoint import find, latest, load, metadata, restore, save, shipped
 from tessera.verbs.evaluate import Plan, evaluate, glance, glance_data
 from tessera.verbs.generate import write
 from tessera.verbs.results import results, save_results, update_readme
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, Stopped, train
+from tessera.verbs.weights import find, latest, load, metadata, restore, save, shipped
 from tessera.verbs.writing import Request, Written
 from tessera.world import LANGUAGES, LEVELS, Tile, World, save_sheet
 from tessera.world.certify import ROWS, certify

@@ -1,9 +1,8 @@
-"""Systems: a trunk, its ports and an attention rule; the stages that train them; and the losses of documents."""
+"""Systems: a trunk, its ports and an attention rule; how documents pass through them, and what is lost on the way."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,80 +11,17 @@ from torch import Tensor, nn
 from tessera.attention import AttentionRule
 from tessera.codecs.base import EncodedSegment, Losses
 from tessera.codecs.text import Vocabulary
-from tessera.document import Document, Image, Segment, Task, Text
+from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
+from tessera.drops import Absent
 from tessera.orders.base import Context
 from tessera.pieces import Batch, Goal, Piece, assemble, number, pack, place, read
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
+from tessera.stages import Stage
 from tessera.trunk.base import Trunk
 
 ROW = 128  # places in a row of a training batch: what a dense mask wants
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """Any module that a stage can train: a system, a codec, a pair of encoders.
-
-    `arrange` does what can be done ahead of time, without gradients; `losses_of` does the rest.
-    """
-
-    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Any: ...
-
-    def losses_of(self, arranged: Any) -> Losses: ...
-
-    def eval(self) -> nn.Module: ...
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """Pure data: what trains, on what, for how long.
-
-    `train` names the modules that move; all others are frozen and in eval mode. `learner` None is the system itself.
-    `documents` is how many are read in all. `rates` scales the learning rate of some modules, `weights` the loss of
-    some ports (by name) and `emphasis` that of some tasks' documents; 1 where unnamed. `transform` changes documents
-    before they are learned. `average` is the decay of an average of the weights, put in their place at the end; `carry`
-    keeps the optimizer's state of the stage before.
-    """
-
-    name: str
-    train: Sequence[nn.Module]
-    documents: int
-    mix: Mapping[Task, float]
-    learner: Learner | None = None
-    batch: int = 64
-    lr: float = 1e-3
-    decay: str = "cosine"
-    weight_decay: float = 0.1
-    rates: Mapping[nn.Module, float] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    emphasis: Mapping[Task, float] = field(default_factory=dict)
-    transform: Callable[[Document, Draw], Document] | None = None
-    average: float = 0.0
-    carry: bool = False
-
-
-@dataclass(frozen=True)
-class Absent:
-    """Guidance trained by leaving the prompt out: the dropped document holds the picture alone.
-
-    `rate` is the share of drawing documents that lose their prompt in training.
-    """
-
-    rate: float = 0.1
-
-    def train(self, document: Document, draw: Draw) -> Document:
-        """The document as it is learned: now and then without what was given before its picture."""
-        last = document[-1]
-        if not (isinstance(last, Image) and last.learn) or torch.rand((), generator=draw.rng) >= self.rate:
-            return document
-        return replace(document, segments=(last,))
-
-    def dropped(self, document: Document, index: int) -> Document | None:
-        """The document before segment `index` without its prompt; None where guidance means nothing (text)."""
-        return Document(()) if isinstance(document[index], Image) else None
 
 
 class System(nn.Module):

@@ -5,9 +5,10 @@ from properties.harness import Case, blanks, documents, write
 from torch import Tensor, nn
 
 from tessera.draws import Draw
-from tessera.system import Stage, System
-from tessera.verbs.checkpoint import load, save
+from tessera.stages import Stage
+from tessera.system import System
 from tessera.verbs.optimizing import optimizer_for, thaw
+from tessera.verbs.weights import load, save
 
 STEPS = 6
 

@@ -3,8 +3,10 @@
 from sketches.parts import InPlace, NoisedReader, Regression, SkipWriter, joint, patches, text_port, transformer
 from tessera.attention import causal, within
 from tessera.document import Image, Task
+from tessera.drops import Absent
 from tessera.ports import Port
-from tessera.system import Absent, Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 
 PRESETS = {"tiny": {}}
 

@@ -6,11 +6,12 @@ from sketches.parts import PIXELS, WIDTH, RowEndReader, joint, patches, text_por
 from tessera.attention import causal, within
 from tessera.codecs import VQ, Autoencoder
 from tessera.document import Image
+from tessera.drops import Absent
 from tessera.laws import Categorical
 from tessera.orders import Next
 from tessera.ports import Port, Takes
 from tessera.readers import TokenReader
-from tessera.system import Absent, System
+from tessera.system import System
 from tessera.writers import LinearWriter
 
 PRESETS = {"tiny": {}, "sharp": {"look": 2}}

@@ -6,9 +6,11 @@ from sketches.parts import COLUMNS, MIX, PATCH, PIXELS, WIDTH, HiddenReader, Mas
 from tessera.attention import causal, within
 from tessera.codecs import VQ, Autoencoder
 from tessera.document import Image
+from tessera.drops import Absent
 from tessera.laws import Categorical
 from tessera.ports import Port
-from tessera.system import Absent, Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 from tessera.writers import LinearWriter
 
 PRESETS = {"tiny": {}}

@@ -8,9 +8,10 @@ from tessera.attention import causal, within
 from tessera.codecs import BPE
 from tessera.codecs.base import Encoded
 from tessera.document import Image, Text
+from tessera.drops import Absent
 from tessera.laws import Categorical
 from tessera.ports import Port
-from tessera.system import Absent, System
+from tessera.system import System
 from tessera.writers import LinearWriter
 
 PRESETS = {"tiny": {}}

@@ -3,9 +3,10 @@
 from sketches.parts import Denoiser, DenoisingWriter, RowEndReader, joint, patches, text_port, transformer
 from tessera.attention import causal
 from tessera.document import Image
+from tessera.drops import Absent
 from tessera.orders import Next
 from tessera.ports import Port
-from tessera.system import Absent, System
+from tessera.system import System
 
 PRESETS = {"tiny": {}}
 

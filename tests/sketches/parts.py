@@ -13,7 +13,7 @@ from tessera.laws import Categorical, Drawn, Sampling, guide
 from tessera.orders import Ask, Corrupted, Done, Next, Pick
 from tessera.ports import Port
 from tessera.readers import Read, TokenReader, grid_coordinates
-from tessera.system import Stage
+from tessera.stages import Stage
 from tessera.trunk import MLP, Block, PreNorm, Rotary, SelfAttention, Transformer
 from tessera.writers import LinearWriter
 

@@ -8,8 +8,9 @@ from sketches.next_denoiser import next_denoiser
 from sketches.parts import joint, text_port, transformer
 from tessera.attention import causal, within
 from tessera.document import Image
+from tessera.drops import Absent
 from tessera.ports import Port
-from tessera.system import Absent, System
+from tessera.system import System
 
 PRESETS = {"tiny": {}}
 

@@ -73,7 +73,7 @@ def test_mlps_are_their_formulas(places):
     gate, up = gated.gate_up.weight.chunk(2)
     torch.testing.assert_close(gated(x, seen), (F.silu(x @ gate.T) * (x @ up.T)) @ gated.down.weight.T)
     torch.testing.assert_close(plain(x, seen), plain.down(F.gelu(x @ plain.up.weight.T + plain.up.bias)))
-    assert [SwiGLU(width).down.in_features for width in (192, 16, 4096)] == [512, 48, 10928]
+    assert [SwiGLU(width).down.in_features for width in (192, 16, 4096)] == [512, 48, 11008]  # as in Llama 7B
     assert plain.up.out_features == 64
 
 

@@ -5,7 +5,8 @@ import torch
 
 from tessera.data import schedule
 from tessera.document import Document, Image, Task, Text
-from tessera.system import Absent, Stage
+from tessera.drops import Absent
+from tessera.stages import Stage
 from tessera.verbs.loader import Loader
 
 MIX = {Task.DRAW: 0.5, Task.CAPTION: 0.5}

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tessera.document import Task
-from tessera.system import Stage
+from tessera.stages import Stage
 from tessera.verbs.optimizing import Average, groups, optimizer_for, rate, set_rate, thaw
 
 

@@ -50,5 +50,20 @@ def test_arguments_win_over_a_preset(lab):
 def test_wrong_presets_and_arguments_are_refused(lab):
     with pytest.raises(ValueError, match="my_lab:chimera: preset 'huge'; there are default, wide; choose one of them"):
         build("my_lab:chimera", preset="huge")
-    with pytest.raises(ValueError, match=r"chameleon: arguments {'breadth': 3}; .*'breadth'; see the recipe's signature"):
+    with pytest.raises(ValueError, match=r"chameleon: argument breadth=3; accepted are, by default, width=192, .*; mend it"):
         build("chameleon", arguments={"breadth": 3})
+    with pytest.raises(ValueError, match=r"chameleon: argument width='wide'; accepted"):
+        build("chameleon", arguments={"width": "wide"})
+
+
+def test_a_mistake_inside_a_recipe_is_not_taken_for_a_wrong_argument(lab):
+    sys.modules["my_lab"].chimera = lambda width=16: len(width)
+    with pytest.raises(TypeError, match="has no len"):
+        build("my_lab:chimera")
+
+
+def test_a_recipe_that_is_not_there_is_refused(lab):
+    with pytest.raises(ValueError, match=r"recipe: 'my_lab:basilisk': my_lab has no 'basilisk'; a function that returns a System"):
+        build("my_lab:basilisk")
+    with pytest.raises(ValueError, match=r"recipe: 'no_lab:chimera': No module named 'no_lab'; a module that Python finds"):
+        build("no_lab:chimera")

@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 from tessera.codecs import VQ
 from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
-from tessera.system import Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 from tessera.systems.chameleon import chameleon
-from tessera.verbs.checkpoint import latest, load_state
+from tessera.verbs.checkpoint import load_state
 from tessera.verbs.optimizing import optimizer_for
 from tessera.verbs.train import Settings, Stopped, _Step, train
+from tessera.verbs.weights import latest
 
 FAST = Settings(device="cpu", precision="float32", checkpoint_seconds=0.0, glances=0)
 CODEC, JOINT, MORE = 12, 30, 6  # steps of each stage

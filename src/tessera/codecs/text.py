@@ -42,14 +42,15 @@ class Vocabulary(Protocol):
 
 
 class BPE:
-    """Text <-> ids through a Hugging Face tokenizer file; by default the one trained on the world.
+    """Text <-> ids through a Hugging Face tokenizer file; None is the one trained on the world.
 
     Markers that the file does not know are added behind its vocabulary. No marker is ever read out of a user's text:
     what looks like one is encoded as the characters it is.
     Raises ValueError where the file is missing or is no tokenizer.
     """
 
-    def __init__(self, path: str | Path = SHIPPED, *, markers: Markers = Markers()):
+    def __init__(self, path: str | Path | None = None, *, markers: Markers = Markers()):
+        path = path or SHIPPED
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
@@ -59,13 +60,13 @@ class BPE:
         self.tokenizer.add_special_tokens(list(markers))
         self.tokenizer.encode_special_tokens = True
         ids = self.tokenizer.get_vocab()
-        self.markers, self.size = MarkerIds(*(ids[marker] for marker in markers)), len(ids)
+        self.markers, self.size = MarkerIds(*(ids[marker] for marker in markers)), max(ids.values()) + 1  # ids may have gaps
 
     @property
     def writable(self) -> Int[Tensor, "value"]:
-        """Ids that text may hold: all but the markers that stand outside it."""
-        outside = set(self.markers) - {self.markers.end}
-        return torch.tensor([i for i in range(self.size) if i not in outside])
+        """Ids that text may hold: all but special tokens, which stand outside it; `end`, which closes it, is one of them."""
+        special = {id for id, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+        return torch.tensor(sorted({*self.tokenizer.get_vocab().values()} - special | {self.markers.end}))
 
     def encode(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
         """Ids of each text, without markers."""

@@ -15,11 +15,13 @@ from tessera.attention import causal
 from tessera.codecs import BPE, FSQ, Autoencoder, Shifted
 from tessera.data.transforms import learn_pictures
 from tessera.document import Image, Task, Text
+from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
 from tessera.ports import Port
 from tessera.readers import TokenReader
-from tessera.system import Absent, Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
 from tessera.writers import LinearWriter
 
@@ -30,33 +32,29 @@ PRESETS = {
 
 
 def chameleon(
-    *, width: int = 192, depth: int = 5, heads: int = 6, levels: Sequence = (4,) * 5, channels: int = 64, pixels: int = 32, stride: int = 8
+    *,
+    width: int = 192,
+    depth: int = 5,
+    heads: int = 6,
+    levels: Sequence = (4,) * 5,
+    channels: int = 64,
+    pixels: int = 32,
+    stride: int = 8,
+    tokenizer: str | None = None,
 ) -> System:
-    """Build Chameleon. The default trains on two CPU cores in minutes."""
-    bpe = BPE()
+    """Build Chameleon. The default trains on two CPU cores in minutes; the paper's own BPE is to be named as `tokenizer`."""
+    bpe = BPE(tokenizer)
     pictures = Autoencoder(quantizer=FSQ(levels), pixels=pixels, stride=stride, channels=channels)
-    codes = Shifted(pictures, first=bpe.size)
     vocabulary = bpe.size + pictures.quantizer.size
     table, head = nn.Embedding(vocabulary, width), LinearWriter(width, vocabulary)
+    words = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0), z_loss=1e-5)
+    text = Port("text", Text, codec=bpe, reader=TokenReader(table), writer=head, order=Next(), law=words)
 
-    text = Port(
-        "text",
-        Text,
-        codec=bpe,
-        reader=TokenReader(table),
-        writer=head,
-        order=Next(),
-        law=Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0), z_loss=1e-5),
-    )
-    image = Port(
-        "image",
-        Image,
-        codec=codes,
-        reader=TokenReader(table, columns=pixels // stride),
-        writer=head,
-        order=Next(),
-        law=Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(temperature=0.5, guidance=2.0), z_loss=1e-5),
-    )
+    squares = TokenReader(table, columns=pictures.columns)
+    codes = Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(temperature=0.5, guidance=2.0), z_loss=1e-5)
+    shifted = Shifted(pictures, first=bpe.size)
+    image = Port("image", Image, codec=shifted, reader=squares, writer=head, order=Next(), law=codes)
+
     trunk = Transformer(
         [
             Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, qk_norm=nn.LayerNorm)), PreNorm(nn.RMSNorm(width), SwiGLU(width)))

@@ -75,14 +75,15 @@ class SelfAttention(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8.
+    """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8, in wide ones (1,024) of 256.
 
     Source: Shazeer 2020, arXiv:2002.05202.
     """
 
     def __init__(self, width: int, hidden: int | None = None):
         super().__init__()
-        hidden = hidden or -(-width * 8 // 24) * 8
+        unit = 8 if width < 1024 else 256
+        hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:

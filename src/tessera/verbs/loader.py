@@ -9,7 +9,8 @@ import torch
 
 from tessera.data import Schedule, Source
 from tessera.draws import Draw
-from tessera.system import Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 
 AHEAD = 2  # batches
 

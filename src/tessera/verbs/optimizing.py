@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tessera.system import Stage, System
+from tessera.stages import Stage
+from tessera.system import System
 
 BETAS = (0.9, 0.95)
 WARM_UP = 0.03  # share of a stage

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from tessera.system import Stage
-from tessera.verbs.runs import Estimate
+from tessera.stages import Stage
+from tessera.verbs.estimate import Estimate
 
 PATIENCE = 15.0  # seconds between lines where there is no terminal
 

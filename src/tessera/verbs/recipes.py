@@ -1,6 +1,7 @@
 """Recipes by name: the folder of systems is the registry."""
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -31,7 +32,16 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
             near = get_close_matches(name, names(), 3, 0.3) or names()
             raise ValueError(f"recipe: {name!r}; near it there are {', '.join(near)}; `tessera systems` lists all of them")
         module_name, function = f"tessera.systems.{name}", name
-    module = importlib.import_module(module_name)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # the module is there, and misses something itself
+        raise ValueError(f"recipe: {name!r}: {error}; a module that Python finds is accepted; check the path it runs in") from error
+    if not hasattr(module, function):
+        raise ValueError(
+            f"recipe: {name!r}: {module_name} has no {function!r}; a function that returns a System is accepted; check the name"
+        )
     return getattr(module, function), {"default": {}, **getattr(module, "PRESETS", {})}
 
 
@@ -41,14 +51,24 @@ def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | 
     if preset not in presets:
         raise ValueError(f"{name}: preset {preset!r}; there are {', '.join(presets)}; choose one of them")
     chosen = {**presets[preset], **(arguments or {})}
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed_of(seed))
-            system = function(**chosen)
-    except TypeError as error:
-        raise ValueError(f"{name}: arguments {chosen}; {error}; see the recipe's signature") from error
+    accepted = inspect.signature(function).parameters
+    wrong = [key for key, value in chosen.items() if key not in accepted or not fits(value, accepted[key].default)]
+    if wrong:
+        usual = ", ".join(f"{key}={parameter.default!r}" for key, parameter in accepted.items())
+        raise ValueError(
+            f"{name}: argument {', '.join(f'{key}={chosen[key]!r}' for key in wrong)}; accepted are, by default, {usual}; mend it"
+        )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(seed))
+        system = function(**chosen)
     system.origin = {"recipe": name, "arguments": chosen}
     return system
+
+
+def fits(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind that its default shows; any does where the default shows none."""
+    kinds = {int: int, float: (int, float), str: str, bool: bool, tuple: (tuple, list)}
+    return type(default) not in kinds or isinstance(value, kinds[type(default)])
 
 
 def summary(name: str) -> str:

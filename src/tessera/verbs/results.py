@@ -15,7 +15,7 @@ from tessera.laws.base import Sampling
 from tessera.scoring import Score
 from tessera.system import System
 from tessera.verbs.evaluate import Plan
-from tessera.verbs.runs import commit, machine, versions
+from tessera.verbs.machine import commit, machine, versions
 from tessera.world import LEVELS, World
 
 SCHEMA = 1

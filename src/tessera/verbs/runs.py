@@ -1,52 +1,15 @@
 """The folder of a run: what was run, on what, and what happened."""
 
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from tessera.system import Stage, System
+from tessera.system import System
+from tessera.verbs.machine import commit, machine, versions
 
 WATCHING = ("checkpoint_seconds", "glances")  # settings that change nothing that is learned
-PACKAGES = ("torch", "numpy", "safetensors", "tokenizers")
-
-
-def fast_bfloat16(device: str) -> bool:
-    """Whether this device multiplies bfloat16 faster than float32."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    return device == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def commit() -> str:
-    """The commit of the source this runs from, "+" where files differ from it; "" where it is in no checkout of ours."""
-    here = Path(__file__).parent.parent
-    run = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
-    try:
-        run("ls-files", "--error-unmatch", "--", __file__)
-        return run("rev-parse", "--short=12", "HEAD") + ("+" if run("status", "--porcelain", "--", here) else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def machine() -> dict[str, Any]:
-    """What this runs on."""
-    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), "accelerator": accelerator}
-
-
-def versions() -> dict[str, str]:
-    """The versions that decide numbers."""
-    return {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in PACKAGES}}
 
 
 @dataclass(frozen=True)
@@ -99,29 +62,3 @@ def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
     kept = {key: value for key, value in about.items() if key not in ("system", "recipe", "arguments")}
     read = facts["documents"]
     return {**kept, "documents": sum(read.values()), "stages": read, "seconds": round(facts["at"]["seconds"])}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a stage will cost: seconds, and megabytes for weights, gradients and optimizer, and for what a step holds."""
-
-    seconds: float
-    weights_mb: float
-    peak_mb: float
-
-    @classmethod
-    def of(cls, stage: Stage, step_seconds: float, trained: list[Tensor], device: str) -> "Estimate":
-        """From the seconds of one forward and backward pass; peak memory is what the process has used so far."""
-        import resource
-
-        copies = 4 + bool(stage.average)  # weights, gradients, two moments, and the average
-        weights = sum(p.numel() * p.element_size() for p in trained) * copies / 2**20
-        if device.startswith("cuda"):
-            peak = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform != "darwin" else 2**20)
-        return cls(step_seconds * stage.documents / stage.batch, weights, peak)
-
-    def __str__(self) -> str:
-        minutes = f"{self.seconds / 60:.1f} min" if self.seconds >= 90 else f"{self.seconds:.0f} s"
-        return f"about {minutes}, {self.weights_mb:.0f} MB for weights and optimizer, {self.peak_mb:.0f} MB in all so far"

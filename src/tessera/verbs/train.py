@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from tessera.codecs.base import Losses
 from tessera.data import Source, schedule
-from tessera.system import Learner, Stage, System
-from tessera.verbs.checkpoint import latest, load_state, save_state
+from tessera.stages import Learner, Stage
+from tessera.system import System
+from tessera.verbs.checkpoint import load_state, save_state
+from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
+from tessera.verbs.machine import chosen_device, fast_bfloat16
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
 from tessera.verbs.progress import Progress
-from tessera.verbs.runs import Diary, Estimate, fast_bfloat16, start_diary
+from tessera.verbs.runs import Diary, start_diary
+from tessera.verbs.weights import latest
 
 Glance = Callable[[System, Path, str], Mapping[str, float]]
 CHECK = 10  # steps between looks at the losses: each look waits for the device
@@ -44,7 +48,7 @@ class Settings:
 
     def resolved(self) -> "Settings":
         """With device and precision chosen for this machine."""
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        device = chosen_device(self.device)
         precision = ("bfloat16" if fast_bfloat16(device) else "float32") if self.precision == "auto" else self.precision
         if precision not in ("bfloat16", "float32"):
             raise ValueError(f"train: precision {precision!r}; auto, bfloat16 and float32 are accepted; choose one")

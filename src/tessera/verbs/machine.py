@@ -1,0 +1,54 @@
+"""What a run runs on: the machine, the versions and the commit."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "numpy", "safetensors", "tokenizers")
+
+
+def chosen_device(device: str) -> str:
+    """The device of this name; "auto" is a GPU where there is one. Raises ValueError where it cannot be used."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"device: {device!r}: {said}; auto, cpu, and cuda where it is there are accepted; leave it at auto") from error
+    return device
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether this device multiplies bfloat16 faster than float32."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    return device == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def commit() -> str:
+    """The commit of the source this runs from, "+" where files differ from it; "" where it is in no checkout of ours."""
+    here = Path(__file__).parent.parent
+    run = lambda *words: subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        run("ls-files", "--error-unmatch", "--", __file__)
+        return run("rev-parse", "--short=12", "HEAD") + ("+" if run("status", "--porcelain", "--", here) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def machine() -> dict[str, Any]:
+    """What this runs on."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), "accelerator": accelerator}
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide numbers."""
+    return {"python": sys.version.split()[0], **{name: importlib.metadata.version(name) for name in PACKAGES}}
