@@ -34,7 +34,7 @@ WITHIN = {
     "verbs": {"verbs", "world", "data", "scoring", "systems"},
 }
 VERBS = [
-    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "evaluate", "results"),
+    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "evaluate", "glance", "results"),
     *("optimizing", "loader", "estimate", "progress", "train", "compare", "describe"),
 ]
 
@@ -72,7 +72,7 @@ def test_sizes(path):
         arguments = function.args
         count = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs)
         own = bool(arguments.args) and arguments.args[0].arg in ("self", "cls")
-        command = path.name == "cli.py" and function.decorator_list  # a command's parameters are the options it offers
+        command = room(path) == "cli" and function.decorator_list  # a command's parameters are the options it offers
         assert command or count - own <= 8, f"{path.name}: {function.name} has {count - own} parameters"
         assert function.name.startswith("_") or arguments.kwarg is None, f"{path.name}: {function.name} takes **{arguments.kwarg}"
 

@@ -1,7 +1,8 @@
 import torch
 from torch import nn
 
-from tessera.readers import TokenReader, grid_coordinates
+from tessera.codecs import FSQ
+from tessera.readers import Digits, TokenReader, grid_coordinates
 
 
 def test_coordinates_are_rows_and_columns_in_reading_order_from_start():
@@ -36,3 +37,20 @@ def test_positions_are_added_by_the_number_of_the_element():
     table, positions = nn.Embedding(10, 4), nn.Embedding(6, 4)
     read = TokenReader(table, columns=3, positions=positions)(torch.tensor([[7, 2]]), torch.tensor([3]))
     assert torch.equal(read.embeddings[0], table.weight[[7, 2]] + positions.weight[[3, 4]])
+
+
+def test_digits_of_a_code_are_those_of_its_quantizer():
+    levels = (4, 2, 3)
+    quantizer, digits = FSQ(levels), Digits(levels, 5, first=7)
+    codes = torch.arange(24)[None]
+    rows = [torch.arange(sum(levels[:i]), sum(levels[: i + 1])) for i in range(3)]
+    where = [(quantizer.lookup(codes)[..., i] * (levels[i] // 2) + levels[i] // 2).round().long() for i in range(3)]
+    expected = sum(digits.rows.weight[rows[i][where[i]]] for i in range(3))
+    torch.testing.assert_close(digits(codes + 7), expected)
+
+
+def test_digits_are_added_to_the_row_of_a_code():
+    table, digits = nn.Embedding(20, 4), Digits((4, 3), 4, first=8)
+    ids = torch.tensor([[9, 19]])
+    read = TokenReader(table, digits=digits)(ids, torch.tensor([0]))
+    assert torch.equal(read.embeddings, table(ids) + digits(ids))

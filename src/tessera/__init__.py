@@ -1,6 +1,6 @@
 """Tessera: every way of making one model read and write several modalities, as pages you can read, train and compare."""
 
-from tessera.data import open_data
+from tessera.data import open_data, open_picture
 from tessera.document import Document, Image, Task, Text
 from tessera.laws.base import Sampling
 from tessera.verbs.describe import describe
@@ -31,6 +31,7 @@ __all__ = [
     "generate",
     "load",
     "open_data",
+    "open_picture",
     "recipes",
     "restore",
     "save",

@@ -1,5 +1,6 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -42,23 +43,49 @@ def grid_coordinates(start: Int[Tensor, "batch"], elements: int, columns: int) -
     return torch.stack([number * 0, row, column], -1)
 
 
+class Digits(nn.Module):
+    """Codes of finite scalar quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
+
+    `levels` are the quantizer's; `first` is the id of code 0.
+    """
+
+    basis: Tensor
+    levels: Tensor
+    offsets: Tensor
+
+    def __init__(self, levels: Sequence[int], width: int, *, first: int = 0):
+        super().__init__()
+        self.first, self.rows = first, nn.Embedding(sum(levels), width)
+        self.register_buffer("levels", torch.tensor(levels), persistent=False)
+        self.register_buffer("basis", torch.tensor([1, *levels[:-1]]).cumprod(0), persistent=False)
+        self.register_buffer("offsets", torch.tensor([0, *levels[:-1]]).cumsum(0), persistent=False)
+
+    def forward(self, ids: Int[Tensor, "batch element"]) -> Float[Tensor, "batch element width"]:
+        """One vector per id."""
+        digits = (ids[..., None] - self.first) // self.basis % self.levels
+        return self.rows(digits + self.offsets).sum(-2)
+
+
 class TokenReader(nn.Module):
     """A row of an embedding table for each id. `columns` is the width of the grid, where the ids are codes of a picture.
 
-    Two ports may share one table (early fusion): pass the same `nn.Embedding`. `positions`, an embedding with a row for
-    each element of a segment, is added: rotary positions alone tell who looks where, not what stands where.
+    Two ports may share one table (early fusion): pass the same `nn.Embedding`. `digits` adds what codes have in common.
+    `positions`, an embedding with a row for each element of a segment, is added too: rotary positions alone tell who looks
+    where, not what stands where.
     """
 
     elementwise = True
 
-    def __init__(self, table: nn.Embedding, *, columns: int = 0, positions: nn.Embedding | None = None):
+    def __init__(self, table: nn.Embedding, *, columns: int = 0, digits: Digits | None = None, positions: nn.Embedding | None = None):
         super().__init__()
-        self.table, self.columns, self.positions = table, columns, positions
+        self.table, self.columns, self.digits, self.positions = table, columns, digits, positions
 
     def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
         """One place per id."""
         elements = visible.shape[1]
         embeddings = self.table(visible)
+        if self.digits is not None:
+            embeddings = embeddings + self.digits(visible)
         if self.positions is not None:
             embeddings = embeddings + self.positions(start[:, None] + torch.arange(elements, device=visible.device))
         coordinates = grid_coordinates(start, elements, self.columns)

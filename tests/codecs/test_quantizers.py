@@ -105,6 +105,15 @@ def test_vq_revives_codes_that_nobody_chose_for_its_patience():
     assert quantizer.book[2].tolist() in x[0].tolist() and quantizer.members[2] == 1
 
 
+def test_vq_keeps_codes_that_are_chosen_now_and_then():
+    quantizer = vq(size=2, patience=4)
+    quantizer.book.copy_(torch.tensor([[0.0, 0.0], [9.0, 9.0]]))
+    quantizer.sums.copy_(quantizer.book)
+    for step in range(200):
+        quantizer(torch.tensor([[[9.0, 9.0] if step % 4 == 0 else [0.1, 0.0]]]))
+    assert quantizer.members[1] < 0.6 and quantizer.book[1].tolist() == pytest.approx([9.0, 9.0], abs=1e-3)
+
+
 def test_vq_moves_nothing_in_eval_mode_nor_without_gradients():
     quantizer = vq().eval()
     before = {name: tensor.clone() for name, tensor in quantizer.state_dict().items()}
@@ -113,7 +122,7 @@ def test_vq_moves_nothing_in_eval_mode_nor_without_gradients():
         quantizer.train()(torch.randn(3, 10, 2))
     assert all(torch.equal(before[name], tensor) for name, tensor in quantizer.state_dict().items())
     quantizer.train()(torch.randn(3, 10, 2))
-    assert not any(torch.equal(before[name], tensor) for name, tensor in quantizer.state_dict().items())
+    assert not any(torch.equal(before[name], getattr(quantizer, name)) for name in ("book", "members", "sums"))
 
 
 def test_vq_learns_the_centres_of_clusters():

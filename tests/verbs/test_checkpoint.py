@@ -23,8 +23,8 @@ def test_the_last_checkpoints_of_a_run_stay(system, tmp_path):
     (tmp_path / "checkpoints" / ".unfinished-x").mkdir(parents=True)
     for number in (0, 20, 1_000_000_000, 3_000_000_007):
         save_state(tmp_path, number, system, {}, {"at": number})
-    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["1000000000", "3000000007"]
-    assert latest(tmp_path).name == "3000000007"
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["000001000000000", "000003000000007"]
+    assert latest(tmp_path).name == "000003000000007"
 
 
 def test_a_checkpoint_holds_weights_tensors_and_facts(system, tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 import tessera.world.world as module
 from tessera.document import Image, Task, Text
-from tessera.world.captions import caption, parse_caption
+from tessera.world.captions import caption, caption_score, parse_caption
 from tessera.world.edits import edit_kinds
 from tessera.world.prompts import Skill, skills
 from tessera.world.questions import QuestionKind, question_kinds
@@ -26,8 +26,8 @@ SHAPES = {
 }
 
 GOLDEN = {
-    "easy": "eb8fa2625d9c197d",
-    "standard": "e23f5d4b3fed8bb8",
+    "easy": "6f305fb3d132f46c",
+    "standard": "4b5a657535d60d26",
 }
 
 
@@ -114,11 +114,13 @@ def test_both_languages_are_told_as_often_each_in_its_own_document(world):
 
 
 @pytest.mark.parametrize("language", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_captions_are_canonical_and_match_the_scene(language):
-    world = World.standard(language.name)
-    for index in range(50):
+def test_captions_match_the_scene_and_more_than_half_are_canonical(language):
+    world, canonical = World.standard(language.name), 0
+    for index in range(300):
         (text,) = texts(world.document(Task.CAPTION, index))
-        assert text == caption(world.scene(index), world.level, language)
+        assert caption_score(text, world.scene(index), world.level, language).exact
+        canonical += text == caption(world.scene(index), world.level, language)
+    assert 150 < canonical < 240  # a scene of one thing has few wordings
 
 
 def test_two_prompts_of_five_are_whole_captions():

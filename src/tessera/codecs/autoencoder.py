@@ -84,7 +84,7 @@ class Autoencoder(nn.Module):
         """All pictures of the documents, whoever gave them."""
         pictures = [picture for document in documents for picture in document.pictures]
         like = next(self.parameters())
-        return floats(pictures, like) if pictures else like.new_zeros(0, 3, self.pixels, self.pixels)
+        return floats(pictures, like, self.pixels) if pictures else like.new_zeros(0, 3, self.pixels, self.pixels)
 
     def losses_of(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Losses:
         """Summed over pictures: squared error per pixel; and over codes: commitment."""
@@ -95,13 +95,7 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
         """Codes of each uint8 picture; [element], or [element, level] with a residual quantizer."""
-        for picture in raws:
-            if picture.shape != (3, self.pixels, self.pixels):
-                raise ValueError(
-                    f"Autoencoder: a picture of shape {tuple(picture.shape)}; (3, {self.pixels}, {self.pixels}) is accepted; "
-                    "resize it first (tessera.data.resize)"
-                )
-        squares = patchify(floats(raws, next(self.parameters())), self.stride)
+        squares = patchify(floats(raws, next(self.parameters()), self.pixels), self.stride)
         return Encoded(self.quantizer(self.encoder(squares)).codes)
 
     @torch.no_grad()

@@ -48,9 +48,22 @@ class Codec(Protocol):
         ...
 
 
-def floats(pictures: Sequence[Tensor], like: Tensor) -> Float[Tensor, "batch 3 height wide"]:
-    """uint8 pictures as numbers from -1 to 1, on the device and in the precision of `like`."""
+def floats(pictures: Sequence[Tensor], like: Tensor, pixels: int) -> Float[Tensor, "batch 3 height wide"]:
+    """uint8 pictures of `pixels` x `pixels` as numbers from -1 to 1, on the device and in the precision of `like`."""
+    for picture in pictures:
+        if picture.dtype != torch.uint8 or picture.shape != (3, pixels, pixels):
+            raise ValueError(
+                f"picture: {picture.dtype} of shape {tuple(picture.shape)}; torch.uint8 of shape (3, {pixels}, {pixels}) is accepted; "
+                f"open it with tessera.open_picture(path, {pixels})"
+            )
     return torch.stack(tuple(pictures)).to(like.device).to(like.dtype) / 127.5 - 1
+
+
+@runtime_checkable
+class PictureCodec(Protocol):
+    """What the codec of a picture port says besides: the side of the (square) pictures it takes."""
+
+    pixels: int
 
 
 def bytes_of(pixels: Float[Tensor, "batch 3 height wide"]) -> Tensor:

@@ -40,7 +40,7 @@ class Patches:
 
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
         """Squares of each uint8 picture."""
-        return Encoded(patchify(floats(raws, torch.empty(0)), self.patch))
+        return Encoded(patchify(floats(raws, torch.empty(0), self.pixels), self.patch))
 
     def decode(self, cleans: Cleans) -> Tensor:
         """uint8 pictures, clipped."""

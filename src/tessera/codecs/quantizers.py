@@ -73,7 +73,7 @@ class FSQ(nn.Module):
 class VQ(nn.Module):
     """Vector quantization against a codebook that follows its members by moving averages.
 
-    Codes that no feature has chosen for about `patience` batches are revived at features of the batch. `commitment`
+    Codes that no feature has chosen for more than `patience` batches are revived at features of the batch. `commitment`
     weighs how hard features are pulled to their code.
     Source: van den Oord et al. 2017, arXiv:1711.00937, appendix A.1; revival as in Dhariwal et al. 2020, arXiv:2005.00341.
     """
@@ -81,15 +81,17 @@ class VQ(nn.Module):
     book: Tensor
     members: Tensor
     sums: Tensor
+    idle: Tensor
 
     def __init__(self, *, size: int, features: int, decay: float = 0.99, commitment: float = 0.25, patience: int = 50):
         super().__init__()
         self.size, self.features, self.decay, self.commitment = size, features, decay, commitment
-        self.floor = decay**patience  # an average count that has decayed from 1 for so long is dead
+        self.patience = patience
         book = torch.randn(size, features) / features**0.5
         self.register_buffer("book", book)
         self.register_buffer("members", torch.ones(size))
         self.register_buffer("sums", book.clone())
+        self.register_buffer("idle", torch.zeros(size, dtype=torch.long))  # batches since anybody chose it
 
     def forward(self, x: Features) -> Quantized:
         """Each feature vector becomes its nearest code. In training, where gradients are taken, the codebook moves."""
@@ -116,8 +118,10 @@ class VQ(nn.Module):
         counts = torch.zeros_like(self.members).index_add_(0, codes, torch.ones_like(codes, dtype=self.members.dtype))
         self.members.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, codes, flat), 1 - self.decay)
-        dead = self.members < self.floor
+        self.idle.add_(1)[counts > 0] = 0
+        dead = self.idle > self.patience
         revived = flat[torch.arange(self.size, device=flat.device) * 9973 % len(flat)]  # spread over the batch, no dice needed
+        self.idle[dead] = 0
         self.members[dead] = 1.0
         self.sums[dead] = revived[dead]
         self.book.copy_(self.sums / self.members[:, None])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tessera.codecs.base import Cleans, Codec, Encoded
+from tessera.codecs.base import Cleans, Codec, Encoded, PictureCodec
 from tessera.draws import Draw
 
 
@@ -13,10 +13,12 @@ class Shifted(nn.Module):
     """A picture codec of ids whose first id is `first` instead of 0."""
 
     codec: Codec
+    pixels: int
 
     def __init__(self, codec: Codec, *, first: int):
         super().__init__()
-        self.codec, self.first = codec, first
+        assert isinstance(codec, PictureCodec)
+        self.codec, self.first, self.pixels = codec, first, codec.pixels
 
     def encode(self, raws: Sequence, draws: Sequence[Draw] = ()) -> Encoded:
         """Shifted ids."""

@@ -1,6 +1,7 @@
 """Pictures from files: whatever a user has becomes uint8 [3, height, width], sRGB, by one stated rule."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +13,17 @@ from torch import Tensor
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # only decoders that run no other program
 MOST_PIXELS = 2**26  # 8192 x 8192; a decompression bomb is a small file that claims more
 SPARE = 3  # a JPEG may be decoded smaller while this many times the size asked for is left
+
+
+def open_picture(path: str | Path, pixels: int) -> UInt8[Tensor, "3 height wide"]:
+    """The picture in this file, scaled and cropped (see `decode`) to `pixels` x `pixels`. Raises ValueError where there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"picture: {path} is no file; a picture file is accepted; check the path")
+    try:
+        return decode(path.read_bytes(), (pixels, pixels))
+    except ValueError as fault:
+        raise ValueError(f"picture: {path}: {fault}; a picture file is accepted; check the file") from fault
 
 
 def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]:

@@ -1,8 +1,8 @@
 """Chameleon: text and pictures as tokens of one vocabulary, in one causal trunk.
 
 Source: Chameleon Team 2024, arXiv:2405.09818, section 2 (QK-norm and z-loss: 2.3). Reads and writes text and pictures.
-Differs: FSQ codes of squares instead of a VQGAN's; one stage on one mix; the default is 3 M parameters, not 7 B, without
-dropout; pictures count four times in the loss, which two cores' worth of training needs to bind words to codes.
+Differs: FSQ codes of squares instead of a VQGAN's, read also by their digits and places; one stage on one mix; the default
+is 3 M parameters, not 7 B, without dropout; pictures and answers weigh more in the loss.
 Command: `tessera train chameleon` (default), `--scale 3` for the weights that come with the library; time and scores
 stand in results/chameleon.json.
 """
@@ -13,13 +13,12 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.codecs import BPE, FSQ, Autoencoder, Shifted
-from tessera.data.transforms import learn_pictures
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
 from tessera.ports import Port
-from tessera.readers import TokenReader
+from tessera.readers import Digits, TokenReader
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
@@ -50,7 +49,8 @@ def chameleon(
     words = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0), z_loss=1e-5)
     text = Port("text", Text, codec=bpe, reader=TokenReader(table), writer=head, order=Next(), law=words)
 
-    squares = TokenReader(table, columns=pictures.columns)
+    digits, positions = Digits(levels, width, first=bpe.size), nn.Embedding(pictures.elements, width)
+    squares = TokenReader(table, columns=pictures.columns, digits=digits, positions=positions)
     codes = Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(temperature=0.5, guidance=2.0), z_loss=1e-5)
     shifted = Shifted(pictures, first=bpe.size)
     image = Port("image", Image, codec=shifted, reader=squares, writer=head, order=Next(), law=codes)
@@ -67,12 +67,12 @@ def chameleon(
     codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=pairs, lr=2e-3, weight_decay=0.0)
     joint = Stage(
         "joint",
-        train=(trunk, table, head),
+        train=(trunk, squares, head),
         documents=100_000,
         mix={**pairs, Task.TEXT: 0.1},
         batch=32,
         lr=2e-3,
-        weights={"image": 4.0},
-        transform=learn_pictures,
+        weights={"image": 2.0},
+        emphasis={Task.QUESTION: 4.0},
     )
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint), drop=Absent())

@@ -17,11 +17,15 @@ Hidden = Float[Tensor, "row place width"]
 class Trunk(Protocol):
     """A module that joins the modalities: every place's hidden state, from what the rule lets it see.
 
-    With `opened`, a pass of its cache, new places also see what the rows of the cache hold.
+    `active_parameters` is how many work on one place. With `opened`, a pass of its cache, new places also see what the
+    rows of the cache hold.
     """
 
     @property
     def blocks(self) -> Sequence[nn.Module]: ...
+
+    @property
+    def active_parameters(self) -> int: ...
 
     def __call__(
         self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None

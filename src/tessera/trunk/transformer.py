@@ -191,6 +191,11 @@ class Transformer(nn.Module):
             x = block(x, sight)
         return self.norm(x)
 
+    @property
+    def active_parameters(self) -> int:
+        """All of them work on every place."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def cache(self, *, rows: int, capacity: int) -> Cache:
         """An empty cache of this trunk's shape, precision and device."""
         attention = self.blocks[0].attention.inner

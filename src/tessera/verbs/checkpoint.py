@@ -21,7 +21,7 @@ def save_state(
     """One checkpoint of a run: weights, all other tensors, and facts. It appears whole or not at all; the last `keep` stay."""
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    final = checkpoints / f"{number:010d}"
+    final = checkpoints / f"{number:015d}"
     temporary = Path(tempfile.mkdtemp(dir=checkpoints, prefix=".unfinished-"))
     save(system, temporary / "weights.safetensors")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary / "state.safetensors")

@@ -34,10 +34,10 @@ def parse_document(notation: str, world: World) -> Document:
 
 def describe(system: System) -> RenderableType:
     """What the system is made of: ports and their parts, trunk, rule, stages."""
-    ports = Table("port", "takes", "codec", "reader", "writer", "order", "law", title=f"{system.name}: {count(system):,} parameters")
-    for port in system.ports:
-        parts = (port.codec, port.reader, port.writer, port.order, port.law)
-        ports.add_row(port.name, f"{port.kind.__name__}, {port.takes.value}", *(part_name(part) for part in parts))
+    ports = Table("port", *(port.name for port in system.ports), title=f"{system.name}: {count(system):,} parameters", title_justify="left")
+    ports.add_row("takes", *(f"{port.kind.__name__}, {port.takes.value}" for port in system.ports))
+    for role in ("codec", "reader", "writer", "order", "law"):
+        ports.add_row(role, *(part_name(getattr(port, role)) for port in system.ports))
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trunk", f"{part_name(system.trunk)}, {len(system.trunk.blocks)} blocks, {count(system.trunk):,} parameters")
     facts.add_row("attention", str(system.attention))

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tessera.data import Source
-from tessera.document import Document, Image, Segment, Task, Text
+from tessera.data import schedule
+from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw, seed_of
 from tessera.laws.base import Sampling
 from tessera.scoring import Score, bootstrap, rate
 from tessera.system import System, evaluating
-from tessera.verbs.generate import requests_for, write
+from tessera.verbs.generate import write
 from tessera.verbs.writing import Request
 from tessera.world import LANGUAGES, Scene, Skill, Tile, World, caption_score, judge, question_kinds, save_sheet, skills
 from tessera.world.captions import ATTRIBUTES, CaptionScore, Counts
@@ -40,7 +40,7 @@ class Plan:
     rows: int = 64
 
     def scaled(self, share: float) -> "Plan":
-        """The same with fewer cases, at least 10 of each."""
+        """The same with a share of the cases, at least 10 of each."""
         names = ("drawings", "questions", "captions", "pictures")
         return replace(self, **{name: max(10, round(getattr(self, name) * share)) for name in names})
 
@@ -49,7 +49,7 @@ def evaluate(
     system: System, world: World, plan: Plan = Plan(), *, folder: Path | None = None, tick: Tick | None = None
 ) -> dict[str, Score]:
     """All scores of a system by dotted name. With `folder`, contact sheets of drawings and answers are written there."""
-    judge_of = _Judge(system, world, plan, tick or (lambda *_: None))
+    judge_of = Judge(system, world, plan, tick or (lambda *_: None))
     with evaluating(system), torch.no_grad():
         scores = {**judge_of.drawing(), **judge_of.asking(), **judge_of.captioning(), **judge_of.ladder()}
     if folder:
@@ -58,32 +58,7 @@ def evaluate(
     return scores
 
 
-def glance(system: System, world: World, folder: Path, name: str) -> dict[str, float]:
-    """A quick look while training: a sheet of drawings in the folder, and rough scores from a few dozen cases."""
-    look = _Judge(system, world, Plan(drawings=8, questions=12, split="val"), lambda *_: None)
-    with evaluating(system), torch.no_grad():
-        scores = {**look.drawing(), **look.asking()}
-    (folder / "samples").mkdir(exist_ok=True)
-    save_sheet(folder / "samples" / f"{name}.png", look.tiles["drawing"])
-    return {name: scores[name].value for name in ("drawing.overall", "questions.overall")}
-
-
-def glance_data(system: System, source: Source, folder: Path, name: str) -> dict[str, float]:
-    """The same for a user's data, where nobody can judge: a sheet of what it draws, or else answers, for the first documents."""
-    task = next(task for task in (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT) if task in source.tasks)
-    documents = [source.document(task, i) for i in range(8)]
-    written = write(system, requests_for(documents, seed=0))
-    (folder / "samples").mkdir(exist_ok=True)
-    tiles = []
-    for document, done in zip(documents, written, strict=True):
-        shown = done.pictures or document.pictures
-        tiles += [Tile(picture, tuple(done.document.texts)) for picture in shown[:1]]
-    if tiles:
-        save_sheet(folder / "samples" / f"{name}.png", tiles)
-    return {}
-
-
-class _Judge:
+class Judge:
     """One evaluation: the system, the world's oracle, and tiles for the contact sheets."""
 
     def __init__(self, system: System, world: World, plan: Plan, tick: Tick):
@@ -119,13 +94,15 @@ class _Judge:
         answers = self.write("questions", [(Image(p), Text(q.text), Text(learn=True)) for _, p, q in asked], kind=Text)
         blank = self.write("blank questions", [(Image(nothing), Text(q.text), Text(learn=True)) for _, p, q in asked], kind=Text)
         common = {kind: Counter(self.world.question(kind, i, "train")[1].answer for i in range(n)).most_common(1)[0][0] for kind in kinds}
-        right = [(kind, answer.strip() == q.answer) for (kind, _, q), answer in zip(asked, answers, strict=True)]
-        scores = {f"questions.{kind.value}": rate([ok for k, ok in right if k is kind]) for kind in kinds}
-        scores["questions.overall"] = rate([ok for _, ok in right])
-        scores["questions.blank"] = rate([answer.strip() == q.answer for (_, _, q), answer in zip(asked, blank, strict=True)])
-        scores["questions.blind"] = rate([common[kind] == q.answer for kind, _, q in asked])
+        said = {"": answers, "blank.": blank, "blind.": [common[kind] for kind, _, _ in asked]}
+        scores: dict[str, Score] = {}
+        for name, words in said.items():
+            right = [(kind, word.strip() == q.answer) for (kind, _, q), word in zip(asked, words, strict=True)]
+            scores |= {f"questions.{name}{kind.value}": rate([ok for k, ok in right if k is kind]) for kind in kinds}
+            scores[f"questions.{name.rstrip('.') or 'overall'}"] = rate([ok for _, ok in right])
         shown = [i for k in range(len(kinds)) for i in range(k * n, k * n + min(6, n))]
-        self.tiles["questions"] = [Tile(asked[i][1], (asked[i][2].text, answers[i].strip()), right[i][1]) for i in shown]
+        told = [(q.text, answer.strip()) for (_, _, q), answer in zip(asked, answers, strict=True)]
+        self.tiles["questions"] = [Tile(asked[i][1], told[i], told[i][1] == asked[i][2].answer) for i in shown]
         return scores
 
     def captioning(self) -> dict[str, Score]:
@@ -167,9 +144,9 @@ class _Judge:
     def _teacher_forced(self) -> dict[str, Score]:
         """Loss per element of each port, given everything before it, over unseen documents of the world's mix."""
         each: dict[str, list[tuple[float, float]]] = {}
-        tasks = [task for task, share in self.world.mix.items() for _ in range(round(share * 10))]
+        order = schedule(self.world, self.world.mix, self.plan.seed)
         for i in range(self.plan.pictures):
-            document = self.world.document(tasks[i % len(tasks)], i, self.plan.split)
+            document = self.world.document(*order[i], self.plan.split)
             for port, (total, count) in self.system.losses([document], [Draw(self.plan.seed, i)]).items():
                 if count:
                     each.setdefault(port, []).append((float(total), count))

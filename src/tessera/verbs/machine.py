@@ -32,6 +32,17 @@ def fast_bfloat16(device: str) -> bool:
     return device == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def peak_megabytes(device: str) -> float:
+    """The most memory this process has held on the device so far; 0 where the system does not say (Windows)."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform != "darwin" else 2**20)
+
+
 def commit() -> str:
     """The commit of the source this runs from, "+" where files differ from it; "" where it is in no checkout of ours."""
     here = Path(__file__).parent.parent

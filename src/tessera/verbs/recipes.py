@@ -67,7 +67,7 @@ def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | 
 
 def fits(value: Any, default: Any) -> bool:
     """Whether a value is of the kind that its default shows; any does where the default shows none."""
-    kinds = {int: int, float: (int, float), str: str, bool: bool, tuple: (tuple, list)}
+    kinds: dict[type, Any] = {int: int, float: (int, float), str: str, bool: bool, tuple: (tuple, list)}
     return type(default) not in kinds or isinstance(value, kinds[type(default)])
 
 

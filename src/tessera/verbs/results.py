@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from tessera.codecs.text import Vocabulary
 from tessera.document import Segment
 from tessera.laws.base import Sampling
 from tessera.scoring import Score
@@ -59,16 +60,23 @@ def _sampling(plan: Plan, kind: type[Segment], usual: Sampling) -> Sampling:
 
 
 def parameters(system: System) -> dict[str, int]:
-    """How large it is: all parameters, those of the trunk, and those of the trunk that work on one place."""
+    """How large it is: all parameters, those that some stage trains, those of the trunk, and those of it that work on one place."""
     count = lambda module: sum(parameter.numel() for parameter in module.parameters())
-    active = getattr(system.trunk, "active_parameters", count(system.trunk))
-    return {"total": count(system), "trunk": count(system.trunk), "trunk_active_per_place": active}
+    trained = {parameter for stage in system.stages for module in stage.train for parameter in module.parameters()}
+    return {
+        "total": count(system),
+        "trained": sum(parameter.numel() for parameter in trained),
+        "trunk": count(system.trunk),
+        "trunk_active_per_place": system.trunk.active_parameters,
+    }
 
 
 def parts_hash(system: System) -> str:
-    """A short name for the codecs' weights: results made with other parts are not comparable."""
+    """A short name for the codecs' weights and tokenizers: results made with other parts are not comparable."""
     digest = hashlib.sha256()
     for port in system.ports:
+        if isinstance(port.codec, Vocabulary):
+            digest.update(port.codec.tokenizer.to_str().encode())
         if isinstance(port.codec, nn.Module):
             for name, tensor in sorted(port.codec.state_dict().items()):
                 digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())

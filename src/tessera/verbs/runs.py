@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs.machine import commit, machine, versions
 
@@ -50,9 +51,16 @@ def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, re
         raise ValueError(f"train: {folder} holds a run already; a new folder is accepted; add --resume to go on, or choose another")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"commit": commit(), "versions": versions(), "machine": machine()}
+        facts = {"stages": [plain(stage) for stage in system.stages], "commit": commit(), "versions": versions(), "machine": machine()}
         file.write_text(json.dumps({"system": system.name, **about, **facts}, indent=1))
     return Diary(folder)
+
+
+def plain(stage: Stage) -> dict[str, Any]:
+    """What a stage says that can be written down: its numbers, not its modules."""
+    numbers = ("name", "documents", "batch", "lr", "decay", "weight_decay", "average", "carry")
+    by_task = {name: {task.value: share for task, share in getattr(stage, name).items()} for name in ("mix", "emphasis")}
+    return {**{name: getattr(stage, name) for name in numbers}, **by_task, "weights": dict(stage.weights)}
 
 
 def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
@@ -61,4 +69,4 @@ def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
     facts = json.loads((checkpoint / "facts.json").read_text())
     kept = {key: value for key, value in about.items() if key not in ("system", "recipe", "arguments")}
     read = facts["documents"]
-    return {**kept, "documents": sum(read.values()), "stages": read, "seconds": round(facts["at"]["seconds"])}
+    return {**kept, "documents": sum(read.values()), "documents_by_stage": read, "seconds": round(facts["at"]["seconds"])}

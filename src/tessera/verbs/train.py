@@ -1,6 +1,7 @@
 """Train: run a system through its stages, in a folder that can be watched, stopped and resumed."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -32,13 +33,14 @@ CHECK = 10  # steps between looks at the losses: each look waits for the device
 class Settings:
     """How to train, whatever the system.
 
-    `scale` multiplies the documents of every stage. `precision` "bfloat16" is autocast; "auto" takes it where the
+    `scale` multiplies the documents of every stage, `rate` its learning rate. `precision` "bfloat16" is autocast; "auto" takes it where the
     machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at the system per stage) do not
     change what is learned.
     """
 
     seed: int = 0
     scale: float = 1.0
+    rate: float = 1.0
     device: str = "auto"
     precision: str = "auto"
     compile: bool = False
@@ -82,7 +84,7 @@ def train(
     """Train a system in place, through all its stages, and return it.
 
     The folder receives run.json, metrics.jsonl, sample sheets of `glance` and checkpoints. With `resume`, training goes
-    on from the folder's latest checkpoint, bit for bit as if it had never stopped.
+    on from the folder's latest checkpoint, on a CPU bit for bit as if it had never stopped.
     Raises Stopped after Ctrl-C (a checkpoint is written first), and FloatingPointError where a loss is no number (the
     last good checkpoint stays).
     """
@@ -94,7 +96,8 @@ def train(
     with run.progress, _interruptible(run):
         for number in range(run.at.stage, len(system.stages)):
             stage = system.stages[number]
-            tensors = run.stage(number, replace(stage, documents=max(stage.batch, round(stage.documents * settings.scale))), tensors)
+            documents = max(stage.batch, round(stage.documents * settings.scale))
+            tensors = run.stage(number, replace(stage, documents=documents, lr=stage.lr * settings.rate), tensors)
     system.eval()
     return system
 
@@ -113,6 +116,8 @@ class _Run:
         tensors, facts = load_state(latest(self.diary.folder), self.system)
         self.at, self.read = _Position(**facts["at"]), facts["documents"]
         torch.set_rng_state(tensors.pop("rng"))
+        if "cuda_rng" in tensors:
+            torch.cuda.set_rng_state(tensors.pop("cuda_rng"))
         self.diary.forget(self.at.steps)
         return tensors
 
@@ -135,7 +140,7 @@ class _Run:
         step = _Step(learner, stage, optimizer, trained, settings)
         if plan.note:
             self.progress.say(f"{stage.name}: {plan.note}")
-        self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0)))
+        self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0), stage.documents - self.at.documents))
         taken: list[_Taken] = []
         begun, before = time.monotonic(), self.at.seconds
         glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
@@ -193,7 +198,10 @@ class _Run:
     def save(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint of where the run stands, with the optimizer's tensors, which it returns."""
         number, facts = self.at.stage * 10**9 + self.at.documents, {"at": asdict(self.at), "documents": self.read}
-        save_state(self.diary.folder, number, self.system, {"rng": torch.get_rng_state(), **tensors}, facts)
+        states = {"rng": torch.get_rng_state()}
+        if self.settings.device.startswith("cuda"):
+            states["cuda_rng"] = torch.cuda.get_rng_state()
+        save_state(self.diary.folder, number, self.system, {**states, **tensors}, facts)
         self.saved = time.monotonic()
         return tensors
 
@@ -244,8 +252,8 @@ class _Step:
         torch.stack(weighted).sum().backward()
         return losses
 
-    def estimate(self, batch: Any) -> Estimate:
-        """Time and memory of the stage, from two passes whose gradients are thrown away. Nothing of the system moves."""
+    def estimate(self, batch: Any, documents: int) -> Estimate:
+        """What so many more documents cost, from two passes whose gradients are thrown away. Nothing of the system moves."""
         modes = {module: module.training for top in self.stage.train for module in top.modules()}
         for module in modes:
             module.training = False  # so that no buffer and no random state moves
@@ -257,7 +265,8 @@ class _Step:
             seconds.append(time.perf_counter() - begun)
         for module, mode in modes.items():
             module.training = mode
-        return Estimate.of(self.stage, min(seconds), self.trained, self.settings.device)
+        steps = documents / self.stage.batch
+        return Estimate.of(steps * min(seconds), self.trained, averaged=bool(self.stage.average), device=self.settings.device)
 
 
 def mean(total: Tensor, count: float | int) -> Tensor:
@@ -303,6 +312,9 @@ def _interruptible(run: _Run) -> Iterator[None]:
         run.interrupted = True
         run.progress.say("stopping behind this step, with a checkpoint; Ctrl-C again stops at once")
 
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
     before = signal.signal(signal.SIGINT, ask)
     try:
         yield

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,10 @@ def write_llava(world: World, directory: Path, split: str, indices: Iterator[int
 
 
 def turns(document: Document) -> list[dict[str, str]]:
-    """A document about one picture as LLaVA writes it: what is given is said by "human", what is learned by "gpt"."""
+    """A document about one picture as LLaVA writes it: what is given is said by "human", what is learned by "gpt", by turns."""
     said = [("<image>" if isinstance(part, Image) else str(part.content), part.learn) for part in document]
-    given, learned = ("\n".join(words for words, learn in said if learn is learned) for learned in (False, True))
-    return [{"from": "human", "value": given}, {"from": "gpt", "value": learned}]
+    roles = {False: "human", True: "gpt"}
+    return [{"from": roles[learn], "value": "\n".join(words for words, _ in turn)} for learn, turn in groupby(said, key=itemgetter(1))]
 
 
 def write_webdataset(world: World, directory: Path, split: str, indices: Iterator[int]) -> None:

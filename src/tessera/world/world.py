@@ -21,6 +21,7 @@ from tessera.world.scene import EASY, STANDARD, VERSION, Level, Scene
 from tessera.world.wording import LANGUAGES, Language
 
 STRIDE = 10**9  # from a scene that does not fit to the next one tried
+CANONICAL = 0.5  # share of captions to learn from that are plain and in reading order; the others are in any wording and order
 FULL = 0.4  # share of drawing prompts that are whole captions
 EDITS = 20  # tries on one scene to end in the split it began in, before the next scene is tried
 
@@ -63,7 +64,7 @@ class World:
     def hash(self) -> str:
         """A short name for everything that documents depend on: version, level, words and templates."""
         words = "".join(repr(language) for language in LANGUAGES.values())
-        return hashlib.sha256(f"{VERSION}{self.level}{self.language}{words}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{VERSION}{CANONICAL}{self.level}{self.language}{words}".encode()).hexdigest()[:12]
 
     def document(self, task: Task, index: int, split: str = "train") -> Document:
         """Document number `index` of a task. Its id hashes what the pictures show and what the texts say, not the jitter."""
@@ -76,8 +77,8 @@ class World:
                 scene, prompted = self._prompted(skill, index, split, language, dice, plain=False)
                 return self._written(task, Text(prompted.text), Shown(scene, learn=True))
             case Task.CAPTION:
-                scene = self.scene(index, split)
-                return self._written(task, Shown(scene), Text(caption(scene, self.level, language), learn=True))
+                scene, wording = self.scene(index, split), None if dice.uniform() < CANONICAL else dice
+                return self._written(task, Shown(scene), Text(caption(scene, self.level, language, wording), learn=True))
             case Task.QUESTION:
                 scene, asked = self._asked(None, index, split, language, dice)
                 return self._written(task, Shown(scene), Text(asked.text), Text(asked.answer, learn=True))

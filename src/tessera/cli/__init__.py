@@ -1,0 +1,24 @@
+"""The command line: it joins recipes, data and verbs, and holds nothing else. One file for each kind of command."""
+
+import os
+import sys
+
+from tessera.cli import looking, scoring, training, writing
+from tessera.cli.app import app, console
+from tessera.verbs.train import Stopped
+
+__all__ = ["app", "looking", "main", "scoring", "training", "writing"]
+
+
+def main() -> None:
+    """Run; a user's mistake is one red line, not a traceback. Recipes of one's own are found in the folder it runs in."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        app(standalone_mode=True)
+    except (ValueError, FloatingPointError) as error:
+        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, ValueError) else 1)
+    except Stopped as stopped:
+        console.print(str(stopped), highlight=False, soft_wrap=True)
+        sys.exit(130)

@@ -1,0 +1,101 @@
+"""What the commands share: the application, the options that several of them have, and what those stand for."""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from tessera.codecs.base import PictureCodec
+from tessera.document import Image
+from tessera.laws.base import Sampling
+from tessera.system import System
+from tessera.verbs.recipes import PRESETS
+from tessera.verbs.weights import load, shipped
+from tessera.world import LEVELS, World
+
+app = typer.Typer(
+    help="Train, draw with, ask, take apart and compare models that read and write text and pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+console = Console()
+
+SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A recipe's name (see `tessera systems`), or package.module:function.")]
+Trained = Annotated[str, typer.Option("--system", help="Whose shipped weights to use; by default the first that `tessera systems` lists.")]
+RunFolder = Annotated[
+    Path | None, typer.Option("--run", help="The folder of a training run, or a weights file, instead of shipped weights.")
+]
+LevelName = Annotated[str, typer.Option("--level", help="Level of the world: " + ", ".join(LEVELS) + ".")]
+LanguageName = Annotated[str, typer.Option("--language", help="en, zh or both.")]
+Preset = Annotated[str, typer.Option(help="Which sizes: " + ", ".join(PRESETS) + ".")]
+Arguments = Annotated[list[str] | None, typer.Option("--set", help="An argument of the recipe, as name=value; may be repeated.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Guidance = Annotated[float | None, typer.Option(help="How much a picture leans on the prompt: 1 as trained, more is more.")]
+Temperature = Annotated[float | None, typer.Option(help="0 takes the likeliest.")]
+TopK = Annotated[int | None, typer.Option(help="Draw among so many of the likeliest only.")]
+TopP = Annotated[float | None, typer.Option(help="Draw among the fewest that hold this probability.")]
+Steps = Annotated[int | None, typer.Option(help="Passes, for orders that may choose.")]
+Longest = Annotated[int, typer.Option(help="The most ids a text may have.")]
+
+
+def world_of(level: str, language: str) -> World:
+    """The world of these names."""
+    if level not in LEVELS:
+        raise ValueError(f"world: level {level!r}; there are {', '.join(LEVELS)}; choose one")
+    return World(LEVELS[level], language)
+
+
+def named(system: str) -> str:
+    """The system asked for, or the first with weights in the library."""
+    return system or shipped()[0][0]
+
+
+def trained(system: str, run: Path | None, level: str, device: str) -> System:
+    """Shipped weights, or those of a run."""
+    if run and not run.exists():
+        raise ValueError(f"run: {run} does not exist; the folder of a training run or a weights file is accepted; check the path")
+    return load(run if run else named(system), level=level, device=device)
+
+
+def picture_side(system: System) -> int:
+    """Pixels along the side of the pictures a system takes."""
+    codec = next(port.codec for port in system.ports if port.kind is Image)
+    assert isinstance(codec, PictureCodec)
+    return codec.pixels
+
+
+def sampling_of(usual: Sampling, asked: Mapping[str, Any]) -> Sampling:
+    """The usual sampling with what was asked for in its place."""
+    return replace(usual, **{name: value for name, value in asked.items() if value is not None})
+
+
+def arguments_of(pairs: list[str] | None) -> dict[str, Any]:
+    """name=value pairs; values are Python literals, or else words."""
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set: {pair!r}; name=value is accepted; for example --set width=256")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
+def ticker(bars: Progress) -> Callable[[str, int, int], None]:
+    """One bar for each thing that is measured."""
+    tasks: dict[str, Any] = {}
+
+    def tick(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done)
+
+    return tick

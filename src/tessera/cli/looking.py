@@ -1,0 +1,77 @@
+"""Commands that show: the systems there are, what one is made of, and the world."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from tessera.cli.app import Arguments, LanguageName, LevelName, Preset, RunFolder, SystemName, app, arguments_of, console, ticker, world_of
+from tessera.verbs import describe as describing
+from tessera.verbs import recipes
+from tessera.verbs.weights import load, shipped
+from tessera.world import save_sheet
+from tessera.world.certify import ROWS, certify
+from tessera.world.export import export
+from tessera.world.samples import samples
+
+
+@app.command(epilog="Example: tessera systems")
+def systems() -> None:
+    """List the recipes, what each is, and for which levels trained weights come with the library."""
+    table = Table("system", "what it is", "weights")
+    for name in recipes.names():
+        table.add_row(name, recipes.summary(name), ", ".join(level for system, level in shipped() if system == name) or "-")
+    console.print(table)
+
+
+@app.command(epilog='Example: tessera describe chameleon --document "a red circle / image*"')
+def describe(
+    system: SystemName,
+    document: Annotated[str, typer.Option(help=describing.NOTATION + ".")] = "",
+    preset: Preset = "default",
+    arguments: Arguments = None,
+    run: RunFolder = None,
+    level: LevelName = "easy",
+) -> None:
+    """Show what a system is made of, and with --document every place, who predicts what from where, and the mask."""
+    weightless = not run and not document  # sizes alone need no memory
+    with torch.device("meta") if weightless else nullcontext():
+        built = load(run) if run else recipes.build(system, preset=preset, arguments=arguments_of(arguments))
+    console.print(describing.describe(built))
+    if document:
+        console.print(describing.describe_document(built, describing.parse_document(document, world_of(level, "en"))))
+
+
+@app.command(
+    epilog="Examples: tessera world --level standard --out sheet.png · tessera world --export data --format llava 1000 · "
+    "tessera world --certify"
+)
+def world(
+    n: Annotated[int, typer.Argument(help="How many documents (for --certify: scenes).")] = 0,
+    level: LevelName = "easy",
+    language: LanguageName = "en",
+    out: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("world.png"),
+    export_to: Annotated[Path | None, typer.Option("--export", help="Write a data set into this folder instead.")] = None,
+    format: Annotated[str, typer.Option(help="llava, webdataset or coco.")] = "llava",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    certificate: Annotated[bool, typer.Option("--certify", help="Measure how far the oracle can be trusted (2,000 scenes).")] = False,
+) -> None:
+    """Show the world: a contact sheet with captions and questions; or export data sets; or certify its oracle."""
+    chosen = world_of(level, language)
+    with Progress(console=console, transient=True) as bars:
+        tick = ticker(bars)
+        if certificate:
+            found = certify(chosen.level, n or 2000, tick=lambda row: tick("certify", ROWS.index(row), len(ROWS)))
+            bars.stop()
+            console.print(found.markdown(), soft_wrap=True)
+            raise typer.Exit(0 if found.passed else 1)
+        if export_to:
+            made = export(chosen, export_to, format, n or 1000, split, tick=lambda done, total: tick(format, done, total))
+            console.print(f"{made.n} documents as {made.format} in {export_to}")
+        else:
+            save_sheet(out, samples(chosen, n or 24, split))
+            console.print(f"{n or 24} documents of {level} in {out}")

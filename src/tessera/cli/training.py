@@ -1,0 +1,138 @@
+"""Commands that train: a system, and the tokenizer that comes with the library; and trained weights as one file."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.progress import Progress
+
+from tessera.cli.app import (
+    Arguments,
+    Device,
+    LanguageName,
+    LevelName,
+    Preset,
+    Seed,
+    SystemName,
+    app,
+    arguments_of,
+    console,
+    picture_side,
+    ticker,
+    world_of,
+)
+from tessera.codecs.text import train_bpe
+from tessera.data import Dataset, Source, open_data
+from tessera.stages import Stage
+from tessera.system import System
+from tessera.verbs import recipes
+from tessera.verbs.glance import glance, glance_data
+from tessera.verbs.runs import training_facts
+from tessera.verbs.train import Glance, Settings, train
+from tessera.verbs.weights import find, latest, load, restore, save
+from tessera.world import LANGUAGES, LEVELS, World
+from tessera.world.samples import texts
+
+
+@app.command(
+    "train", epilog="Examples: tessera train chameleon · tessera train chameleon --data my_pictures --run runs/mine · ... --resume"
+)
+def train_command(
+    system: SystemName,
+    run: Annotated[Path | None, typer.Option("--run", help="The run's folder; runs/SYSTEM by default.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own pictures and texts, instead of the world: a folder with a .jsonl, LLaVA .json, WebDataset .tar."),
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="folder, llava or webdataset, where it is not plain from --data.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")] = False,
+    level: LevelName = "easy",
+    language: LanguageName = "en",
+    preset: Preset = "default",
+    arguments: Arguments = None,
+    start: Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")] = None,
+    stages: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be repeated.")] = None,
+    scale: Annotated[float, typer.Option(help="Multiplies the documents of every stage.")] = 1.0,
+    seed: Seed = 0,
+    rate: Annotated[float, typer.Option(help="Multiplies the learning rate of every stage.")] = 1.0,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
+) -> None:
+    """Train a system through its stages, on the world or on your own pairs. Ctrl-C stops with a checkpoint."""
+    built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
+    if start:
+        restore(built, find(start, level=level))
+    built.stages = chosen_stages(built, stages or [])
+    folder = run or Path("runs") / system.replace(":", ".")
+    settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
+    source, look, notes = opened(built, data, format, skip_bad, seed) if data else the_world(level, language)
+    notes |= {"only_stages": stages or [], "start": start or ""}
+    try:
+        train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes)
+    finally:
+        report_bad(source)
+    console.print(f"trained: {folder}; try `tessera draw --run {folder} ...` and `tessera evaluate --run {folder}`", soft_wrap=True)
+
+
+Opened = tuple[Source, Glance, dict[str, Any]]  # what is learned from, how it is looked at, and what the run's folder says of it
+
+
+def the_world(level: str, language: str) -> Opened:
+    """The world, where the oracle judges."""
+    world = world_of(level, language)
+    notes = {"level": level, "language": language, "world": world.hash()}
+    return world, lambda system, folder, name: glance(system, world, folder, name), notes
+
+
+def opened(system: System, data: Path, format: str | None, skip_bad: bool, seed: int) -> Opened:
+    """A user's data set, every row of it checked."""
+    side = picture_side(system)
+    with Progress(console=console, transient=True) as bars:
+        tick = ticker(bars)
+        checking = lambda done, total: tick("checking", done, total)
+        rows = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, tick=checking)
+    notes = {"data": str(data.resolve()), "rows": len(rows), "bad": len(rows.bad)}
+    return rows, lambda system, folder, name: glance_data(system, rows, folder, name), notes
+
+
+def chosen_stages(system: System, names: list[str]) -> tuple[Stage, ...]:
+    """The stages of these names, in the system's order; all where none is named."""
+    known = [stage.name for stage in system.stages]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{system.name}: stage {', '.join(unknown)}; there are {', '.join(known)}; choose among them")
+    return tuple(stage for stage in system.stages if not names or stage.name in names)
+
+
+def report_bad(source: Source) -> None:
+    """The rows that were left out, all of them."""
+    if isinstance(source, Dataset) and source.bad:
+        console.print(f"{len(source.bad)} bad rows were left out:")
+        for row in source.bad:
+            console.print(f"  {row}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: tessera weights runs/chameleon chameleon.safetensors --half")
+def weights(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    out: Annotated[Path, typer.Argument(help="The weights file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store 16 bits a number.")] = False,
+) -> None:
+    """Write a run's latest weights as one file, with how they were trained; --run, --start and tessera.load take it."""
+    save(load(run), out, dtype=torch.float16 if half else None, notes=training_facts(run, latest(run)))
+    console.print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
+
+
+@app.command(epilog="Example: tessera tokenizer bpe.json")
+def tokenizer(
+    out: Annotated[Path, typer.Argument(help="The tokenizer.json to write.")],
+    size: Annotated[int, typer.Option(help="How many ids.")] = 1024,
+    n: Annotated[int, typer.Option("-n", help="Documents of each task, level and language to learn from.")] = 1500,
+) -> None:
+    """Train a BPE on the world's texts, as the one that comes with the library was trained."""
+    words = (text for level in LEVELS.values() for language in LANGUAGES for text in texts(World(level, language), n))
+    train_bpe(words, size).save(str(out))
+    console.print(f"{out}: {size} ids")

@@ -1,0 +1,40 @@
+"""Glance: a quick look at a system while it trains."""
+
+from pathlib import Path
+
+import torch
+
+from tessera.data import Source
+from tessera.document import Task
+from tessera.system import System, evaluating
+from tessera.verbs.evaluate import Judge, Plan
+from tessera.verbs.generate import requests_for, write
+from tessera.world import Tile, World, save_sheet
+
+LOOK = Plan(drawings=8, questions=12, split="val")
+SHOWN = 8  # documents of a user's data
+
+
+def glance(system: System, world: World, folder: Path, name: str) -> dict[str, float]:
+    """A sheet of drawings in the folder, and rough scores from a few dozen cases."""
+    look = Judge(system, world, LOOK, lambda *_: None)
+    with evaluating(system), torch.no_grad():
+        scores = {**look.drawing(), **look.asking()}
+    (folder / "samples").mkdir(exist_ok=True)
+    save_sheet(folder / "samples" / f"{name}.png", look.tiles["drawing"])
+    return {name: scores[name].value for name in ("drawing.overall", "questions.overall")}
+
+
+def glance_data(system: System, source: Source, folder: Path, name: str) -> dict[str, float]:
+    """The same for a user's data, where nobody can judge: a sheet of what it draws, or else answers, for the first documents."""
+    task = next(task for task in (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT) if task in source.tasks)
+    documents = [source.document(task, i) for i in range(SHOWN)]
+    written = write(system, requests_for(documents, seed=0))
+    (folder / "samples").mkdir(exist_ok=True)
+    tiles = []
+    for document, done in zip(documents, written, strict=True):
+        shown = done.pictures or document.pictures
+        tiles += [Tile(picture, tuple(done.document.texts)) for picture in shown[:1]]
+    if tiles:
+        save_sheet(folder / "samples" / f"{name}.png", tiles)
+    return {}
