@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tessera.document import Document, Image, Text
+from tessera.draws import Draw
 from tessera.shapes import LEGEND
+from tessera.verbs.generate import generate
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tessera"
@@ -17,7 +20,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
-    0: ("document", "places", "attention", "shapes", "paths", "draws"),
+    0: ("document", "places", "attention", "shapes", "paths", "draws", "grouping", "intervals"),
     1: ("codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
     2: ("ports", "pieces", "drops", "stages", "system"),
     3: ("world", "data", "scoring", "verbs", "hub", "systems"),
@@ -155,6 +158,17 @@ def test_readme_is_short_and_its_code_runs(tmp_path, monkeypatch):
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "__readme__"})
+
+
+def test_the_system_of_ones_own_in_the_docs_reads_draws_and_learns():
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(compile(block, "own.md", "exec"), names)
+    system = names["two_heads"](width=32, depth=1, heads=2)
+    (picture,) = generate(system, "a red circle", want=Image).pictures
+    assert picture.shape == (3, 32, 32)
+    losses = system.losses([Document((Text("a red circle"), Image(picture, learn=True)))], [Draw(0)])
+    assert losses["image"][1] == 16 and losses["image"][0].requires_grad
 
 
 def test_readme_table_equals_results():

@@ -137,7 +137,7 @@ def test_losses_are_cross_entropies_of_the_next_element(tiny, pictures, places):
     reader = system.by_name["image"].reader
     rows = [(port, i, id) for port, row, *_ in layout for i, id in enumerate(row)]
     looks = [reader.digits(torch.tensor([[id]]))[0, 0] + reader.positions.weight[i] if port == PICTURE else 0 for port, i, id in rows]
-    shown = torch.stack([reader.table.weight[id] + look for (_, _, id), look in zip(rows, looks, strict=True)])[None]
+    shown = torch.stack([reader.table.weight[id] * reader.scale + look for (_, _, id), look in zip(rows, looks, strict=True)])[None]
     hidden = system.trunk(shown, None, places(order=list(range(len(ids)))), causal)[0]
     logits = system.text.writer(hidden)
     expected, at = {"text": [], "image": []}, 0

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tessera.grouping import alike
 from tessera.places import COORDINATES, FIELDS, PADDING, Places, View
 from tessera.ports import Port
 from tessera.readers import Read
@@ -92,9 +93,8 @@ def join(visibles: Sequence[Any], how: Callable[[tuple[Tensor, ...]], Tensor]) -
 def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
     """Every piece through its reader; readers run once per port, or once per port, shape and start where elements are not alone."""
     results, at = [], 0
-    by_port = lambda piece: piece.port.number
-    for _, group in groupby(sorted(pieces, key=by_port), key=by_port):
-        mine = list(group)
+    for numbers in alike(pieces, lambda piece: piece.port.number):
+        mine = [pieces[i] for i in numbers]
         runs = [mine] if mine[0].port.reader.elementwise else _alike(mine)
         for run in runs:
             result = (_read_elements if run[0].port.reader.elementwise else _read_together)(run, at, device)
@@ -102,7 +102,7 @@ def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
             results.append(result)
     condition = None
     if any(r.condition is not None for r in results):
-        condition = torch.cat([(r.embeddings * 0 if r.condition is None else r.condition).flatten(0, 1) for r in results])
+        condition = torch.cat([(torch.zeros_like(r.embeddings) if r.condition is None else r.condition).flatten(0, 1) for r in results])
     flat = [torch.cat([getattr(r, name).flatten(0, 1) for r in results]) for name in ("embeddings", "coordinates")]
     return ReadAll(flat[0], condition, flat[1])
 
@@ -110,7 +110,7 @@ def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
 def _alike(pieces: list[Piece]) -> list[list[Piece]]:
     """Of one shape and start: how many places a reader adds may depend on both (row ends)."""
     kind = lambda piece: (piece.start, [tuple(leaf.shape) for leaf in leaves(piece.visible)])
-    return [list(run) for _, run in groupby(sorted(pieces, key=kind), key=kind)]
+    return [[pieces[i] for i in numbers] for numbers in alike(pieces, kind)]
 
 
 def _read_together(run: list[Piece], at: int, device: torch.device) -> Read:

@@ -56,6 +56,7 @@ class Digits(nn.Module):
     def __init__(self, levels: Sequence[int], width: int, *, first: int = 0):
         super().__init__()
         self.first, self.rows = first, nn.Embedding(sum(levels), width)
+        nn.init.normal_(self.rows.weight, std=len(levels) ** -0.5)  # their sum has variance 1
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         self.register_buffer("basis", torch.tensor([1, *levels[:-1]]).cumprod(0), persistent=False)
         self.register_buffer("offsets", torch.tensor([0, *levels[:-1]]).cumsum(0), persistent=False)
@@ -69,21 +70,30 @@ class Digits(nn.Module):
 class TokenReader(nn.Module):
     """A row of an embedding table for each id. `columns` is the width of the grid, where the ids are codes of a picture.
 
-    Two ports may share one table (early fusion): pass the same `nn.Embedding`. `digits` adds what codes have in common.
+    Two ports may share one table (early fusion): pass the same `nn.Embedding`. `scale` multiplies its rows: a table that is
+    also a head is small (Vaswani et al. 2017, arXiv:1706.03762, section 3.4). `digits` adds what codes have in common.
     `positions`, an embedding with a row for each element of a segment, is added too: rotary positions alone tell who looks
     where, not what stands where.
     """
 
     elementwise = True
 
-    def __init__(self, table: nn.Embedding, *, columns: int = 0, digits: Digits | None = None, positions: nn.Embedding | None = None):
+    def __init__(
+        self,
+        table: nn.Embedding,
+        *,
+        scale: float = 1.0,
+        columns: int = 0,
+        digits: Digits | None = None,
+        positions: nn.Embedding | None = None,
+    ):
         super().__init__()
-        self.table, self.columns, self.digits, self.positions = table, columns, digits, positions
+        self.table, self.scale, self.columns, self.digits, self.positions = table, scale, columns, digits, positions
 
     def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
         """One place per id."""
         elements = visible.shape[1]
-        embeddings = self.table(visible)
+        embeddings = self.table(visible) * self.scale
         if self.digits is not None:
             embeddings = embeddings + self.digits(visible)
         if self.positions is not None:

@@ -45,14 +45,18 @@ class System(nn.Module):
     ):
         super().__init__()
         self.name, self.trunk, self.attention, self.stages, self.drop = name, trunk, attention, tuple(stages), drop
+        texts, names = [port for port in ports if port.kind is Text], [port.name for port in ports]
+        if not texts or not isinstance(texts[0].codec, Vocabulary) or len(set(names)) < len(names):
+            raise ValueError(
+                f"{name}: ports {', '.join(names)}, {len(texts)} of them for text; different names and a text port whose codec has markers "
+                "(BPE) are needed; mend the recipe"
+            )
         self.by_name = nn.ModuleDict({port.name: port for port in ports})
         self.ports = tuple(ports)
         for i, port in enumerate(ports):
             assert port.number in (-1, i), f"{port.name} already belongs to a system"
             port.number = i
-        self.text = next(port for port in ports if port.kind is Text)
-        assert isinstance(self.text.codec, Vocabulary)
-        self.markers = self.text.codec.markers
+        self.text, self.markers = texts[0], texts[0].codec.markers
 
     @property
     def device(self) -> torch.device:
@@ -205,7 +209,7 @@ class System(nn.Module):
         losses: Losses = {}
         for port in (port for port in self.ports if port.writes):
             mine = [(p, p.goal) for pieces in laid for p in pieces if p.port is port and p.goal]
-            losses[port.name] = self._loss(port, mine, flat, places) if mine else (flat.sum() * 0, 0)
+            losses[port.name] = self._loss(port, mine, flat, places) if mine else (flat[:0].sum(), 0)
         return losses
 
     def _loss(self, port: Port, learned: list[tuple[Piece, Goal]], flat: Tensor, places: int) -> tuple[Tensor, float]:

@@ -18,7 +18,7 @@ from tessera.pieces import Piece, assemble, place, read
 from tessera.system import System, evaluating
 from tessera.verbs.generate import CachedPasses, advance
 from tessera.verbs.recipes import build, names, recipe
-from tessera.verbs.writing import Request, Step, Writer, Written
+from tessera.verbs.writing import Author, Request, Step, Written
 
 LONGEST = 14  # ids of a written text: enough for a cache to outgrow its first capacity
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}  # for float64
@@ -215,7 +215,7 @@ def write(
     passes.watch = watch
     sampling = {kind: Sampling(guidance=guidance) for kind in kinds(system)} | {Text: Sampling()}
     requests = [Request(d, seed, sampling, LONGEST + seed % 2) for d, seed in zip(some, seeds or range(len(some)), strict=True)]
-    writers = [Writer(system, request, one) for request, one in zip(requests, watched, strict=True)]
+    writers = [Author(system, request, one) for request, one in zip(requests, watched, strict=True)]
     with evaluating(system):
         for i, what in advance(system, writers, passes):
             if isinstance(what, Written):

@@ -106,7 +106,7 @@ def small_from(folder: Path) -> System:
 def test_killed_stopped_and_resumed_is_as_never_having_stopped(whole, tmp_path):
     child = subprocess.run([sys.executable, __file__, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert child.returncode == -signal.SIGKILL, child.stderr
-    assert latest(tmp_path).name == "1000000040"  # the last tenth step before the kill
+    assert latest(tmp_path).name == "000001000000040"  # the last tenth step before the kill
     with pytest.raises(Stopped, match=r"chameleon: stopped in stage joint at document 5.; go on with --resume"):
         train(small(), Pictures(2 + 14, interrupt), tmp_path, settings=FAST, resume=True)
     with pytest.raises(Stopped, match="stopped in stage more"):

@@ -1,5 +1,6 @@
 """Scoring: pure functions from answers to numbers with intervals. No model inside."""
 
-from tessera.scoring.intervals import Score, bootstrap, rate, wilson
+from tessera.intervals import wilson
+from tessera.scoring.intervals import Score, bootstrap, rate
 
 __all__ = ["Score", "bootstrap", "rate", "wilson"]

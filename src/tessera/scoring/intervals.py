@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
-Z95 = 1.959963984540054  # the normal quantile of .975
+from tessera.intervals import wilson
+
 RESAMPLES = 1000
 
 
@@ -20,15 +20,6 @@ class Score:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.ci95[0]:.3f} to {self.ci95[1]:.3f}, n {self.n})"
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a rate. Source: Wilson 1927, J. Am. Stat. Assoc. 22; stays inside 0 to 1 and never has width 0."""
-    if n == 0:
-        return 0.0, 1.0
-    p, z2 = hits / n, Z95**2
-    centre, half = p + z2 / (2 * n), Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))
 
 
 def rate(right: Sequence[bool]) -> Score:

@@ -55,10 +55,10 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: type[nn.Module] | None = None, bias: bool = False):
         super().__init__()
         kv_heads = kv_heads or heads
-        if width % heads or heads % kv_heads:
+        if width % heads or heads % kv_heads or width // heads % 2:
             raise ValueError(
-                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads; "
-                "the width must be a multiple of heads, and heads of kv_heads"
+                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads; the width must be an even multiple of heads "
+                "(rotary positions turn pairs), and heads a multiple of kv_heads; change one of them"
             )
         self.size = width // heads
         self.split = [heads, kv_heads, kv_heads]

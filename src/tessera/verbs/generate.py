@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -10,12 +9,13 @@ from torch import Tensor
 
 from tessera.document import Document, Segment, Text
 from tessera.draws import Streams, seed_of
+from tessera.grouping import alike
 from tessera.laws.base import Drawn, Sampling
 from tessera.orders.base import Seen
 from tessera.pieces import assemble, place, read
 from tessera.system import System, evaluating
 from tessera.verbs.events import Event
-from tessera.verbs.writing import Finish, Request, Roll, Step, Writer, Written
+from tessera.verbs.writing import Author, Finish, Request, Roll, Step, Written
 
 Watch = Callable[[Step, Tensor], None]
 
@@ -41,10 +41,8 @@ class CachedPasses:
         for step in steps:
             step.branch.passed(place(step.pieces, step.order), step.commit)
         hidden: dict[int, Tensor] = {}
-        places_of = lambda i: sum(piece.count for piece in steps[i].pieces)
-        by_row = sorted(range(len(steps)), key=lambda i: steps[i].branch.row)
-        for _, group in groupby(sorted(by_row, key=places_of), key=places_of):
-            numbers = list(group)
+        for numbers in alike(steps, lambda step: sum(piece.count for piece in step.pieces)):
+            numbers.sort(key=lambda i: steps[i].branch.row)
             mine = [steps[i] for i in numbers]
             batch = assemble([step.pieces for step in mine], everything)
             opened = self.cache.open([step.branch.row for step in mine], batch.places)
@@ -59,10 +57,8 @@ class CachedPasses:
 
 def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
     """All draws that are due, each law once per group of rows that draw alike."""
-    kind = lambda i: (rolls[i].port.number, len(rolls[i].pick.seen.hidden), repr(rolls[i].sampling))
     drawn: dict[int, Drawn] = {}
-    for _, group in groupby(sorted(range(len(rolls)), key=kind), key=kind):
-        numbers = list(group)
+    for numbers in alike(rolls, lambda one: (one.port.number, len(one.pick.seen.hidden), repr(one.sampling))):
         mine = [rolls[i] for i in numbers]
         counts = [one.pick.seen.hidden.shape[1] for one in mine]
         hidden = torch.cat([one.pick.seen.hidden for one in mine], 1)
@@ -80,10 +76,8 @@ def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
 
 def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:
     """Clean elements and raw segment of all that are done, each codec once."""
-    port = lambda i: finishes[i].port.number
     found: dict[int, tuple[Tensor, Any]] = {}
-    for _, group in groupby(sorted(range(len(finishes)), key=port), key=port):
-        numbers = list(group)
+    for numbers in alike(finishes, lambda one: one.port.number):
         with torch.inference_mode(False):  # what was written may be learned from later
             cleans = [finishes[i].clean.clone() for i in numbers]
             raws = finishes[numbers[0]].port.codec.decode(cleans)
@@ -91,9 +85,9 @@ def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:
     return [found[i] for i in range(len(finishes))]
 
 
-def advance(system: System, writers: Sequence[Writer], passes: Passes) -> Iterator[tuple[int, Event | Written]]:
-    """Run writers side by side: all draws and decodings that are due, then one pass for all that wait, until all are done."""
-    loops = [writer.run() for writer in writers]
+def advance(system: System, authors: Sequence[Author], passes: Passes) -> Iterator[tuple[int, Event | Written]]:
+    """Run authors side by side: all draws and decodings that are due, then one pass for all that wait, until all are done."""
+    loops = [author.run() for author in authors]
     answers: dict[int, Any] = dict.fromkeys(range(len(loops)))
     waiting: dict[int, list[Step]] = {}
     while answers or waiting:
@@ -103,7 +97,7 @@ def advance(system: System, writers: Sequence[Writer], passes: Passes) -> Iterat
             try:
                 request = loops[i].send(answer)
             except StopIteration as stop:
-                yield from news(i, writers[i])
+                yield from news(i, authors[i])
                 yield i, stop.value
                 continue
             if isinstance(request, Roll):
@@ -117,17 +111,17 @@ def advance(system: System, writers: Sequence[Writer], passes: Passes) -> Iterat
         if answers or not waiting:
             continue
         for i in waiting:
-            yield from news(i, writers[i])
+            yield from news(i, authors[i])
         hidden = iter(passes.run([step for steps in waiting.values() for step in steps]))
         answers = {i: [next(hidden) for _ in steps] for i, steps in waiting.items()}
         waiting = {}
 
 
-def news(row: int, writer: Writer) -> Iterator[tuple[int, Event]]:
+def news(row: int, author: Author) -> Iterator[tuple[int, Event]]:
     """What has happened to a row since somebody last asked."""
-    for event in writer.events:
+    for event in author.events:
         yield row, replace(event, row=row)
-    writer.events.clear()
+    author.events.clear()
 
 
 @torch.inference_mode()
@@ -142,8 +136,8 @@ def stream(
         for first in range(0, len(requests), rows):
             some = requests[first : first + rows]
             passes = CachedPasses(system, 2 * len(some), watch=watch)
-            writers = [Writer(system, request, passes, watched=watched) for request in some]
-            for i, what in advance(system, writers, passes):
+            authors = [Author(system, request, passes, watched=watched) for request in some]
+            for i, what in advance(system, authors, passes):
                 yield first + i, what if isinstance(what, Written) else replace(what, row=first + i)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tessera.stages import Stage
 from tessera.system import System
 
-BETAS = (0.9, 0.95)
+BETAS = (0.9, 0.95)  # what language models use: the second moment forgets within tens of steps
 WARM_UP = 0.03  # share of a stage
 FLOOR = 0.02  # where the learning rate ends, as a share of its peak
 

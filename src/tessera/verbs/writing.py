@@ -29,6 +29,10 @@ class Request:
     sampling: Mapping[type[Segment], Sampling] = field(default_factory=dict)
     longest: int = 64
 
+    def __post_init__(self):
+        if self.longest < 1:
+            raise ValueError(f"request: longest {self.longest}; at least 1 id is accepted; raise it")
+
 
 @dataclass(frozen=True, eq=False)
 class Written:
@@ -117,7 +121,7 @@ class Finish(NamedTuple):
 Requests = Generator[list[Step] | Roll | Finish, Any, Written]
 
 
-class Writer:
+class Author:
     """Writes one document in rows of a cache. `events` collects what happened, if `watched`."""
 
     def __init__(self, system: System, request: Request, rows: Rows, *, watched: bool = False):

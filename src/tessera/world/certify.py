@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import sqrt
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
+from tessera.intervals import wilson
 from tessera.world.corruptions import GARBAGE, JUDGED, REPORTED
 from tessera.world.dice import Dice
 from tessera.world.near import near_miss
@@ -36,13 +36,8 @@ class Rate:
         return self.hits / self.of if self.of else 0.0
 
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of Wilson's score (JASA 22, 1927)."""
-        if not self.of:
-            return 0.0, 1.0
-        z = 1.959964
-        middle = (self.share + z * z / (2 * self.of)) / (1 + z * z / self.of)
-        half = z / (1 + z * z / self.of) * sqrt(self.share * (1 - self.share) / self.of + z * z / (4 * self.of**2))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """The 95 % interval of Wilson."""
+        return wilson(self.hits, self.of)
 
     def __str__(self) -> str:
         low, high = self.interval()

@@ -1,0 +1,14 @@
+"""How sure a measured rate is."""
+
+from math import sqrt
+
+Z95 = 1.959963984540054  # the normal quantile of .975
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a rate. Source: Wilson 1927, J. Am. Stat. Assoc. 22; stays inside 0 to 1 and never has width 0."""
+    if n == 0:
+        return 0.0, 1.0
+    p, z2 = hits / n, Z95**2
+    centre, half = p + z2 / (2 * n), Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))

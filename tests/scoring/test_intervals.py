@@ -1,0 +1,98 @@
+from math import comb, sqrt
+
+import numpy as np
+import pytest
+
+from tessera.scoring import Score, bootstrap, rate, wilson
+
+Z2 = 3.841458820694124  # the square of the normal quantile of .975, which is the 95 % quantile of chi-squared
+
+
+def mean(cases) -> float:
+    return sum(cases) / len(cases)
+
+
+def test_wilson_where_nothing_or_everything_is_right():
+    for n in (1, 10, 500):
+        assert wilson(0, n) == pytest.approx((0.0, Z2 / (n + Z2)))
+        assert wilson(n, n) == pytest.approx((n / (n + Z2), 1.0))
+    assert wilson(0, 10) == pytest.approx((0.0, 0.27753280), abs=1e-8)
+
+
+def test_wilson_of_a_half_is_symmetric_about_it():
+    low, high = wilson(50, 100)
+    assert (low, high) == pytest.approx((0.40383153, 0.59616847), abs=1e-8)
+    assert high - low == pytest.approx(sqrt(Z2 / (100 + Z2)))  # z over the root of n + z^2
+
+
+def test_wilson_of_wrong_answers_mirrors_that_of_right_ones():
+    for hits in range(21):
+        low, high = wilson(hits, 20)
+        assert wilson(20 - hits, 20) == pytest.approx((1 - high, 1 - low))
+        assert 0 <= low < high <= 1 and low <= hits / 20 <= high + 1e-12
+
+
+def test_wilson_narrows_with_more_cases():
+    widths = [high - low for low, high in (wilson(3 * n, 10 * n) for n in (1, 10, 100, 1000))]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[2] / widths[3] == pytest.approx(sqrt(10), rel=0.01)
+
+
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.5, 0.9])
+def test_wilson_holds_the_true_rate_nineteen_times_in_twenty(p):
+    n = 60
+    chances = [comb(n, hits) * p**hits * (1 - p) ** (n - hits) for hits in range(n + 1)]
+    holds = [low <= p <= high for low, high in (wilson(hits, n) for hits in range(n + 1))]
+    assert sum(chance for chance, held in zip(chances, holds, strict=True) if held) == pytest.approx(0.95, abs=0.03)
+
+
+def test_no_cases_say_nothing():
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert rate([]) == Score(0.0, (0.0, 1.0), 0)
+
+
+def test_a_rate_is_the_share_that_is_right():
+    assert rate([True, False, True, True]) == Score(0.75, wilson(3, 4), 4)
+    assert str(rate([True, False] * 50)) == "0.500 (0.404 to 0.596, n 100)"
+
+
+def test_a_bootstrapped_mean_has_the_normal_interval():
+    cases = np.random.Generator(np.random.PCG64(1)).normal(3.0, 2.0, 300).tolist()
+    score = bootstrap(cases, mean)
+    half = 1.96 * np.std(cases) / sqrt(len(cases))
+    assert score.value == mean(cases) and score.n == 300
+    assert score.ci95 == pytest.approx((score.value - half, score.value + half), abs=0.15 * half)
+
+
+def test_a_bootstrapped_rate_has_wilsons_interval_where_both_are_near_the_normal_one():
+    right = [True] * 120 + [False] * 180
+    assert bootstrap(right, mean).ci95 == pytest.approx(wilson(120, 300), abs=0.01)
+
+
+def test_what_is_drawn_again_is_the_case():
+    scenes = np.random.Generator(np.random.PCG64(2)).normal(size=40).tolist()
+    one_by_one = bootstrap([value for value in scenes for _ in range(9)], mean)
+    by_scene = bootstrap([[value] * 9 for value in scenes], lambda cases: mean([value for case in cases for value in case]))
+    assert by_scene.value == pytest.approx(one_by_one.value)
+    width = lambda score: score.ci95[1] - score.ci95[0]
+    assert width(by_scene) / width(one_by_one) == pytest.approx(3, rel=0.15)  # nine looks at a scene are no nine scenes
+
+
+def test_equal_cases_leave_no_doubt():
+    assert bootstrap([0.25] * 7, mean) == Score(0.25, (0.25, 0.25), 7)
+
+
+def test_the_seed_alone_decides_the_interval():
+    cases = [0.0, 0.5, 1.5, 4.0, 9.0]
+    score = bootstrap(cases, mean, seed=3)
+    np.random.random()  # a global generator that moves on changes nothing
+    assert bootstrap(cases, mean, seed=3) == score
+    other = bootstrap(cases, mean, seed=4)
+    assert other.value == score.value and other.ci95 != score.ci95
+    assert other.ci95 == pytest.approx(score.ci95, abs=0.5)
+
+
+def test_the_statistic_of_no_cases_is_asked_of_the_statistic():
+    assert bootstrap([], lambda cases: 1.0).n == 0
+    with pytest.raises(ZeroDivisionError):
+        bootstrap([], mean)

@@ -1,0 +1,173 @@
+import copy
+import json
+
+import pytest
+import torch
+
+from tessera.codecs import BPE
+from tessera.document import Image, Text
+from tessera.laws import Sampling
+from tessera.scoring import Score
+from tessera.verbs.evaluate import Plan
+from tessera.verbs.results import HEADLINES, markdown, parameters, parts_hash, readme_table, results, save_results, update_readme
+from tessera.world import World
+
+SCORES = {"drawing.single_object": Score(0.5, (0.25, 0.75), 8), "questions.overall": Score(1 / 3, (0.1, 0.6), 9)}
+TRAINING = {"documents": 480_000, "seconds": 1500, "level": "easy"}
+
+
+@pytest.fixture
+def found(tiny):
+    """What was found of a tiny system on the easy level."""
+    system = tiny()
+    system.origin = {"recipe": "chameleon", "arguments": {"width": 16, "levels": (3, 3)}}
+    return results(system, World.easy(), Plan(drawings=8, seed=3), SCORES, training=TRAINING)
+
+
+# ---------------------------------------------------------------- what a result holds
+
+
+def test_results_hold_what_is_needed_to_understand_them(found):
+    assert (found["system"], found["recipe"], found["level"], found["language"]) == ("chameleon", "chameleon", "easy", "en")
+    assert found["scores"]["drawing.single_object"] == {"value": 0.5, "ci95": [0.25, 0.75], "n": 8}
+    assert found["plan"]["drawings"] == 8 and found["plan"]["seed"] == 3 and found["plan"]["split"] == "test"
+    assert found["world"] == World.easy().hash() and found["training"] == TRAINING
+    assert found["versions"]["torch"] == torch.__version__ and len(found["date"].split("-")) == 3
+
+
+def test_results_name_the_sampling_that_was_used(tiny):
+    system, asked = tiny(), Sampling(temperature=0.25, top_k=4)
+    sampling = results(system, World.easy(), Plan(sampling={Image: asked}), SCORES)["sampling"]
+    assert sampling["image"] == {"temperature": 0.25, "top_k": 4, "top_p": None, "guidance": 1.0, "steps": None}
+    assert sampling["text"]["temperature"] == system.port(Text(learn=True)).law.sampling.temperature == 0.0
+    usual = results(system, World.easy(), Plan(), SCORES)
+    assert usual["sampling"]["image"]["guidance"] == 2.0 and usual["training"] == {}
+
+
+def test_results_are_read_again_as_they_were_written(found, tmp_path):
+    path = tmp_path / "new" / "chameleon.json"
+    save_results(found, path)
+    again = json.loads(path.read_text())
+    assert again == {**found, "arguments": {"width": 16, "levels": [3, 3]}}  # JSON has lists only
+    assert again["scores"]["questions.overall"]["value"] == 1 / 3
+    assert path.with_suffix(".md").read_text() == markdown(found)
+
+
+def test_the_page_lists_every_score_and_all_settings(found):
+    lines = markdown(found).splitlines()
+    assert lines[0] == "# chameleon on easy"
+    assert "| drawing.single_object | 0.500 | 0.250 to 0.750 | 8 |" in lines
+    assert "| questions.overall | 0.333 | 0.100 to 0.600 | 9 |" in lines
+    settings = json.loads(markdown(found).split("```json\n")[1].split("```")[0])
+    assert settings["training"] == TRAINING and settings["parts"] == found["parts"] and settings["plan"]["seed"] == 3
+
+
+# ---------------------------------------------------------------- parts and parameters
+
+
+def test_the_hash_of_parts_changes_with_the_weights_of_a_codec_and_not_otherwise(tiny, pictures):
+    system = tiny()
+    before = parts_hash(system)
+    assert len(before) == 12 and parts_hash(copy.deepcopy(system)) == before
+    with torch.no_grad():
+        system.trunk.norm.weight += 1
+        system.text.writer.out.weight += 1
+        system.by_name["image"].reader.positions.weight += 1
+    system.train()
+    system.text.codec.encode(["a red circle"])
+    system.by_name["image"].codec.encode(list(pictures))
+    assert parts_hash(system) == before
+    for part in ("encoder.0.bias", "decoder.0.weight"):
+        other = copy.deepcopy(system)
+        with torch.no_grad():
+            other.by_name["image"].codec.codec.get_parameter(part).view(-1)[0] += 1e-3
+        assert parts_hash(other) != before, part
+
+
+def test_the_hash_of_parts_knows_the_weights_alone_and_not_how_they_came(tiny):
+    one, other = tiny(), tiny(width=32, depth=1)
+    assert parts_hash(one) != parts_hash(other)
+    other.by_name["image"].codec.load_state_dict(one.by_name["image"].codec.state_dict())
+    assert parts_hash(one) == parts_hash(other)
+
+
+def test_the_hash_of_parts_changes_with_the_tokenizer(tiny, tmp_path):
+    longer = BPE().tokenizer
+    longer.add_tokens(["tessera"])
+    longer.save(str(tmp_path / "longer.json"))
+    one, other = tiny(), tiny(tokenizer=str(tmp_path / "longer.json"))
+    other.by_name["image"].codec.load_state_dict(one.by_name["image"].codec.state_dict())
+    assert parts_hash(one) != parts_hash(other)
+
+
+def test_parameters_are_counted_once(tiny):
+    system = tiny()
+    attention, mlp = 16 + 48 * 16 + 16 * 16 + 4 * 8, 16 + 96 * 16 + 16 * 48
+    trunk = 2 * (attention + mlp) + 16
+    ids = system.text.codec.size + 9
+    read_and_written = 2 * ids * 16 + (6 + 4) * 16  # the table that both ports read by, the head, and digits and places of codes
+    codec = sum(parameter.numel() for parameter in system.by_name["image"].codec.parameters())
+    total = trunk + read_and_written + codec
+    assert parameters(system) == {"total": total, "trained": total, "trunk": trunk, "trunk_active_per_place": trunk}
+    system.stages = system.stages[:1] * 2
+    assert parameters(system)["trained"] == codec
+    system.stages = ()
+    assert parameters(system)["trained"] == 0
+
+
+# ---------------------------------------------------------------- the table of the README
+
+
+def row(found, folder, name="chameleon", **changes) -> list[str]:
+    """The cells of the table's only row."""
+    save_results({**found, **changes}, folder / f"{name}.json")
+    (line,) = readme_table(folder).splitlines()[2:]
+    (folder / f"{name}.json").unlink()
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_of_the_table_shows_headlines_in_percent(found, tmp_path):
+    cells = row(found, tmp_path, parameters={"total": 4_049_999})
+    headlines = ["-"] * len(HEADLINES)
+    headlines[0], headlines[list(HEADLINES).index("questions.overall")] = "50.0 (25.0-75.0)", "33.3 (10.0-60.0)"
+    assert cells == ["chameleon", "easy", *headlines, "4.0 M", "480,000", "25 min"]
+    assert row(found, tmp_path, training={})[-2:] == ["0", "0 min"]
+
+
+def test_a_row_made_in_another_version_of_the_world_is_stale(found, tmp_path):
+    assert row(found, tmp_path)[0] == "chameleon"
+    assert row(found, tmp_path, world="0123456789ab")[0] == "chameleon (stale)"
+    assert row(found, tmp_path, language="zh")[0] == "chameleon (stale)"  # this hash is that of the world in English
+    assert row(found, tmp_path, language="zh", world=World.easy("zh").hash())[0] == "chameleon"
+    assert row(found, tmp_path, level="standard", world=World.standard().hash())[:2] == ["chameleon", "standard"]
+
+
+def test_the_table_has_a_row_for_every_file_by_name_and_as_many_cells_in_each(found, tmp_path):
+    for name in ("b", "a", "c"):
+        save_results({**found, "system": name}, tmp_path / f"{name}.json")
+    head, rule, *rows = readme_table(tmp_path).splitlines()
+    assert [line.split()[1] for line in rows] == ["a", "b", "c"]
+    assert {line.count("|") for line in (head, rule, *rows)} == {len(HEADLINES) + 6}
+    assert all(name in head for name in HEADLINES.values())
+
+
+def test_the_readme_changes_between_its_marks_only(found, tmp_path):
+    folder, readme = tmp_path / "results", tmp_path / "README.md"
+    save_results(found, folder / "chameleon.json")
+    readme.write_text("# Title\n\n<!-- results -->\n| old |\n<!-- end -->\n\nWhat follows · stays.\n")
+    update_readme(readme, folder)
+    expected = f"# Title\n\n<!-- results -->\n{readme_table(folder)}\n<!-- end -->\n\nWhat follows · stays.\n"
+    assert readme.read_text() == expected
+    update_readme(readme, folder)
+    assert readme.read_text() == expected, "done twice it is as done once"
+    save_results({**found, "world": "older"}, folder / "chameleon.json")
+    update_readme(readme, folder)
+    assert "| chameleon (stale) | easy |" in readme.read_text() and "| chameleon | easy |" not in readme.read_text()
+
+
+def test_the_readme_keeps_what_follows_another_end_mark(found, tmp_path):
+    save_results(found, tmp_path / "results" / "chameleon.json")
+    rest = "\n<!-- links -->\n[a link](b)\n<!-- end -->\n\nThe last line.\n"
+    (tmp_path / "README.md").write_text(f"<!-- results -->\n<!-- end -->{rest}")
+    update_readme(tmp_path / "README.md", tmp_path / "results")
+    assert (tmp_path / "README.md").read_text().endswith(f"<!-- end -->{rest}")
