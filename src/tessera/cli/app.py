@@ -75,13 +75,13 @@ def sampling_of(usual: Sampling, asked: Mapping[str, Any]) -> Sampling:
     return replace(usual, **{name: value for name, value in asked.items() if value is not None})
 
 
-def arguments_of(pairs: list[str] | None) -> dict[str, Any]:
+def arguments_of(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
     """name=value pairs; values are Python literals, or else words."""
     found: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set: {pair!r}; name=value is accepted; for example --set width=256")
+            raise ValueError(f"{option}: {pair!r}; name=value is accepted; for example {option} {name}=256")
         try:
             found[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

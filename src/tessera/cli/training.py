@@ -1,5 +1,7 @@
 """Commands that train: a system, and the tokenizer that comes with the library; and trained weights as one file."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +55,7 @@ def train_command(
     arguments: Arguments = None,
     start: Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")] = None,
     stages: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be repeated.")] = None,
+    documents: Annotated[list[str] | None, typer.Option(help="How many of a stage, as stage=number; may be repeated.")] = None,
     scale: Annotated[float, typer.Option(help="Multiplies the documents of every stage.")] = 1.0,
     seed: Seed = 0,
     rate: Annotated[float, typer.Option(help="Multiplies the learning rate of every stage.")] = 1.0,
@@ -65,7 +68,7 @@ def train_command(
     built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
     if start:
         restore(built, find(start, level=level))
-    built.stages = chosen_stages(built, stages or [])
+    built.stages = chosen_stages(built, stages or [], arguments_of(documents, "--documents"))
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
     source, look, notes = opened(built, data, format, skip_bad, seed) if data else the_world(level, language)
@@ -98,13 +101,17 @@ def opened(system: System, data: Path, format: str | None, skip_bad: bool, seed:
     return rows, lambda system, folder, name: glance_data(system, rows, folder, name), notes
 
 
-def chosen_stages(system: System, names: list[str]) -> tuple[Stage, ...]:
-    """The stages of these names, in the system's order; all where none is named."""
+def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """The stages of these names, in the system's order; all where none is named; with other numbers of documents for some."""
     known = [stage.name for stage in system.stages]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in (*names, *documents) if name not in known]
     if unknown:
         raise ValueError(f"{system.name}: stage {', '.join(unknown)}; there are {', '.join(known)}; choose among them")
-    return tuple(stage for stage in system.stages if not names or stage.name in names)
+    wrong = {name: number for name, number in documents.items() if not isinstance(number, int) or number < 1}
+    if wrong:
+        raise ValueError(f"--documents: {wrong}; whole numbers from 1 on are accepted; for example --documents {known[0]}=10000")
+    chosen = (stage for stage in system.stages if not names or stage.name in names)
+    return tuple(replace(stage, documents=documents.get(stage.name, stage.documents)) for stage in chosen)
 
 
 def report_bad(source: Source) -> None:
