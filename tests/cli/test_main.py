@@ -79,7 +79,9 @@ RECIPE = """
 from tessera.systems.chameleon import chameleon
 PRESETS = {"low": {"depth": 1}}
 def chimera(depth: int = 2):
-    return chameleon(width=16, depth=depth, heads=2, levels=(3, 3), channels=8)
+    system = chameleon(width=16, depth=depth, heads=2, levels=(3, 3), channels=8)
+    system.stages = system.stages[:1]
+    return system
 """
 
 
@@ -104,21 +106,24 @@ def test_a_recipe_that_is_not_in_the_current_folder_is_refused(tessera):
     assert said.code == 2 and said.words.startswith("error: recipe: 'my_lost_chimera:chimera': No module named 'my_lost_chimera'")
 
 
-def test_ctrl_c_stops_with_a_checkpoint_from_which_resume_goes_on(tessera, small, monkeypatch):
-    command = ("train", "chameleon", *small, "--scale", "0.001", "--run", "run")
+def test_ctrl_c_stops_with_a_checkpoint_from_which_resume_goes_on(tessera, small, stages, main_stage, monkeypatch):
+    batch = stages[main_stage].batch
+    only = ("--scale", "1", "--stage", main_stage, "--documents", f"{main_stage}={4 * batch}")
     with monkeypatch.context() as patched:
-        patched.setattr(training, "glance", lambda *_: signal.raise_signal(signal.SIGINT) or {})
-        said = tessera(*command)
-    assert said.code == 130 and said.words.endswith("chameleon: stopped in stage joint at document 64; go on with --resume")
-    assert latest("run").name == "000001000000064"
-    monkeypatch.setattr(training, "glance", lambda *_: {})
-    assert tessera(*command, "--resume").code == 0 and latest("run").name == "000002000000000"
+        patched.setattr(training, "glance", lambda *_: signal.raise_signal(signal.SIGINT) or {})  # after the first step
+        said = tessera("train", "chameleon", *small, *only, "--run", "run")
+    stopped = f"chameleon: stopped in stage {main_stage} at document {2 * batch}; go on with --resume"
+    assert said.code == 130 and said.words.endswith(stopped)
+    assert int(latest("run").name) == 2 * batch
+    assert tessera("train", "chameleon", *small, *only, "--run", "run", "--resume").code == 0
+    assert int(latest("run").name) == 10**9
 
 
-def test_a_loss_that_is_no_number_ends_with_another_code_than_a_mistake(tessera, small, monkeypatch):
-    monkeypatch.setattr(training, "glance", lambda *_: {})
-    said = tessera("train", "chameleon", *small, "--scale", "0.001", "--rate", "1e30", "--run", "run")
-    assert said.code == 1 and "error: chameleon: the loss of text is nan in stage joint at step 3; finite numbers are" in said.words
+def test_a_loss_that_is_no_number_ends_with_another_code_than_a_mistake(tessera, small, stages, main_stage):
+    only = ("--scale", "1", "--stage", main_stage, "--documents", f"{main_stage}={4 * stages[main_stage].batch}")
+    said = tessera("train", "chameleon", *small, *only, "--rate", "1e30", "--run", "run")
+    assert said.code == 1
+    assert re.search(rf"error: chameleon: the .* is (nan|inf) in stage {main_stage} at step \d; finite numbers are accepted; ", said.words)
 
 
 def test_arguments_are_python_values_or_else_words():

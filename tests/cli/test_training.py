@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import tarfile
 
 import pytest
@@ -8,9 +9,12 @@ from PIL import Image as Pillow
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from tessera.cli import training
 from tessera.cli.training import chosen_stages
 from tessera.codecs.text import Markers
-from tessera.verbs.recipes import build
+from tessera.data import open_data, schedule
+from tessera.verbs.glance import glance
+from tessera.verbs.recipes import build, recipe
 from tessera.verbs.weights import latest, load, metadata
 from tessera.world import World
 
@@ -72,10 +76,9 @@ def same(one, other) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_run_on_the_world_leaves_all_that_it_promises(run):
-    assert {path.name for path in run.iterdir()} == {"run.json", "metrics.jsonl", "samples", "checkpoints"}
-    assert [path.name for path in (run / "samples").iterdir()] == ["joint-00000032.png"]
-    assert stages_of(run) == ["codec", "joint"] and latest(run).name == "000002000000000"
+def test_a_run_on_the_world_leaves_all_that_it_promises(run, stages):
+    assert {path.name for path in run.iterdir()} == {"run.json", "metrics.jsonl", "checkpoints"}
+    assert stages_of(run) == list(stages) and int(latest(run).name) == len(stages) * 10**9
     facts = about(run)
     assert facts["recipe"] == "chameleon" and facts["arguments"] == {"width": 16, "depth": 1, "heads": 2, "levels": [3, 3], "channels": 8}
     assert (facts["level"], facts["language"], facts["world"]) == ("easy", "en", World.easy().hash())
@@ -83,14 +86,19 @@ def test_a_run_on_the_world_leaves_all_that_it_promises(run):
     assert facts["only_stages"] == [] and facts["start"] == ""
 
 
+def test_training_on_the_world_is_looked_at_and_scored(tessera, small, stages, main_stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "glance", glance)
+    said = tessera("train", "chameleon", *small, "--stage", main_stage, "--run", "run")
+    assert said.code == 0 and re.search(r"chameleon: scores: drawing.overall 0\.\d+, questions.overall 0\.\d+", said.words)
+    assert (tmp_path / "run" / "samples" / f"{main_stage}-{stages[main_stage].documents:08d}.png").exists()
+
+
 def test_a_run_of_a_preset_goes_to_runs_by_its_name_and_says_what_to_try(tessera, tmp_path):
-    said = tessera("train", "chameleon", "--preset", "tiny", *"--scale 0.0001 --device cpu --stage codec --seed 3".split())
-    assert said.code == 0
-    assert said.words.endswith(
-        "trained: runs/chameleon; try `tessera draw --run runs/chameleon ...` and `tessera evaluate --run runs/chameleon`"
-    )
+    said = tessera("train", "chameleon", *"--preset tiny --scale 0.0001 --device cpu --stage codec --seed 3".split())
+    tried = "try `tessera draw --run runs/chameleon ...` and `tessera evaluate --run runs/chameleon`"
+    assert said.code == 0 and said.words.endswith(f"trained: runs/chameleon; {tried}")
     facts = about(tmp_path / "runs" / "chameleon")
-    assert facts["arguments"] == {"width": 32, "depth": 2, "heads": 2, "levels": [4, 4], "channels": 16} and facts["settings"]["seed"] == 3
+    assert facts["arguments"] == json.loads(json.dumps(recipe("chameleon")[1]["tiny"])) and facts["settings"]["seed"] == 3
 
 
 def test_another_level_and_language_of_the_world_can_be_learned(tessera, small, tmp_path):
@@ -100,23 +108,18 @@ def test_another_level_and_language_of_the_world_can_be_learned(tessera, small, 
     assert (facts["level"], facts["language"], facts["world"]) == ("standard", "both", World.standard("both").hash())
 
 
-@pytest.mark.parametrize(
-    ("write", "missing", "shares"),
-    [
-        (as_folder, "question, text", "draw 0.667, caption 0.333"),
-        (as_tar, "question, text", "draw 0.667, caption 0.333"),
-        (as_llava, "draw, caption, text", "question 1"),
-    ],
-)
-def test_a_users_own_data_are_learned_in_each_format(tessera, small, tmp_path, write, missing, shares):
+@pytest.mark.parametrize("write", [as_folder, as_tar, as_llava])
+def test_a_users_own_data_are_learned_in_each_format(tessera, small, stages, main_stage, tmp_path, write):
     (tmp_path / "data").mkdir()
     write(tmp_path / "data")
     said = tessera("train", "chameleon", *small, "--data", "data", "--run", "run")
     assert said.code == 0 and "bad rows" not in said.words
-    assert f"chameleon: joint: the source does not offer {missing}; the mix is {shares}" in said.words
+    note = schedule(open_data(tmp_path / "data"), stages[main_stage].mix).note
+    assert note.startswith("the source does not offer ") and f"chameleon: {main_stage}: {note}" in said.words
     facts = about(tmp_path / "run")
     assert (facts["data"], facts["rows"], facts["bad"]) == (str(tmp_path / "data"), 4, 0) and "world" not in facts
-    assert stages_of(tmp_path / "run") == ["codec", "joint"] and (tmp_path / "run" / "samples" / "joint-00000032.png").exists()
+    assert stages_of(tmp_path / "run") == list(stages)
+    assert (tmp_path / "run" / "samples" / f"{main_stage}-{stages[main_stage].documents:08d}.png").exists()
 
 
 def test_a_format_can_be_named(tessera, small, data, tmp_path):
@@ -161,16 +164,27 @@ def test_only_the_stages_named_are_trained(tessera, small, run, tmp_path):
 
 def test_stages_keep_the_order_of_the_recipe(tiny):
     system = tiny()
-    assert [stage.name for stage in chosen_stages(system, [])] == ["codec", "joint"]
-    assert chosen_stages(system, ["joint", "codec"]) == chosen_stages(system, []) == system.stages
-    with pytest.raises(ValueError, match="chameleon: stage jiont, odec; there are codec, joint; choose among them"):
-        chosen_stages(system, ["jiont", "codec", "odec"])
+    known = [stage.name for stage in system.stages]
+    for names in ([], known[:1], known[::-1], [known[0], known[0]]):
+        assert [stage.name for stage in chosen_stages(system, names, {})] == [name for name in known if name in names or not names]
+    with pytest.raises(ValueError, match=f"chameleon: stage jiont, odec; there are {', '.join(known)}; choose among them"):
+        chosen_stages(system, ["jiont", known[0]], {"odec": 3})
+
+
+def test_a_stage_may_read_another_number_of_documents(tessera, small, main_stage, tmp_path, tiny):
+    system = tiny()
+    usual = {stage.name: stage.documents for stage in system.stages}
+    assert {stage.name: stage.documents for stage in chosen_stages(system, [], {main_stage: 50})} == usual | {main_stage: 50}
+    words = ("--stage", main_stage, "--documents", f"{main_stage}=50", "--scale", "1")
+    assert tessera("train", "chameleon", *small, *words, "--run", "run").code == 0
+    assert [stage["documents"] for stage in about(tmp_path / "run")["stages"]] == [50]
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["documents"] == 50
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["run", "file"])
-def test_training_starts_from_weights_where_asked(tessera, small, run, tmp_path, whole):
+def test_training_starts_from_weights_where_asked(tessera, small, run, main_stage, tmp_path, whole):
     start = run if whole else latest(run) / "weights.safetensors"
-    said = tessera("train", "chameleon", *small, "--start", start, "--stage", "joint", "--rate", "0", "--run", "run")
+    said = tessera("train", "chameleon", *small, "--start", start, "--stage", main_stage, "--rate", "0", "--run", "run")
     assert said.code == 0 and about(tmp_path / "run")["start"] == str(start)
     assert same(tensors(tmp_path / "run"), tensors(run))
 
@@ -202,7 +216,11 @@ def test_a_finished_run_is_resumed_without_doing_anything(tessera, small, run):
         (("--seed", "1"), "with other settings than it began with; it began with {'settings': {'seed': 0, "),
         (("--set", "width=32"), "with other arguments than it began with; it began with {'arguments': {'width': 16, "),
         (("--language", "zh"), "with other language, world than it began with; it began with {'language': 'en', "),
-        (("--stage", "joint"), "with other only_stages than it began with; it began with {'only_stages': []}; use the same"),
+        (("--stage", "codec"), "with other only_stages than it began with; it began with {'only_stages': []}; use the same"),
+        pytest.param(
+            *(("--documents", "codec=99"), "with other "),
+            marks=pytest.mark.xfail(strict=True, reason="documents of stages are not held against those the run began with"),
+        ),
     ],
 )
 def test_a_run_is_resumed_with_what_it_began_with(tessera, small, run, other, began):
@@ -213,7 +231,11 @@ def test_a_run_is_resumed_with_what_it_began_with(tessera, small, run, other, be
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--stage", "jiont"), "chameleon: stage jiont; there are codec, joint; choose among them"),
+        (("--stage", "jiont"), "chameleon: stage jiont; there are codec, "),
+        (("--documents", "jiont=5"), "chameleon: stage jiont; there are codec, "),
+        (("--documents", "codec"), "--documents: 'codec'; name=value is accepted; for example --documents codec=256"),
+        (("--documents", "codec=0"), "--documents: {'codec': 0}; whole numbers from 1 on are accepted"),
+        (("--documents", "codec=1e4"), "--documents: {'codec': 10000.0}; whole numbers from 1 on are accepted"),
         (("--level", "hard"), "world: level 'hard'; there are easy, standard; choose one"),
         (("--language", "fr"), "world: language 'fr' was asked for; there are en, zh and both"),
         (("--device", "gpu"), "device: 'gpu': "),
@@ -230,13 +252,13 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(tessera, smal
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the folder is made before the mix is held against what the data offer")
-def test_a_run_that_could_not_begin_does_not_block_its_folder(tessera, small, data):
-    (data / "rows.jsonl").unlink()
-    (data / "chat.json").write_text(json.dumps([{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]))
-    command = ("train", "chameleon", *small, "--data", "data", "--run", "run")
-    assert "schedule: the mix asks for draw, caption, question; the source offers text" in tessera(*command).words
-    assert tessera(*command, "--stage", "joint").code == 0
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="a codec's stage fails on a batch without pictures, and leaves a folder")
+def test_data_without_pictures_train_what_they_can(tessera, small, main_stage, tmp_path):
+    (tmp_path / "chat.json").write_text(json.dumps([{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]))
+    command = ("train", "chameleon", *small, "--data", "chat.json", "--run", "run")
+    said = tessera(*command)
+    assert said.code == 0 or not (tmp_path / "run").exists()
+    assert tessera(*command[:-1], "other", "--stage", main_stage).code == 0
 
 
 @pytest.mark.xfail(strict=True, reason="words in square brackets are taken for markup")
@@ -248,11 +270,11 @@ def test_the_path_of_a_bad_row_is_shown_as_it_is(tessera, small, tmp_path):
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["whole", "half"])
-def test_weights_become_one_file_that_is_loaded_and_knows_its_training(tessera, run, tmp_path, half):
+def test_weights_become_one_file_that_is_loaded_and_knows_its_training(tessera, run, stages, tmp_path, half):
     said = tessera("weights", run, "made/w.safetensors", *["--half"] * half)
     assert said.code == 0 and said.words == f"made/w.safetensors: {(tmp_path / 'made/w.safetensors').stat().st_size / 2**20:.1f} MB"
     notes = metadata(tmp_path / "made/w.safetensors")["notes"]
-    assert notes["documents_by_stage"] == {"codec": 64, "joint": 32} and notes["documents"] == 96
+    assert notes["documents_by_stage"] == {name: stage.documents for name, stage in stages.items()}
     assert notes["world"] == World.easy().hash() and notes["settings"]["scale"] == 0.0001
     shrunk = lambda tensor: tensor.half().float() if half and tensor.is_floating_point() else tensor
     expected = {name: shrunk(tensor) for name, tensor in load(run).state_dict().items()}

@@ -116,3 +116,11 @@ def test_a_file_that_is_no_list_of_entries_is_refused(folder, data, message):
     (folder / "chat.json").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         open_data(folder, skip_bad=True)
+
+
+def test_pictures_may_lie_in_a_folder_that_is_named(folder, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    path = write(away, [GOOD, GOOD | {"image": "images/b.png"}])
+    assert len(open_data(path, images=folder)) == 2
+    with pytest.raises(ValueError, match=r"chat.json, entry 1 \(id '7'\).*no picture 'a.png' in"):
+        open_data(path)

@@ -215,9 +215,9 @@ def write(
     passes.watch = watch
     sampling = {kind: Sampling(guidance=guidance) for kind in kinds(system)} | {Text: Sampling()}
     requests = [Request(d, seed, sampling, LONGEST + seed % 2) for d, seed in zip(some, seeds or range(len(some)), strict=True)]
-    writers = [Author(system, request, one) for request, one in zip(requests, watched, strict=True)]
+    authors = [Author(system, request, one) for request, one in zip(requests, watched, strict=True)]
     with evaluating(system):
-        for i, what in advance(system, writers, passes):
+        for i, what in advance(system, authors, passes, len(authors)):
             if isinstance(what, Written):
                 watched[i].written = what
     return watched

@@ -234,6 +234,12 @@ def test_rows_take_turns(system):
     assert rows != sorted(rows), "each is told what happens while the other is still being written"
 
 
+def test_who_is_done_makes_room_for_the_next(system):
+    system.text.law.allowed = torch.tensor([500, 600])  # no text ends by itself
+    requests = [request(Text("say"), Text(learn=True), longest=longest) for longest in (12, 2, 3, 2)]
+    assert [i for i, what in stream(system, requests, rows=2) if isinstance(what, Written)] == [1, 2, 3, 0]
+
+
 def test_who_does_not_watch_is_told_the_end_only(system):
     requests = [request(Text("draw"), Image(learn=True), Text(learn=True), seed=i) for i in range(2)]
     watched, unwatched = told(system, requests), told(system, requests, watched=False)

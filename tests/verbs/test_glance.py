@@ -67,7 +67,7 @@ def test_a_glance_writes_a_sheet_and_tells_two_scores(tiny, tmp_path, monkeypatc
 def test_a_glance_asks_every_skill_and_kind_of_what_is_not_for_training_nor_for_scores(tiny, tmp_path, monkeypatch, sheets):
     asked = []
 
-    def write(system, requests, *, rows):
+    def write(system, requests, *, rows, tick):
         asked.extend(request.document for request in requests)
         blank = torch.full((3, 32, 32), 160, dtype=torch.uint8)
         return [Written(Document((Image(blank, True) if isinstance(r.document[-1], Image) else Text("no", True),)), ()) for r in requests]

@@ -8,6 +8,7 @@ from tessera.codecs import BPE
 from tessera.document import Image, Text
 from tessera.laws import Sampling
 from tessera.scoring import Score
+from tessera.stages import Stage
 from tessera.verbs.evaluate import Plan
 from tessera.verbs.results import HEADLINES, markdown, parameters, parts_hash, readme_table, results, save_results, update_readme
 from tessera.world import World
@@ -104,15 +105,20 @@ def test_parameters_are_counted_once(tiny):
     system = tiny()
     attention, mlp = 16 + 48 * 16 + 16 * 16 + 4 * 8, 16 + 96 * 16 + 16 * 48
     trunk = 2 * (attention + mlp) + 16
-    ids = system.text.codec.size + 9
-    read_and_written = 2 * ids * 16 + (6 + 4) * 16  # the table that both ports read by, the head, and digits and places of codes
-    codec = sum(parameter.numel() for parameter in system.by_name["image"].codec.parameters())
-    total = trunk + read_and_written + codec
-    assert parameters(system) == {"total": total, "trained": total, "trunk": trunk, "trunk_active_per_place": trunk}
-    system.stages = system.stages[:1] * 2
-    assert parameters(system)["trained"] == codec
-    system.stages = ()
-    assert parameters(system)["trained"] == 0
+    sizes = {id(parameter): parameter.numel() for parameter in system.parameters()}
+    found = parameters(system)
+    assert (found["total"], found["trunk"], found["trunk_active_per_place"]) == (sum(sizes.values()), trunk, trunk)
+    table, head = system.text.reader, system.by_name["image"].writer
+    rest = sum(parameter.numel() for parameter in {*table.parameters(), *head.parameters()})
+    assert trained(system, (system.trunk, table), (head, table)) == trunk + rest
+    assert trained(system, (system.trunk,), (system.trunk.norm,)) == trunk
+    assert trained(system) == 0
+
+
+def trained(system, *parts) -> int:
+    """How many parameters are counted as trained where stages train these parts."""
+    system.stages = tuple(Stage("some", train=some, documents=1, mix={}) for some in parts)
+    return parameters(system)["trained"]
 
 
 # ---------------------------------------------------------------- the table of the README

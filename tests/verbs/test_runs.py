@@ -15,6 +15,7 @@ ORIGIN = {"recipe": "chameleon", "arguments": {"levels": (3, 3), "width": 16}}
 def system(tiny):
     system = tiny()
     system.origin = ORIGIN
+    system.stages = tuple(Stage(name, train=(system.trunk,), documents=64, mix={Task.DRAW: 1.0}) for name in ("first", "second"))
     return system
 
 
@@ -32,7 +33,7 @@ def test_a_new_run_writes_down_what_it_is(system, tmp_path):
     assert diary == Diary(tmp_path / "runs" / "first")
     assert about["system"] == "chameleon" and about["recipe"] == "chameleon" and about["arguments"] == {"levels": [3, 3], "width": 16}
     assert about["settings"] == SETTINGS and about["level"] == "easy"
-    assert [stage["name"] for stage in about["stages"]] == ["codec", "joint"]
+    assert [stage["name"] for stage in about["stages"]] == ["first", "second"]
     assert about["machine"] == machine() and about["versions"] == versions() and "commit" in about
 
 

@@ -170,7 +170,7 @@ def test_a_loss_that_is_no_number_is_named_and_the_last_good_checkpoint_stays(tm
         lambda module, inputs, output: passes.append(0) or (output * torch.nan if len(passes) > 2 + 12 else output)
     )
     with pytest.raises(
-        FloatingPointError, match=r"chameleon: the loss of text is nan in stage joint at step 13; .* lower rate than 0.001 or precision"
+        FloatingPointError, match=r"chameleon: the loss of image is nan in stage joint at step 13; .* lower rate than 0.001 or precision"
     ):
         train(system, Pictures(), tmp_path, settings=FAST)
     assert latest(tmp_path).name.endswith("20") and len(diary(tmp_path)) == 1

@@ -4,7 +4,7 @@ import os
 import sys
 
 from tessera.cli import looking, scoring, training, writing
-from tessera.cli.app import app, console
+from tessera.cli.app import app, console, say
 from tessera.verbs.train import Stopped
 
 __all__ = ["app", "looking", "main", "scoring", "training", "writing"]
@@ -17,8 +17,9 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (ValueError, FloatingPointError) as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        console.print("error:", style="red", end=" ")
+        say(str(error))
         sys.exit(2 if isinstance(error, ValueError) else 1)
     except Stopped as stopped:
-        console.print(str(stopped), highlight=False, soft_wrap=True)
+        say(str(stopped))
         sys.exit(130)

@@ -44,6 +44,11 @@ Steps = Annotated[int | None, typer.Option(help="Passes, for orders that may cho
 Longest = Annotated[int, typer.Option(help="The most ids a text may have.")]
 
 
+def say(words: str) -> None:
+    """A line as it is: no markup is read out of it, and nothing is broken off."""
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
 def world_of(level: str, language: str) -> World:
     """The world of these names."""
     if level not in LEVELS:

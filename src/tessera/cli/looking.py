@@ -9,7 +9,20 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from tessera.cli.app import Arguments, LanguageName, LevelName, Preset, RunFolder, SystemName, app, arguments_of, console, ticker, world_of
+from tessera.cli.app import (
+    Arguments,
+    LanguageName,
+    LevelName,
+    Preset,
+    RunFolder,
+    SystemName,
+    app,
+    arguments_of,
+    console,
+    say,
+    ticker,
+    world_of,
+)
 from tessera.verbs import describe as describing
 from tessera.verbs import recipes
 from tessera.verbs.weights import load, shipped
@@ -67,11 +80,11 @@ def world(
         if certificate:
             found = certify(chosen.level, n or 2000, tick=lambda row: tick("certify", ROWS.index(row), len(ROWS)))
             bars.stop()
-            console.print(found.markdown(), soft_wrap=True)
+            say(found.markdown())
             raise typer.Exit(0 if found.passed else 1)
         if export_to:
             made = export(chosen, export_to, format, n or 1000, split, tick=lambda done, total: tick(format, done, total))
-            console.print(f"{made.n} documents as {made.format} in {export_to}")
+            say(f"{made.n} documents as {made.format} in {export_to}")
         else:
             save_sheet(out, samples(chosen, n or 24, split))
-            console.print(f"{n or 24} documents of {level} in {out}")
+            say(f"{n or 24} documents of {level} in {out}")

@@ -20,6 +20,7 @@ from tessera.cli.app import (
     console,
     named,
     sampling_of,
+    say,
     ticker,
     trained,
     world_of,
@@ -75,4 +76,4 @@ def evaluate_command(
     for key, score in scores.items():
         table.add_row(key, f"{score.value:.3f}", f"{score.ci95[0]:.3f} to {score.ci95[1]:.3f}", str(score.n))
     console.print(table)
-    console.print(f"{out / (name + '.json')}, its page beside it, contact sheets in {sheets}", highlight=False, soft_wrap=True)
+    say(f"{out / (name + '.json')}, its page beside it, contact sheets in {sheets}")

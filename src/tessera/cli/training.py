@@ -21,6 +21,7 @@ from tessera.cli.app import (
     arguments_of,
     console,
     picture_side,
+    say,
     ticker,
     world_of,
 )
@@ -47,6 +48,7 @@ def train_command(
         Path | None,
         typer.Option(help="Your own pictures and texts, instead of the world: a folder with a .jsonl, LLaVA .json, WebDataset .tar."),
     ] = None,
+    images: Annotated[Path | None, typer.Option(help="Where the pictures of a LLaVA file lie, if not beside it.")] = None,
     format: Annotated[str | None, typer.Option(help="folder, llava or webdataset, where it is not plain from --data.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")] = False,
     level: LevelName = "easy",
@@ -71,13 +73,13 @@ def train_command(
     built.stages = chosen_stages(built, stages or [], arguments_of(documents, "--documents"))
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
-    source, look, notes = opened(built, data, format, skip_bad, seed) if data else the_world(level, language)
+    source, look, notes = opened(built, data, format, images, skip_bad, seed) if data else the_world(level, language)
     notes |= {"only_stages": stages or [], "start": start or ""}
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes)
     finally:
         report_bad(source)
-    console.print(f"trained: {folder}; try `tessera draw --run {folder} ...` and `tessera evaluate --run {folder}`", soft_wrap=True)
+    say(f"trained: {folder}; try `tessera draw --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 
 Opened = tuple[Source, Glance, dict[str, Any]]  # what is learned from, how it is looked at, and what the run's folder says of it
@@ -90,13 +92,13 @@ def the_world(level: str, language: str) -> Opened:
     return world, lambda system, folder, name: glance(system, world, folder, name), notes
 
 
-def opened(system: System, data: Path, format: str | None, skip_bad: bool, seed: int) -> Opened:
+def opened(system: System, data: Path, format: str | None, images: Path | None, skip_bad: bool, seed: int) -> Opened:
     """A user's data set, every row of it checked."""
     side = picture_side(system)
     with Progress(console=console, transient=True) as bars:
         tick = ticker(bars)
         checking = lambda done, total: tick("checking", done, total)
-        rows = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, tick=checking)
+        rows = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, images=images, tick=checking)
     notes = {"data": str(data.resolve()), "rows": len(rows), "bad": len(rows.bad)}
     return rows, lambda system, folder, name: glance_data(system, rows, folder, name), notes
 
@@ -117,9 +119,9 @@ def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]
 def report_bad(source: Source) -> None:
     """The rows that were left out, all of them."""
     if isinstance(source, Dataset) and source.bad:
-        console.print(f"{len(source.bad)} bad rows were left out:")
+        say(f"{len(source.bad)} bad rows were left out:")
         for row in source.bad:
-            console.print(f"  {row}", highlight=False, soft_wrap=True)
+            say(f"  {row}")
 
 
 @app.command(epilog="Example: tessera weights runs/chameleon chameleon.safetensors --half")
@@ -130,7 +132,7 @@ def weights(
 ) -> None:
     """Write a run's latest weights as one file, with how they were trained; --run, --start and tessera.load take it."""
     save(load(run), out, dtype=torch.float16 if half else None, notes=training_facts(run, latest(run)))
-    console.print(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
+    say(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
 
 
 @app.command(epilog="Example: tessera tokenizer bpe.json")
@@ -142,4 +144,4 @@ def tokenizer(
     """Train a BPE on the world's texts, as the one that comes with the library was trained."""
     words = (text for level in LEVELS.values() for language in LANGUAGES for text in texts(World(level, language), n))
     train_bpe(words, size).save(str(out))
-    console.print(f"{out}: {size} ids")
+    say(f"{out}: {size} ids")

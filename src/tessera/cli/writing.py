@@ -19,9 +19,9 @@ from tessera.cli.app import (
     TopP,
     Trained,
     app,
-    console,
     picture_side,
     sampling_of,
+    say,
     trained,
 )
 from tessera.data import open_picture
@@ -59,7 +59,7 @@ def draw(
         picture.resize((picture.width * scale, picture.height * scale), Pillow.Resampling.NEAREST).save(out)
     else:
         save_sheet(out, [Tile(picture, (f"seed {seed + i}",)) for i, picture in enumerate(pictures)], scale=scale)
-    console.print(f"{prompt!r}, {n} of it, in {out} ({sampling})", highlight=False)
+    say(f"{prompt!r}, {n} of it, in {out} ({sampling})")
 
 
 @app.command(epilog='Example: tessera ask drawing.png "what colour is the star?"')
@@ -79,7 +79,7 @@ def ask(
     sampling = sampling_of(loaded.text.law.sampling, {"temperature": temperature})
     document = Document((Image(open_picture(picture, picture_side(loaded))), Text(question), Text(learn=True)))
     (done,) = write(loaded, [Request(document, seed, {Text: sampling}, longest)])
-    console.print(done.texts[0].strip(), highlight=False, soft_wrap=True)
+    say(done.texts[0].strip())
 
 
 @app.command(epilog="Example: tessera caption drawing.png")
@@ -99,4 +99,4 @@ def caption(
     shown = [Document((Image(open_picture(picture, picture_side(loaded))), Text(learn=True))) for picture in pictures]
     for picture, done in zip(pictures, write(loaded, [Request(one, seed, {Text: sampling}, longest) for one in shown]), strict=True):
         said = done.texts[0].strip()
-        console.print(f"{picture}: {said}" if len(pictures) > 1 else said, highlight=False, soft_wrap=True)
+        say(f"{picture}: {said}" if len(pictures) > 1 else said)

@@ -2,10 +2,10 @@
 
 {"id": "7", "image": "a.png", "conversations": [{"from": "human", "value": "<image>\\nQ"}, {"from": "gpt", "value": "A"}]}
 `image` is a path, a list of paths (for several <image> tags, in order), or absent: then the entry is text only.
-Paths are relative to the file's folder, or to a folder `images` beside the file.
+Paths are relative to the folder of pictures that is named; without one, to the file's folder or a folder `images` beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,21 +17,22 @@ TAG = "<image>"
 ROLES = ("human", "gpt")
 
 
-def read_llava(file: Path) -> Iterator[Conversation | BadRow]:
-    """The entries of the file, which is read whole. Raises ValueError where it is no JSON list."""
+def read_llava(file: Path, images: Path | None = None) -> Iterator[Conversation | BadRow]:
+    """The entries of the file, which is read whole; pictures lie in `images`. Raises ValueError where it is no JSON list."""
     try:
         entries = parsed(file.read_bytes())
     except ValueError as fault:
         raise ValueError(f"data: {file}: {fault}; a LLaVA file is one JSON list of entries; mend the file") from fault
     if not isinstance(entries, list):
         raise ValueError(f"data: {file} is {kind(entries)}; a LLaVA file is one JSON list of entries; name another file")
+    roots = [images] if images else [file.parent, file.parent / "images"]
     for number, entry in enumerate(entries, 1):
         name = f" (id {entry['id']!r})" if isinstance(entry, dict) and "id" in entry else ""
         where = f"entry {number}{name}"
-        yield attempt(file, where, partial(conversation, file, where, entry))
+        yield attempt(file, where, partial(conversation, file, where, entry, roots))
 
 
-def conversation(file: Path, where: str, entry: object) -> Conversation:
+def conversation(file: Path, where: str, entry: object, roots: Sequence[Path]) -> Conversation:
     """One entry in reading order: pictures stand where their tags do, and every answer is learned."""
     turns = field(entry, "conversations")
     if not isinstance(turns, list) or not turns:
@@ -44,7 +45,7 @@ def conversation(file: Path, where: str, entry: object) -> Conversation:
     tags = sum(value.count(TAG) for value in values)
     if tags != len(named):
         raise ValueError(f"{tags} {TAG} tags for {len(named)} pictures in 'image'")
-    pictures = iter([picture_at(name, file.parent, file.parent / "images") for name in named])
+    pictures = iter([picture_at(name, *roots) for name in named])
     parts = [part for number, value in enumerate(values) for part in parts_of(value, bool(number % 2), pictures)]
     return Conversation(file, where, tuple(parts))
 

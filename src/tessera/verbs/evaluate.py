@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from tessera.data import schedule
 from tessera.document import Document, Image, Segment, Text
@@ -50,6 +49,8 @@ def evaluate(
 ) -> dict[str, Score]:
     """All scores of a system by dotted name. With `folder`, contact sheets of drawings and answers are written there."""
     judge_of = Judge(system, world, plan, tick or (lambda *_: None))
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
     with evaluating(system), torch.no_grad():
         scores = {**judge_of.drawing(), **judge_of.asking(), **judge_of.captioning(), **judge_of.ladder()}
     if folder:
@@ -157,12 +158,8 @@ class Judge:
         """What the system writes behind each prompt, `rows` side by side: pictures or texts."""
         sampling = self.plan.sampling or {}
         requests = [Request(Document(s), seed_of(self.plan.seed, i), sampling) for i, s in enumerate(segments)]
-        found: list[Tensor | str] = []
-        for part in _parts(requests, self.plan.rows):
-            for written in write(self.system, part, rows=self.plan.rows):
-                found.append((written.pictures if kind is Image else written.texts)[0])
-            self.tick(what, len(found), len(requests))
-        return found
+        written = write(self.system, requests, rows=self.plan.rows, tick=lambda done, total: self.tick(what, done, total))
+        return [(one.pictures if kind is Image else one.texts)[0] for one in written]
 
 
 def _parts(items: Sequence, size: int) -> list[Sequence]:

@@ -1,7 +1,8 @@
 """Generate: the one loop that writes, for rows in any state side by side."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -15,7 +16,7 @@ from tessera.orders.base import Seen
 from tessera.pieces import assemble, place, read
 from tessera.system import System, evaluating
 from tessera.verbs.events import Event
-from tessera.verbs.writing import Author, Finish, Request, Roll, Step, Written
+from tessera.verbs.writing import Author, Finish, Request, Requests, Roll, Step, Written
 
 Watch = Callable[[Step, Tensor], None]
 
@@ -85,20 +86,34 @@ def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:
     return [found[i] for i in range(len(finishes))]
 
 
-def advance(system: System, authors: Sequence[Author], passes: Passes) -> Iterator[tuple[int, Event | Written]]:
-    """Run authors side by side: all draws and decodings that are due, then one pass for all that wait, until all are done."""
-    loops = [author.run() for author in authors]
-    answers: dict[int, Any] = dict.fromkeys(range(len(loops)))
+def advance(system: System, authors: Iterable[Author], passes: Passes, rows: int) -> Iterator[tuple[int, Event | Written]]:
+    """Run authors, `rows` of them side by side: all draws and decodings that are due, then one pass for all that wait.
+
+    Who is done makes room for the next one.
+    """
+    queue = enumerate(authors)
+    at_work: dict[int, tuple[Author, Requests]] = {}
+    answers: dict[int, Any] = {}
     waiting: dict[int, list[Step]] = {}
+
+    def begin(n: int) -> None:
+        for i, author in islice(queue, n):
+            at_work[i], answers[i] = (author, author.run()), None
+
+    begin(rows)
     while answers or waiting:
         rolls: dict[int, Roll] = {}
         finishes: dict[int, Finish] = {}
-        for i, answer in answers.items():
+        while answers:
+            i = next(iter(answers))
+            author, loop = at_work[i]
             try:
-                request = loops[i].send(answer)
+                request = loop.send(answers.pop(i))
             except StopIteration as stop:
-                yield from news(i, authors[i])
+                yield from news(i, author)
                 yield i, stop.value
+                del at_work[i]
+                begin(1)
                 continue
             if isinstance(request, Roll):
                 rolls[i] = request
@@ -111,7 +126,7 @@ def advance(system: System, authors: Sequence[Author], passes: Passes) -> Iterat
         if answers or not waiting:
             continue
         for i in waiting:
-            yield from news(i, authors[i])
+            yield from news(i, at_work[i][0])
         hidden = iter(passes.run([step for steps in waiting.values() for step in steps]))
         answers = {i: [next(hidden) for _ in steps] for i, steps in waiting.items()}
         waiting = {}
@@ -133,17 +148,27 @@ def stream(
     A request's result depends on its own seed only, not on what runs beside it.
     """
     with evaluating(system):
-        for first in range(0, len(requests), rows):
-            some = requests[first : first + rows]
-            passes = CachedPasses(system, 2 * len(some), watch=watch)
-            authors = [Author(system, request, passes, watched=watched) for request in some]
-            for i, what in advance(system, authors, passes):
-                yield first + i, what if isinstance(what, Written) else replace(what, row=first + i)
+        passes = CachedPasses(system, 2 * min(rows, len(requests)), watch=watch)
+        authors = (Author(system, request, passes, watched=watched) for request in requests)
+        for i, what in advance(system, authors, passes, rows):
+            yield i, what if isinstance(what, Written) else replace(what, row=i)
 
 
-def write(system: System, requests: Sequence[Request], *, rows: int = 64, watch: Watch | None = None) -> list[Written]:
-    """What the system writes for each request, in their order."""
-    done = {i: what for i, what in stream(system, requests, watched=False, rows=rows, watch=watch) if isinstance(what, Written)}
+def write(
+    system: System,
+    requests: Sequence[Request],
+    *,
+    rows: int = 64,
+    watch: Watch | None = None,
+    tick: Callable[[int, int], None] | None = None,
+) -> list[Written]:
+    """What the system writes for each request, in their order. `tick` is told how many of how many are done."""
+    done: dict[int, Written] = {}
+    for i, what in stream(system, requests, watched=False, rows=rows, watch=watch):
+        if isinstance(what, Written):
+            done[i] = what
+            if tick:
+                tick(len(done), len(requests))
     return [done[i] for i in range(len(requests))]
 
 
@@ -164,7 +189,8 @@ def generate(
     """
     wanted = [want] if isinstance(want, type) else list(want)
     given = [Text(prompt)] if isinstance(prompt, str) else prompt
-    document = Document((*given, *(kind(learn=True) for kind in wanted)))
+    blanks = tuple(kind(learn=True) for kind in wanted)
+    document = replace(given, segments=(*given, *blanks)) if isinstance(given, Document) else Document((*given, *blanks))
     if not any(segment.learn for segment in document):
         raise ValueError(
             f"generate: {len(document)} given segments and nothing to write; a blank segment or `want` is needed; say want=Image, say"

@@ -27,7 +27,7 @@ def glance(system: System, world: World, folder: Path, name: str) -> dict[str, f
 
 def glance_data(system: System, source: Source, folder: Path, name: str) -> dict[str, float]:
     """The same for a user's data, where nobody can judge: a sheet of what it draws, or else answers, for the first documents."""
-    task = next(task for task in (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT) if task in source.tasks)
+    task = next(task for task in Task if task in source.tasks)
     documents = [source.document(task, i) for i in range(SHOWN)]
     written = write(system, requests_for(documents, seed=0))
     (folder / "samples").mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ def chosen_device(device: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         said = str(error).splitlines()[0]
         raise ValueError(f"device: {device!r}: {said}; auto, cpu, and cuda where it is there are accepted; leave it at auto") from error
     return device

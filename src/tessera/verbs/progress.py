@@ -24,10 +24,10 @@ class Progress:
         self._bars = Bars(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(), TimeRemainingColumn()
         )
-        self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2) if self.console.is_terminal else None
         self._losses: Mapping[str, float] = {}
         self._scores: Mapping[str, float] = {}
         self._begun = self._told = time.monotonic()
+        self._live = Live(console=self.console, get_renderable=self._view, refresh_per_second=2) if self.console.is_terminal else None
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -40,7 +40,7 @@ class Progress:
 
     def say(self, words: str) -> None:
         """A line that stays."""
-        self.console.print(f"{self.title}: {words}", highlight=False)
+        self.console.print(f"{self.title}: {words}", highlight=False, markup=False, soft_wrap=True)
 
     def begin(self, stage: Stage, first: int, estimate: Estimate) -> None:
         """A stage begins (or goes on from document `first`)."""

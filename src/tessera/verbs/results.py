@@ -78,6 +78,7 @@ def parts_hash(system: System) -> str:
         if isinstance(port.codec, Vocabulary):
             digest.update(port.codec.tokenizer.to_str().encode())
         if isinstance(port.codec, nn.Module):
+            digest.update(repr(port.codec).encode())
             for name, tensor in sorted(port.codec.state_dict().items()):
                 digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:12]
@@ -123,8 +124,8 @@ def readme_table(folder: Path) -> str:
 
 def update_readme(readme: Path, folder: Path) -> None:
     """Put the table of a results folder in its place in the README."""
-    head, rest = readme.read_text().split("<!-- results -->\n")
-    readme.write_text(f"{head}<!-- results -->\n{readme_table(folder)}\n<!-- end -->{rest.split('<!-- end -->')[1]}")
+    head, rest = readme.read_text().split("<!-- results -->\n", 1)
+    readme.write_text(f"{head}<!-- results -->\n{readme_table(folder)}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}")
 
 
 def _cell(score: Mapping[str, Any] | None) -> str:

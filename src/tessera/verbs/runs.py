@@ -10,6 +10,7 @@ from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs.machine import commit, machine, versions
 
+FACTS = ("commit", "versions", "machine")  # what a run was begun with, which may be another when it goes on
 WATCHING = ("checkpoint_seconds", "glances")  # settings that change nothing that is learned
 
 
@@ -34,14 +35,16 @@ class Diary:
 def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, resume: bool, notes: Mapping[str, Any] | None) -> Diary:
     """Open the folder of a run. A new run needs a folder without one; resuming needs the same recipe and settings."""
     file = folder / "run.json"
-    about = {**getattr(system, "origin", {}), "settings": dict(settings), **(notes or {})}
+    stages = [plain(stage) for stage in system.stages]
+    about = {"system": system.name, **getattr(system, "origin", {}), "stages": stages, "settings": dict(settings), **(notes or {})}
     if resume:
         if not file.exists():
             raise ValueError(f"train: --resume in {folder}, where no run.json is; the folder of a run is accepted; check the path")
         known = json.loads(file.read_text())
         for facts in (about, known):
             facts["settings"] = {name: value for name, value in facts["settings"].items() if name not in WATCHING}
-        changed = [key for key, value in json.loads(json.dumps(about)).items() if known.get(key) != value]
+        asked = json.loads(json.dumps(about))
+        changed = [key for key in {**asked, **known} if key not in FACTS and known.get(key) != asked.get(key)]
         if changed:
             was = {key: known.get(key) for key in changed}
             raise ValueError(
@@ -51,8 +54,9 @@ def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, re
         raise ValueError(f"train: {folder} holds a run already; a new folder is accepted; add --resume to go on, or choose another")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"stages": [plain(stage) for stage in system.stages], "commit": commit(), "versions": versions(), "machine": machine()}
-        file.write_text(json.dumps({"system": system.name, **about, **facts}, indent=1))
+        facts = {"commit": commit(), "versions": versions(), "machine": machine()}
+        assert set(facts) == set(FACTS)
+        file.write_text(json.dumps({**about, **facts}, indent=1))
     return Diary(folder)
 
 

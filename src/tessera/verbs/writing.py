@@ -148,7 +148,7 @@ class Author:
             segments.append(segment)
             cleans.append(clean)
         self.rows.give(branch.row)
-        return Written(Document(tuple(segments), task=document.task, id=document.id), tuple(cleans))
+        return Written(replace(document, segments=tuple(segments)), tuple(cleans))
 
     def _write(self, branch: Branch, i: int, encoded: Tensor) -> Generator[Any, Any, tuple[Segment, Tensor]]:
         """Write segment `i`, under guidance in two branches. Returns it finished, and its clean elements."""
