@@ -1,15 +1,14 @@
-import io
+import os
 import re
 import runpy
 import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
-from rich.console import Console
 from typer.main import get_command
 
-from tessera import cli
 from tessera.cli import training
 from tessera.cli.app import app, arguments_of, sampling_of, world_of
 from tessera.laws.base import Sampling
@@ -68,11 +67,14 @@ def test_python_m_tessera_is_the_command_line(monkeypatch, capsys):
     assert not stop.value.code and "chameleon" in capsys.readouterr().out
 
 
-def test_a_mistake_is_one_red_line(tessera, monkeypatch):
-    page = io.StringIO()
-    monkeypatch.setattr(cli, "console", Console(file=page, width=40, force_terminal=True, color_system="standard"))
-    assert tessera("describe", "chamelion").code == 2
-    assert page.getvalue().count("\n") == 1 and page.getvalue().startswith("\x1b[31merror:\x1b[0m recipe: 'chamelion'; near it ")
+def test_a_mistake_is_one_red_line_however_narrow_the_terminal():
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "40", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | terminal
+    done = subprocess.run([sys.executable, "-m", "tessera", "describe", "chamelion"], env=environment, capture_output=True, text=True)
+    shown = done.stdout + done.stderr
+    assert done.returncode == 2 and shown.startswith("\x1b[31merror:")
+    said = "error: recipe: 'chamelion'; near it there are chameleon; `tessera systems` lists all of them"
+    assert re.sub(r"\x1b\[\d*m", "", shown).splitlines() == [said]
 
 
 RECIPE = """

@@ -37,6 +37,7 @@ class Plan:
     split: str = "test"
     sampling: Mapping[type[Segment], Sampling] | None = None
     rows: int = 64
+    controls: bool = True  # whether questions are also asked of a blank picture
 
     def scaled(self, share: float) -> "Plan":
         """The same with a share of the cases, at least 10 of each."""
@@ -91,11 +92,14 @@ class Judge:
         """Answers, exact match, by kind; `blank` sees a picture with nothing in it, `blind` is the commonest answer of the kind."""
         kinds, n = question_kinds(self.world.level), self.plan.questions
         asked = [(kind, *self.world.question(kind, i, self.plan.split)) for kind in kinds for i in range(n)]
-        nothing = torch.tensor(BACKGROUND, dtype=torch.uint8)[:, None, None].expand_as(asked[0][1]).contiguous()
         answers = self.write("questions", [(Image(p), Text(q.text), Text(learn=True)) for _, p, q in asked], kind=Text)
-        blank = self.write("blank questions", [(Image(nothing), Text(q.text), Text(learn=True)) for _, p, q in asked], kind=Text)
         common = {kind: Counter(self.world.question(kind, i, "train")[1].answer for i in range(n)).most_common(1)[0][0] for kind in kinds}
-        said = {"": answers, "blank.": blank, "blind.": [common[kind] for kind, _, _ in asked]}
+        said = {"": answers, "blind.": [common[kind] for kind, _, _ in asked]}
+        if self.plan.controls:
+            nothing = torch.tensor(BACKGROUND, dtype=torch.uint8)[:, None, None].expand_as(asked[0][1]).contiguous()
+            said["blank."] = self.write(
+                "blank questions", [(Image(nothing), Text(q.text), Text(learn=True)) for _, _, q in asked], kind=Text
+            )
         scores: dict[str, Score] = {}
         for name, words in said.items():
             right = [(kind, word.strip() == q.answer) for (kind, _, q), word in zip(asked, words, strict=True)]

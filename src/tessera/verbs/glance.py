@@ -11,7 +11,7 @@ from tessera.verbs.evaluate import Judge, Plan
 from tessera.verbs.generate import requests_for, write
 from tessera.world import Tile, World, save_sheet
 
-LOOK = Plan(drawings=8, questions=12, split="val")
+LOOK = Plan(drawings=8, questions=12, split="val", controls=False)
 SHOWN = 8  # documents of a user's data
 
 

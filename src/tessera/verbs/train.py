@@ -19,7 +19,7 @@ from tessera.system import System
 from tessera.verbs.checkpoint import load_state, save_state
 from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
-from tessera.verbs.machine import chosen_device, fast_bfloat16
+from tessera.verbs.machine import chosen_device, fast_bfloat16, give_back_memory
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
 from tessera.verbs.progress import Progress
 from tessera.verbs.runs import Diary, start_diary
@@ -202,6 +202,7 @@ class _Run:
         if self.settings.device.startswith("cuda"):
             states["cuda_rng"] = torch.cuda.get_rng_state()
         save_state(self.diary.folder, number, self.system, {**states, **tensors}, facts)
+        give_back_memory()
         self.saved = time.monotonic()
         return tensors
 
