@@ -4,7 +4,7 @@ import os
 import sys
 
 from tessera.cli import looking, scoring, training, writing
-from tessera.cli.app import app, console, say
+from tessera.cli.app import app, errors, say
 from tessera.verbs.train import Stopped
 
 __all__ = ["app", "looking", "main", "scoring", "training", "writing"]
@@ -16,10 +16,10 @@ def main() -> None:
         sys.path.insert(0, os.getcwd())
     try:
         app(standalone_mode=True)
-    except (ValueError, FloatingPointError) as error:
-        console.print("error:", style="red", end=" ")
-        say(str(error))
-        sys.exit(2 if isinstance(error, ValueError) else 1)
+    except (ValueError, OSError, FloatingPointError) as error:
+        errors.print("error:", style="red", end=" ")
+        say(str(error), errors)
+        sys.exit(1 if isinstance(error, FloatingPointError) else 2)
     except Stopped as stopped:
-        say(str(stopped))
+        say(str(stopped), errors)
         sys.exit(130)

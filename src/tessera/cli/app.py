@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-console = Console()
+console, errors = Console(), Console(stderr=True)
 
 SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A recipe's name (see `tessera systems`), or package.module:function.")]
 Trained = Annotated[str, typer.Option("--system", help="Whose shipped weights to use; by default the first that `tessera systems` lists.")]
@@ -44,9 +44,9 @@ Steps = Annotated[int | None, typer.Option(help="Passes, for orders that may cho
 Longest = Annotated[int, typer.Option(help="The most ids a text may have.")]
 
 
-def say(words: str) -> None:
+def say(words: str, to: Console = console) -> None:
     """A line as it is: no markup is read out of it, and nothing is broken off."""
-    console.print(words, highlight=False, markup=False, soft_wrap=True)
+    to.print(words, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def world_of(level: str, language: str) -> World:
@@ -58,13 +58,15 @@ def world_of(level: str, language: str) -> World:
 
 def named(system: str) -> str:
     """The system asked for, or the first with weights in the library."""
+    if not system and not shipped():
+        raise ValueError("load: no weights come with this library; name a run with --run, or train one: `tessera train SYSTEM`")
     return system or shipped()[0][0]
 
 
 def trained(system: str, run: Path | None, level: str, device: str) -> System:
     """Shipped weights, or those of a run."""
-    if run and not run.exists():
-        raise ValueError(f"run: {run} does not exist; the folder of a training run or a weights file is accepted; check the path")
+    if run and system:
+        raise ValueError(f"load: both {system} and --run {run}; one of them is accepted; leave out the other")
     return load(run if run else named(system), level=level, device=device)
 
 
@@ -92,6 +94,11 @@ def arguments_of(pairs: list[str] | None, option: str = "--set") -> dict[str, An
         except (ValueError, SyntaxError):
             found[name] = value
     return found
+
+
+def progress() -> Progress:
+    """Bars that vanish when they are done; none where nobody looks."""
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def ticker(bars: Progress) -> Callable[[str, int, int], None]:

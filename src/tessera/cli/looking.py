@@ -6,7 +6,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.progress import Progress
 from rich.table import Table
 
 from tessera.cli.app import (
@@ -19,6 +18,8 @@ from tessera.cli.app import (
     app,
     arguments_of,
     console,
+    picture_side,
+    progress,
     say,
     ticker,
     world_of,
@@ -54,9 +55,10 @@ def describe(
     weightless = not run and not document  # sizes alone need no memory
     with torch.device("meta") if weightless else nullcontext():
         built = load(run) if run else recipes.build(system, preset=preset, arguments=arguments_of(arguments))
+    shown = describing.parse_document(document, world_of(level, "en"), picture_side(built)) if document else None
     console.print(describing.describe(built))
-    if document:
-        console.print(describing.describe_document(built, describing.parse_document(document, world_of(level, "en"))))
+    if shown:
+        console.print(describing.describe_document(built, shown))
 
 
 @app.command(
@@ -64,7 +66,7 @@ def describe(
     "tessera world --certify"
 )
 def world(
-    n: Annotated[int, typer.Argument(help="How many documents (for --certify: scenes).")] = 0,
+    n: Annotated[int, typer.Argument(min=0, help="How many documents (for --certify: scenes).")] = 0,
     level: LevelName = "easy",
     language: LanguageName = "en",
     out: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("world.png"),
@@ -75,7 +77,7 @@ def world(
 ) -> None:
     """Show the world: a contact sheet with captions and questions; or export data sets; or certify its oracle."""
     chosen = world_of(level, language)
-    with Progress(console=console, transient=True) as bars:
+    with progress() as bars:
         tick = ticker(bars)
         if certificate:
             found = certify(chosen.level, n or 2000, tick=lambda row: tick("certify", ROWS.index(row), len(ROWS)))

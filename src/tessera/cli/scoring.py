@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 from rich.table import Table
 
 from tessera.cli.app import (
@@ -19,6 +18,7 @@ from tessera.cli.app import (
     app,
     console,
     named,
+    progress,
     sampling_of,
     say,
     ticker,
@@ -30,6 +30,7 @@ from tessera.verbs.evaluate import Plan, evaluate
 from tessera.verbs.results import results, save_results, update_readme
 from tessera.verbs.runs import training_facts
 from tessera.verbs.weights import find, latest, metadata
+from tessera.world.sampling import SPLITS
 
 
 @app.command("evaluate", epilog="Examples: tessera evaluate chameleon · tessera evaluate --run runs/chameleon --share 0.1")
@@ -57,6 +58,8 @@ def evaluate_command(
     folder = run if run and run.is_dir() else None
     training = training_facts(folder, latest(folder)) if folder else metadata(find(run or named(system), level=level or "easy"))["notes"]
     chosen = world_of(level or training.get("level", "easy"), language or training.get("language", "en"))
+    if split not in SPLITS or not 0 < share <= 1:
+        raise ValueError(f"evaluate: split {split!r}, share {share:g}; {', '.join(SPLITS)}, and shares above 0 up to 1; change it")
     usual = loaded.port(Image(learn=True)).law.sampling
     sampling = sampling_of(usual, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p})
     plan = replace(Plan().scaled(share), seed=seed, split=split, sampling={Image: sampling})
@@ -66,7 +69,7 @@ def evaluate_command(
     out = out or (folder / "results" if folder else Path("results") if published else Path("results-unpublished"))
     sheets = out / "sheets" / name
     sheets.mkdir(parents=True, exist_ok=True)
-    with Progress(console=console, transient=True) as bars:
+    with progress() as bars:
         scores = evaluate(loaded, chosen, plan, folder=sheets, tick=ticker(bars))
     save_results(results(loaded, chosen, plan, scores, training=training), out / f"{name}.json")
     readme = out.parent / "README.md"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.progress import Progress
 
 from tessera.cli.app import (
     Arguments,
@@ -19,14 +18,15 @@ from tessera.cli.app import (
     SystemName,
     app,
     arguments_of,
-    console,
     picture_side,
+    progress,
     say,
     ticker,
     world_of,
 )
 from tessera.codecs.text import train_bpe
 from tessera.data import Dataset, Source, open_data
+from tessera.document import Task
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs import recipes
@@ -79,7 +79,8 @@ def train_command(
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes)
     finally:
         report_bad(source)
-    say(f"trained: {folder}; try `tessera draw --run {folder} ...` and `tessera evaluate --run {folder}`")
+    verb = "draw" if Task.DRAW in source.tasks else "ask"
+    say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 
 Opened = tuple[Source, Glance, dict[str, Any]]  # what is learned from, how it is looked at, and what the run's folder says of it
@@ -95,7 +96,7 @@ def the_world(level: str, language: str) -> Opened:
 def opened(system: System, data: Path, format: str | None, images: Path | None, skip_bad: bool, seed: int) -> Opened:
     """A user's data set, every row of it checked."""
     side = picture_side(system)
-    with Progress(console=console, transient=True) as bars:
+    with progress() as bars:
         tick = ticker(bars)
         checking = lambda done, total: tick("checking", done, total)
         rows = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, images=images, tick=checking)
@@ -106,7 +107,7 @@ def opened(system: System, data: Path, format: str | None, images: Path | None, 
 def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]) -> tuple[Stage, ...]:
     """The stages of these names, in the system's order; all where none is named; with other numbers of documents for some."""
     known = [stage.name for stage in system.stages]
-    unknown = [name for name in (*names, *documents) if name not in known]
+    unknown = [name for name in (*names, *documents) if name not in known or (names and name not in names)]
     if unknown:
         raise ValueError(f"{system.name}: stage {', '.join(unknown)}; there are {', '.join(known)}; choose among them")
     wrong = {name: number for name, number in documents.items() if not isinstance(number, int) or number < 1}
@@ -138,10 +139,11 @@ def weights(
 @app.command(epilog="Example: tessera tokenizer bpe.json")
 def tokenizer(
     out: Annotated[Path, typer.Argument(help="The tokenizer.json to write.")],
-    size: Annotated[int, typer.Option(help="How many ids.")] = 1024,
-    n: Annotated[int, typer.Option("-n", help="Documents of each task, level and language to learn from.")] = 1500,
+    size: Annotated[int, typer.Option(min=1, help="How many ids, at most; bytes and markers are there in any case.")] = 1024,
+    n: Annotated[int, typer.Option("-n", min=1, help="Documents of each task, level and language to learn from.")] = 1500,
 ) -> None:
     """Train a BPE on the world's texts, as the one that comes with the library was trained."""
     words = (text for level in LEVELS.values() for language in LANGUAGES for text in texts(World(level, language), n))
-    train_bpe(words, size).save(str(out))
-    say(f"{out}: {size} ids")
+    made = train_bpe(words, size)
+    made.save(str(out))
+    say(f"{out}: {made.get_vocab_size()} ids")

@@ -59,7 +59,7 @@ def draw(
         picture.resize((picture.width * scale, picture.height * scale), Pillow.Resampling.NEAREST).save(out)
     else:
         save_sheet(out, [Tile(picture, (f"seed {seed + i}",)) for i, picture in enumerate(pictures)], scale=scale)
-    say(f"{prompt!r}, {n} of it, in {out} ({sampling})")
+    say(f"{out}: {prompt!r}, {n} time{'s' * (n > 1)}; {sampling}")
 
 
 @app.command(epilog='Example: tessera ask drawing.png "what colour is the star?"')

@@ -88,6 +88,9 @@ class Autoencoder(nn.Module):
 
     def losses_of(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Losses:
         """Summed over pictures: squared error per pixel; and over codes: commitment."""
+        if not len(pixels):  # documents without a picture
+            nothing = next(self.parameters())[:0].sum()
+            return {"pixels": (nothing, 0), "commitment": (nothing, 0)}
         painted, _, commitment = self(pixels)
         error = (painted.to(pixels.dtype) - pixels).square().mean((1, 2, 3))
         return {"pixels": (error.sum(), len(error)), "commitment": (commitment.sum(), commitment.numel())}

@@ -30,6 +30,10 @@ class Sampling:
         if self.temperature < 0 or (self.top_k is not None and self.top_k < 1) or not (self.top_p is None or 0 < self.top_p <= 1):
             raise ValueError(f"Sampling: {self}; temperature >= 0, top_k >= 1 and 0 < top_p <= 1 are accepted; change the one outside")
 
+    def __str__(self) -> str:
+        said = ((name.replace("_", "-"), value) for name, value in vars(self).items() if value is not None)
+        return ", ".join(f"{name} {value:g}" for name, value in said)
+
 
 class Drawn(NamedTuple):
     """One value per answer, and how sure the law is of it (larger is surer)."""

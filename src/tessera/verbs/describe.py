@@ -21,15 +21,21 @@ from tessera.world import World
 NOTATION = "text and pictures separated by ' / '; `image` is a picture; a star behind a segment says that it is learned"
 
 
-def parse_document(notation: str, world: World) -> Document:
-    """A document from words: "a red circle / image*" is a text, and a picture (of the world) to be learned."""
+def parse_document(notation: str, world: World, pixels: int = 32) -> Document:
+    """A document from words: "a red circle / image*" is a text, and a picture (of the world, at `pixels`) to be learned."""
     segments: list[Segment] = []
     for number, part in enumerate(notation.split(" / ")):
         words, learn = part.strip().removesuffix("*").strip(), part.strip().endswith("*")
-        segments.append(Image(world.picture(world.scene(number)), learn) if words == "image" else Text(words, learn))
+        segments.append(Image(resized(world.picture(world.scene(number)), pixels), learn) if words == "image" else Text(words, learn))
     if not notation.strip():
         raise ValueError(f"describe: document {notation!r}; accepted are {NOTATION}; try 'a red circle / image*'")
     return Document(tuple(segments))
+
+
+def resized(picture: Tensor, pixels: int) -> Tensor:
+    """The picture at another size, each pixel the nearest one."""
+    at = torch.arange(pixels) * picture.shape[-1] // pixels
+    return picture[:, at][:, :, at]
 
 
 def describe(system: System) -> RenderableType:
@@ -41,7 +47,7 @@ def describe(system: System) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trunk", f"{part_name(system.trunk)}, {len(system.trunk.blocks)} blocks, {count(system.trunk):,} parameters")
     facts.add_row("attention", str(system.attention))
-    facts.add_row("guidance", part_name(system.drop) if system.drop else "not trained")
+    facts.add_row("guidance", f"trained: {part_name(system.drop)} prompts" if system.drop else "not trained")
     for stage in system.stages:
         mix = ", ".join(f"{task.value} {share:g}" for task, share in stage.mix.items())
         trained = sum(count(module) for module in stage.train)

@@ -19,7 +19,7 @@ def chosen_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         said = str(error).splitlines()[0]
         raise ValueError(f"device: {device!r}: {said}; auto, cpu, and cuda where it is there are accepted; leave it at auto") from error

@@ -33,9 +33,9 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
             raise ValueError(f"recipe: {name!r}; near it there are {', '.join(near)}; `tessera systems` lists all of them")
         module_name, function = f"tessera.systems.{name}", name
     try:
-        module = importlib.import_module(module_name)
+        module = importlib.import_module(module_name or "?")
     except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
+        if error.name and module_name and not module_name.startswith(error.name):
             raise  # the module is there, and misses something itself
         raise ValueError(f"recipe: {name!r}: {error}; a module that Python finds is accepted; check the path it runs in") from error
     if not hasattr(module, function):
@@ -61,14 +61,20 @@ def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | 
     with torch.random.fork_rng():
         torch.manual_seed(seed_of(seed))
         system = function(**chosen)
+    if not isinstance(system, System):
+        raise ValueError(f"{name}: it returned {type(system).__name__}; a function that returns a System is needed; check the name")
     system.origin = {"recipe": name, "arguments": chosen}
     return system
 
 
 def fits(value: Any, default: Any) -> bool:
-    """Whether a value is of the kind that its default shows; any does where the default shows none."""
+    """Whether a value is of the kind that its default shows: numbers above 0, sequences with something in them."""
     kinds: dict[type, Any] = {int: int, float: (int, float), str: str, bool: bool, tuple: (tuple, list)}
-    return type(default) not in kinds or isinstance(value, kinds[type(default)])
+    if type(default) not in kinds:
+        return True
+    if not isinstance(value, kinds[type(default)]) or (isinstance(value, bool) and type(default) is not bool):
+        return False
+    return value > 0 if type(default) in (int, float) and default > 0 else bool(value) or type(default) is not tuple
 
 
 def summary(name: str) -> str:

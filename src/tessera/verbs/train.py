@@ -48,6 +48,11 @@ class Settings:
     checkpoint_seconds: float = 60.0
     glances: int = 8
 
+    def __post_init__(self):
+        wrong = {name: getattr(self, name) for name in ("scale", "rate", "clip") if getattr(self, name) <= 0}
+        if wrong:
+            raise ValueError(f"train: {', '.join(f'{k} {v:g}' for k, v in wrong.items())}; numbers above 0 are accepted; change it")
+
     def resolved(self) -> "Settings":
         """With device and precision chosen for this machine."""
         device = chosen_device(self.device)
@@ -151,15 +156,15 @@ class _Run:
                 average.follow()
             seen, self.at.documents, self.at.steps = self.at.documents, documents, self.at.steps + 1
             self.at.seconds, self.read[stage.name] = before + time.monotonic() - begun, documents
-            done = documents == stage.documents
-            if done or len(taken) == CHECK or self.interrupted:
+            done, due = documents == stage.documents, any(seen < g <= documents for g in glances)
+            if done or due or len(taken) == CHECK or self.interrupted:
                 self._look(stage, taken, step)
                 taken = []
             if self.interrupted or (not taken and time.monotonic() - self.saved > settings.checkpoint_seconds and not done):
                 self.save(get_tensors(names, optimizer, average))
             if self.interrupted:
                 raise Stopped(f"{system.name}: stopped in stage {stage.name} at document {documents}; go on with --resume")
-            if self.glance and stage.learner is None and any(seen < g <= documents for g in glances):
+            if self.glance and stage.learner is None and due:
                 self._glance(self.glance, stage, documents)
         if average:
             average.finish()

@@ -35,12 +35,14 @@ def save(system: System, path: Path | str, *, dtype: torch.dtype | None = None, 
     origin = getattr(system, "origin", {"recipe": "", "arguments": {}})
     metadata = {"format": FORMAT, "origin": origin, "aliases": aliases, "notes": dict(notes or {})}
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"save: {path} is a folder; a file is needed; name one in it, say {path / 'weights.safetensors'}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        temporary = file.name
-    save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
+        temporary = Path(folder) / path.name
+        save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
 
 
 def metadata(path: Path | str) -> dict[str, Any]:
@@ -93,6 +95,8 @@ def find(name: str | Path, *, level: str = "easy") -> Path:
             return latest(path) / "weights.safetensors"
         if path.is_file():
             return path
+        if isinstance(name, Path):
+            raise ValueError(f"load: {name} does not exist; the folder of a training run or a weights file is accepted; check the path")
     recipe(str(name))  # an unknown name fails here, and says what there is
     path = SHIPPED / f"{name}-{level}.safetensors"
     if not path.is_file():
