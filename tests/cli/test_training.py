@@ -261,7 +261,6 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(tessera, smal
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="a codec's stage fails on a batch without pictures, and leaves a folder")
 def test_data_without_pictures_train_what_they_can(tessera, small, main_stage, tmp_path):
     (tmp_path / "chat.json").write_text(json.dumps([{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]))
     command = ("train", "chameleon", *small, "--data", "chat.json", "--run", "run")
@@ -309,7 +308,6 @@ def test_a_tokenizer_is_trained_on_the_world_and_builds_a_system(tessera, tmp_pa
     build("chameleon", preset="tiny", arguments={"tokenizer": str(tmp_path / "bpe.json")})
 
 
-@pytest.mark.xfail(strict=True, reason="the size that was asked for is printed, not the size that came out")
 def test_the_size_of_a_tokenizer_is_the_one_it_has(tessera, tmp_path):
     said = tessera("tokenizer", "bpe.json", "--size", 10, "-n", 1)
     assert said == (0, f"bpe.json: {Tokenizer.from_file(str(tmp_path / 'bpe.json')).get_vocab_size()} ids")

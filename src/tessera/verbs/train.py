@@ -49,9 +49,11 @@ class Settings:
     glances: int = 8
 
     def __post_init__(self):
-        wrong = {name: getattr(self, name) for name in ("scale", "rate", "clip") if getattr(self, name) <= 0}
-        if wrong:
-            raise ValueError(f"train: {', '.join(f'{k} {v:g}' for k, v in wrong.items())}; numbers above 0 are accepted; change it")
+        if self.scale <= 0 or self.rate < 0 or self.clip <= 0:
+            raise ValueError(
+                f"train: scale {self.scale:g}, rate {self.rate:g}, clip {self.clip:g}; scale and clip above 0 and rates from 0 on are "
+                "accepted; change the one outside"
+            )
 
     def resolved(self) -> "Settings":
         """With device and precision chosen for this machine."""
@@ -95,6 +97,8 @@ def train(
     """
     settings, folder = settings.resolved(), Path(folder)
     system.to(settings.device)
+    for stage in system.stages:
+        schedule(source, stage.mix, settings.seed)  # what the source does not offer is said before anything is written
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, source, diary, settings, glance)
     tensors = run.restore() if resume else run.save({})

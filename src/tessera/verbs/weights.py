@@ -97,7 +97,10 @@ def find(name: str | Path, *, level: str = "easy") -> Path:
             return path
         if isinstance(name, Path):
             raise ValueError(f"load: {name} does not exist; the folder of a training run or a weights file is accepted; check the path")
-    recipe(str(name))  # an unknown name fails here, and says what there is
+        try:
+            recipe(name)  # an unknown name fails here, and says what there is
+        except ValueError as error:
+            raise ValueError(f"load: there is no file or folder {name}, and as a name: {error}") from error
     path = SHIPPED / f"{name}-{level}.safetensors"
     if not path.is_file():
         there = ", ".join(f"{system} on {level}" for system, level in shipped()) or "none"
