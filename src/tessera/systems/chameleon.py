@@ -4,8 +4,8 @@ Source: Chameleon Team 2024, arXiv:2405.09818, section 2 (QK-norm and z-loss: 2.
 Differs: FSQ codes of squares instead of a VQGAN's, read also by their digits and places; table and head are tied; a second
 stage with more questions stands for the paper's tuning; the default is 3 M parameters, not 7 B; no dropout; pictures
 and answers weigh more in the loss.
-Command: `tessera train chameleon` (default), `--scale 3.5` for the weights that come with the library; time and scores
-stand in results/chameleon.json.
+Command: `tessera train chameleon`; the weights that come with the library read more (`--documents codec=210000 --documents
+joint=280000 --documents tuned=280000`). Time and scores stand in results/chameleon.json.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def chameleon(
     codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=mix, lr=2e-3, weight_decay=0.0)
     weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
-    joint = Stage("joint", train=train, documents=80_000, mix=mix, batch=32, lr=2e-3, weights=weights, emphasis=emphasis)
+    joint = Stage("joint", train=train, documents=70_000, mix=mix, batch=32, lr=2e-3, weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.3, Task.CAPTION: 0.1, Task.QUESTION: 0.6}
     tuned = replace(joint, name="tuned", mix=asked, lr=1e-3, carry=True)
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint, tuned), drop=Absent())

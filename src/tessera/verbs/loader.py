@@ -13,6 +13,7 @@ from tessera.stages import Stage
 from tessera.system import System
 
 AHEAD = 2  # batches
+ALONE = (torch.set_num_threads, (1,))  # of its own thread only: a second team of threads would stand in the step's way
 
 
 class Loader:
@@ -28,7 +29,7 @@ class Loader:
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """(documents seen behind this batch, the batch) until the stage is over."""
         starts = range(self.first, self.stage.documents, self.stage.batch)
-        with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
+        with ThreadPoolExecutor(1, "loader", *ALONE) as pool:
             ready = [pool.submit(self.prepare, start) for start in starts[:AHEAD]]
             for i in range(len(starts)):
                 batch = ready.pop(0).result()
