@@ -1,7 +1,9 @@
 """The loader: batches made ready ahead of time, in a thread beside the training step."""
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,19 @@ from tessera.stages import Stage
 from tessera.system import System
 
 AHEAD = 2  # batches
+SWITCH = 1e-4  # seconds until a waiting thread gets the interpreter: the step asks for it after every operation
 ALONE = (torch.set_num_threads, (1,))  # of its own thread only: a second team of threads would stand in the step's way
+
+
+@contextmanager
+def quick_switches() -> Iterator[None]:
+    """Threads hand over the interpreter after SWITCH seconds, not 5 ms: on two cores 368 documents/s instead of 327."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class Loader:
@@ -29,7 +43,7 @@ class Loader:
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """(documents seen behind this batch, the batch) until the stage is over."""
         starts = range(self.first, self.stage.documents, self.stage.batch)
-        with ThreadPoolExecutor(1, "loader", *ALONE) as pool:
+        with quick_switches(), ThreadPoolExecutor(1, "loader", *ALONE) as pool:
             ready = [pool.submit(self.prepare, start) for start in starts[:AHEAD]]
             for i in range(len(starts)):
                 batch = ready.pop(0).result()

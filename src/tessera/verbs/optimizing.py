@@ -17,12 +17,15 @@ FLOOR = 0.02  # where the learning rate ends, as a share of its peak
 def rate(progress: float, decay: str) -> float:
     """The learning rate at `progress` (0 to 1) through a stage, as a share of its peak: warm-up, then decay.
 
-    "cosine" falls all the way; "trapezoid" stays at the peak and falls in a straight line over the last fifth.
+    "cosine" falls all the way; "trapezoid" stays at the peak and falls in a straight line over the last fifth; "constant"
+    stays, for a later stage to fall.
     """
-    if decay not in ("cosine", "trapezoid"):
-        raise ValueError(f"stage: decay {decay!r}; there are cosine and trapezoid; choose one")
+    if decay not in ("cosine", "trapezoid", "constant"):
+        raise ValueError(f"stage: decay {decay!r}; there are cosine, trapezoid and constant; choose one")
     if progress < WARM_UP:
         return max(progress / WARM_UP, 1e-2)
+    if decay == "constant":
+        return 1.0
     if decay == "cosine":
         return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
     return FLOOR + (1 - FLOOR) * min(1.0, (1 - progress) / 0.2)

@@ -46,7 +46,7 @@ class Settings:
     compile: bool = False
     clip: float = 1.0
     checkpoint_seconds: float = 60.0
-    glances: int = 8
+    glances: int = 6
 
     def __post_init__(self):
         if self.scale <= 0 or self.rate < 0 or self.clip <= 0:
