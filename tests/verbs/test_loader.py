@@ -1,3 +1,4 @@
+import sys
 import threading
 
 import pytest
@@ -105,3 +106,12 @@ def test_emphasis_is_the_weight_of_a_tasks_documents(tiny):
 
     made = [pair for _, batch in loader(tiny(), learner=Weighing(), emphasis={Task.CAPTION: 2.5}) for pair in batch]
     assert set(made) == {(Task.DRAW, 1.0), (Task.CAPTION, 2.5)}
+
+
+def test_threads_switch_quickly_while_batches_are_read_and_as_before_afterwards(tiny):
+    before = sys.getswitchinterval()
+    batches = iter(loader(tiny()))
+    next(batches)
+    assert sys.getswitchinterval() < before
+    batches.close()
+    assert sys.getswitchinterval() == before

@@ -11,7 +11,7 @@ def stage(train, **changes) -> Stage:
     return Stage("joint", **{"train": train, "documents": 8, "mix": {Task.DRAW: 1.0}, **changes})
 
 
-@pytest.mark.parametrize("decay", ["cosine", "trapezoid"])
+@pytest.mark.parametrize("decay", ["cosine", "trapezoid", "constant"])
 def test_the_rate_warms_up_over_three_hundredths(decay):
     assert [rate(progress, decay) for progress in (0.0, 0.015, 0.03)] == pytest.approx([0.01, 0.5, 1.0])
 
@@ -25,8 +25,12 @@ def test_trapezoid_falls_over_the_last_fifth():
     assert [rate(progress, "trapezoid") for progress in (0.5, 0.8, 0.9, 1.0)] == pytest.approx([1.0, 1.0, 0.02 + 0.98 / 2, 0.02])
 
 
+def test_a_constant_rate_stays():
+    assert [rate(progress, "constant") for progress in (0.03, 0.5, 1.0)] == [1.0, 1.0, 1.0]
+
+
 def test_an_unknown_decay_is_refused():
-    with pytest.raises(ValueError, match="stage: decay 'linear'; there are cosine and trapezoid"):
+    with pytest.raises(ValueError, match="stage: decay 'linear'; there are cosine, trapezoid and constant"):
         rate(0.5, "linear")
 
 
