@@ -7,6 +7,7 @@ and learn the same tokens; padding is waste for both. Run: python bench/train_st
 import statistics
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from common import lines_to_page, peak_memory
@@ -60,7 +61,7 @@ def llama_like(system, vocabulary):
 def main():
     torch.manual_seed(0)
     system, world = build("chameleon"), World.easy()
-    stage = next(stage for stage in system.stages if stage.learner is None)
+    stage = replace(next(stage for stage in system.stages if stage.learner is None), batch=BATCH)
     thaw(system, stage)
     loader = Loader(system, stage, world, schedule(world, stage.mix), seed=0, number=1)
     batches = [loader.prepare(i * BATCH) for i in range(BATCHES)]
