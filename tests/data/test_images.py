@@ -52,8 +52,8 @@ def test_the_centre_is_kept_and_the_ends_are_cut_off():
 
 def test_it_equals_scaling_the_whole_and_cropping():
     image = Pillow.fromarray(noise(64, 160))
-    whole = image.resize((80, 32), Pillow.Resampling.BICUBIC).crop((24, 0, 56, 32))
-    assert torch.equal(decode(encoded(image), (32, 32)), pixels(whole))
+    whole = image.resize((100, 40), Pillow.Resampling.BICUBIC).crop((30, 0, 70, 40))
+    assert torch.equal(decode(encoded(image), (40, 40)), pixels(whole))
 
 
 def test_scaling_down_averages_instead_of_picking_pixels():
@@ -158,3 +158,11 @@ def test_a_bomb_below_the_limit_of_the_decoder_is_refused_too():
     side = int(MOST_PIXELS**0.5) + 1
     with pytest.raises(ValueError, match="are more than"):
         decode(encoded(Pillow.new("1", (side, side))), (32, 32))
+
+
+def test_a_picture_enlarged_pixel_by_pixel_comes_back_as_it_was():
+    small = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    large = Pillow.fromarray(small).resize((64, 64), Pillow.Resampling.NEAREST)
+    file = io.BytesIO()
+    large.save(file, "PNG")
+    assert np.array_equal(decode(file.getvalue(), (8, 8)).permute(1, 2, 0).numpy(), small)

@@ -113,7 +113,7 @@ def test_killed_stopped_and_resumed_is_as_never_having_stopped(whole, tmp_path):
         train(small(), Pictures(2 + 10 + 4 + 10, interrupt), tmp_path, settings=FAST, resume=True)
     moments = load_file(latest(tmp_path) / "state.safetensors")
     taken = int(latest(tmp_path).name[-3:]) // 4
-    assert 0 < taken < MORE and moments["optimizer.by_name.text.writer.out.weight.step"] == JOINT + taken
+    assert 0 < taken < MORE and moments["optimizer.by_name.text.reader.table.weight.step"] == JOINT + taken
     resumed = train(small(), Pictures(), tmp_path, settings=FAST, resume=True)
     assert same(resumed, whole[0])
     last, whole_last = diary(tmp_path)[-1], diary(whole[1])[-1]

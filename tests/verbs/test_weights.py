@@ -5,6 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from tessera.systems.chameleon import chameleon
 from tessera.verbs import weights
 from tessera.verbs.recipes import build
 from tessera.verbs.weights import load, metadata, restore, save, shipped
@@ -75,7 +76,7 @@ def test_files_that_are_none_of_ours_are_refused(tmp_path, system):
 )
 def test_weights_that_do_not_fit_are_refused_and_nothing_changes(change, said, system, tmp_path):
     save(system, tmp_path / "w")
-    other = build("chameleon", arguments=TINY | change)
+    other = chameleon(**(TINY | change))
     before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
     with pytest.raises(ValueError, match=rf"load: .*{said}.*; it was written for .*'width': 16.*; build the system with these arguments"):
         restore(other, tmp_path / "w")

@@ -31,7 +31,8 @@ def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]
 
     Turned upright by its EXIF tag; transparency over white; palette, grey, 16-bit grey (high byte) and CMYK as RGB; colour
     profiles are not applied; of an animation the first frame. Then the shorter side is scaled to the size asked for (the
-    picture covers it exactly) with Pillow's antialiased bicubic filter, and the centre is cropped at whole pixels. Large
+    picture covers it exactly) with Pillow's antialiased bicubic filter (by means where it
+    shrinks by a whole number), and the centre is cropped at whole pixels. Large
     JPEGs are decoded at 1/2, 1/4 or 1/8 first, never below 3 times the size: four times as fast, within a few levels.
     Raises ValueError with the reason where the bytes are no readable picture.
     """
@@ -73,4 +74,5 @@ def fit(image: Pillow.Image, size: tuple[int, int]) -> Pillow.Image:
     left = (image.width * scale - width) // 2 / scale  # a whole pixel after scaling: what needs no scaling is not blurred
     top = (image.height * scale - height) // 2 / scale
     box = (left, top, min(left + width / scale, image.width), min(top + height / scale, image.height))
-    return image.resize((width, height), Pillow.Resampling.BICUBIC, box=box)
+    whole = scale < 1 and (1 / scale).is_integer()  # a picture enlarged pixel by pixel comes back as it was
+    return image.resize((width, height), Pillow.Resampling.BOX if whole else Pillow.Resampling.BICUBIC, box=box)
