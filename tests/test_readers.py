@@ -41,7 +41,8 @@ def test_positions_are_added_by_the_number_of_the_element():
 
 def test_digits_of_a_code_are_those_of_its_quantizer():
     levels = (4, 2, 3)
-    quantizer, digits = FSQ(levels), Digits(levels, 5, first=7)
+    quantizer = FSQ(levels)
+    digits = Digits(quantizer, 5, first=7)
     codes = torch.arange(24)[None]
     rows = [torch.arange(sum(levels[:i]), sum(levels[: i + 1])) for i in range(3)]
     where = [(quantizer.lookup(codes)[..., i] * (levels[i] // 2) + levels[i] // 2).round().long() for i in range(3)]
@@ -50,7 +51,7 @@ def test_digits_of_a_code_are_those_of_its_quantizer():
 
 
 def test_digits_are_added_to_the_row_of_a_code():
-    table, digits = nn.Embedding(20, 4), Digits((4, 3), 4, first=8)
+    table, digits = nn.Embedding(20, 4), Digits(FSQ((4, 3)), 4, first=8)
     ids = torch.tensor([[9, 19]])
     read = TokenReader(table, digits=digits)(ids, torch.tensor([0]))
     assert torch.equal(read.embeddings, table(ids) + digits(ids))

@@ -1,11 +1,12 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from tessera.codecs.quantizers import FSQ
 
 
 class Read(NamedTuple):
@@ -46,25 +47,21 @@ def grid_coordinates(start: Int[Tensor, "batch"], elements: int, columns: int) -
 class Digits(nn.Module):
     """Codes of finite scalar quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
 
-    `levels` are the quantizer's; `first` is the id of code 0.
+    `first` is the id of code 0.
     """
 
-    basis: Tensor
-    levels: Tensor
     offsets: Tensor
 
-    def __init__(self, levels: Sequence[int], width: int, *, first: int = 0):
+    def __init__(self, quantizer: FSQ, width: int, *, first: int = 0):
         super().__init__()
-        self.first, self.rows = first, nn.Embedding(sum(levels), width)
-        nn.init.normal_(self.rows.weight, std=len(levels) ** -0.5)  # their sum has variance 1
-        self.register_buffer("levels", torch.tensor(levels), persistent=False)
-        self.register_buffer("basis", torch.tensor([1, *levels[:-1]]).cumprod(0), persistent=False)
-        self.register_buffer("offsets", torch.tensor([0, *levels[:-1]]).cumsum(0), persistent=False)
+        self.quantizer, self.first = quantizer, first
+        self.register_buffer("offsets", quantizer.levels.cumsum(0) - quantizer.levels, persistent=False)
+        self.rows = nn.Embedding(quantizer.digit_values, width)
+        nn.init.normal_(self.rows.weight, std=quantizer.features**-0.5)  # their sum has variance 1
 
     def forward(self, ids: Int[Tensor, "batch element"]) -> Float[Tensor, "batch element width"]:
         """One vector per id."""
-        digits = (ids[..., None] - self.first) // self.basis % self.levels
-        return self.rows(digits + self.offsets).sum(-2)
+        return self.rows(self.quantizer.digits(ids - self.first) + self.offsets).sum(-2)
 
 
 class TokenReader(nn.Module):

@@ -1,22 +1,16 @@
 import pytest
 import torch
+from verbs.small import TINY, same
 
 from tessera.verbs import checkpoint
 from tessera.verbs.checkpoint import load_state, save_state
 from tessera.verbs.recipes import build
 from tessera.verbs.weights import latest, load
 
-TINY = {"width": 16, "depth": 1, "heads": 2, "levels": (3, 3), "channels": 8, "pixels": 8, "stride": 4}
-
 
 @pytest.fixture
 def system():
     return build("chameleon", arguments=TINY)
-
-
-def same(one, other) -> bool:
-    ours, theirs = one.state_dict(), other.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_the_last_checkpoints_of_a_run_stay(system, tmp_path):

@@ -2,10 +2,9 @@ import sys
 import types
 
 import pytest
+from verbs.small import TINY
 
 from tessera.verbs.recipes import build, names, recipe, summary
-
-TINY = {"width": 16, "depth": 1, "heads": 2, "levels": (3, 3), "channels": 8, "pixels": 8, "stride": 4}
 
 
 def test_the_folder_is_the_registry():

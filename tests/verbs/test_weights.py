@@ -4,23 +4,17 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from verbs.small import TINY, same
 
 from tessera.systems.chameleon import chameleon
 from tessera.verbs import weights
 from tessera.verbs.recipes import build
 from tessera.verbs.weights import load, metadata, restore, save, shipped
 
-TINY = {"width": 16, "depth": 1, "heads": 2, "levels": (3, 3), "channels": 8, "pixels": 8, "stride": 4}
-
 
 @pytest.fixture
 def system():
     return build("chameleon", arguments=TINY)
-
-
-def same(one, other) -> bool:
-    ours, theirs = one.state_dict(), other.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_what_is_loaded_is_what_was_saved_bit_for_bit(system, tmp_path):

@@ -1,5 +1,6 @@
 """Commands that write: pictures of a prompt, answers about a picture, captions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from tessera.cli.app import (
 )
 from tessera.data import open_picture
 from tessera.document import Document, Image, Text
+from tessera.system import System
 from tessera.verbs.generate import write
 from tessera.verbs.writing import Request
 from tessera.world import Tile, save_sheet
@@ -76,10 +78,8 @@ def ask(
 ) -> None:
     """Answer a question about a picture."""
     loaded = trained(system, run, level, device)
-    sampling = sampling_of(loaded.text.law.sampling, {"temperature": temperature})
-    document = Document((Image(open_picture(picture, picture_side(loaded))), Text(question), Text(learn=True)))
-    (done,) = write(loaded, [Request(document, seed, {Text: sampling}, longest)])
-    say(done.texts[0].strip())
+    (said,) = replies(loaded, [picture], (Text(question),), seed, temperature, longest)
+    say(said)
 
 
 @app.command(epilog="Example: tessera caption drawing.png")
@@ -95,8 +95,14 @@ def caption(
 ) -> None:
     """Say what pictures show."""
     loaded = trained(system, run, level, device)
-    sampling = sampling_of(loaded.text.law.sampling, {"temperature": temperature})
-    shown = [Document((Image(open_picture(picture, picture_side(loaded))), Text(learn=True))) for picture in pictures]
-    for picture, done in zip(pictures, write(loaded, [Request(one, seed, {Text: sampling}, longest) for one in shown]), strict=True):
-        said = done.texts[0].strip()
+    for picture, said in zip(pictures, replies(loaded, pictures, (), seed, temperature, longest), strict=True):
         say(f"{picture}: {said}" if len(pictures) > 1 else said)
+
+
+def replies(
+    system: System, pictures: Sequence[Path], asked: tuple[Text, ...], seed: int, temperature: float | None, longest: int
+) -> list[str]:
+    """What a system says behind each picture and what is asked of it."""
+    sampling = sampling_of(system.text.law.sampling, {"temperature": temperature})
+    shown = [Document((Image(open_picture(picture, picture_side(system))), *asked, Text(learn=True))) for picture in pictures]
+    return [done.texts[0].strip() for done in write(system, [Request(one, seed, {Text: sampling}, longest) for one in shown])]

@@ -1,6 +1,7 @@
 """Quantizers: continuous features rounded to finitely many codes, with gradients let through."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -46,9 +47,7 @@ class FSQ(nn.Module):
 
     def __init__(self, levels: Sequence[int]):
         super().__init__()
-        self.features, self.size = len(levels), 1
-        for level in levels:
-            self.size *= level
+        self.features, self.size, self.digit_values = len(levels), prod(levels), sum(levels)
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         basis = torch.tensor([1, *levels[:-1]]).cumprod(0)
         self.register_buffer("basis", basis, persistent=False)
@@ -66,8 +65,11 @@ class FSQ(nn.Module):
 
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The features of codes."""
-        digits = codes[..., None] // self.basis % self.levels
-        return (digits - self.levels // 2) / (self.levels // 2)
+        return (self.digits(codes) - self.levels // 2) / (self.levels // 2)
+
+    def digits(self, codes: Int[Tensor, "batch element"]) -> Int[Tensor, "batch element feature"]:
+        """Which level each feature of a code has, counted from 0."""
+        return codes[..., None] // self.basis % self.levels
 
 
 class VQ(nn.Module):

@@ -45,14 +45,15 @@ def chameleon(
 ) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes; the paper's own BPE is to be named as `tokenizer`."""
     bpe = BPE(tokenizer)
-    pictures = Autoencoder(quantizer=FSQ(levels), pixels=pixels, stride=stride, channels=channels)
-    vocabulary = bpe.size + pictures.quantizer.size
+    quantizer = FSQ(levels)
+    pictures = Autoencoder(quantizer=quantizer, pixels=pixels, stride=stride, channels=channels)
+    vocabulary = bpe.size + quantizer.size
     table, scale = nn.Embedding(vocabulary, width), width**0.5
     head = LinearWriter(width, vocabulary, tied=table)
     words = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0), z_loss=1e-5)
     text = Port("text", Text, codec=bpe, reader=TokenReader(table, scale=scale), writer=head, order=Next(), law=words)
 
-    digits, positions = Digits(levels, width, first=bpe.size), nn.Embedding(pictures.elements, width)
+    digits, positions = Digits(quantizer, width, first=bpe.size), nn.Embedding(pictures.elements, width)
     squares = TokenReader(table, scale=scale, columns=pictures.columns, digits=digits, positions=positions)
     codes = Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(temperature=0.5, guidance=2.0), z_loss=1e-5)
     shifted = Shifted(pictures, first=bpe.size)

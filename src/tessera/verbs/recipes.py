@@ -32,10 +32,12 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
             near = get_close_matches(name, names(), 3, 0.3) or names()
             raise ValueError(f"recipe: {name!r}; near it there are {', '.join(near)}; `tessera systems` lists all of them")
         module_name, function = f"tessera.systems.{name}", name
+    if not module_name:
+        raise ValueError(f"recipe: {name!r} names no module; package.module:function is accepted; put the module in front")
     try:
-        module = importlib.import_module(module_name or "?")
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name and module_name and not module_name.startswith(error.name):
+        if error.name and not module_name.startswith(error.name):
             raise  # the module is there, and misses something itself
         raise ValueError(f"recipe: {name!r}: {error}; a module that Python finds is accepted; check the path it runs in") from error
     if not hasattr(module, function):
