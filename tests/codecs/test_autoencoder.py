@@ -5,6 +5,7 @@ from torch import nn
 from tessera.codecs import FSQ, VQ, Autoencoder, Residual
 from tessera.codecs.patches import patchify, unpatchify
 from tessera.document import Document, Image, Text
+from tessera.draws import Draw
 
 QUANTIZERS = {
     "fsq": lambda: FSQ((5, 5, 5)),
@@ -60,8 +61,8 @@ def test_it_learns_four_pictures_by_heart():
     documents = [Document((Text("x"), Image(picture))) for picture in pictures]
     optimizer = torch.optim.Adam(codec.parameters(), 1e-2)
     for _ in range(80):
-        pixels = codec.arrange(documents, [])
-        (error, count), (commitment, codes) = codec.losses_of(pixels).values()
+        arranged = codec.arrange(documents, [Draw(i) for i in range(4)])
+        (error, count), (commitment, codes) = codec.losses_of(arranged).values()
         optimizer.zero_grad()
         (error / count + commitment / codes).backward()
         optimizer.step()
@@ -72,7 +73,7 @@ def test_it_learns_four_pictures_by_heart():
 @pytest.mark.parametrize("kind", QUANTIZERS)
 def test_documents_without_pictures_lose_nothing(kind):
     codec = Autoencoder(quantizer=QUANTIZERS[kind](), pixels=8, stride=4, channels=8)
-    losses = codec.losses_of(codec.arrange([Document((Text("x"),))], []))
+    losses = codec.losses_of(codec.arrange([Document((Text("x"),))], [Draw(0)]))
     assert [(float(value.detach()), count) for value, count in losses.values()] == [(0.0, 0), (0.0, 0)]
 
 
@@ -92,3 +93,15 @@ def test_a_code_is_given_where_all_its_pixels_are():
     codec, mask = Autoencoder(quantizer=FSQ((5, 5)), pixels=8, stride=4, channels=8), torch.zeros(8, 8, dtype=torch.bool)
     mask[:4] = True
     assert codec.keep(mask).tolist() == [True, True, False, False]
+
+
+def test_the_encoder_learns_under_noise_that_is_each_document_s_own():
+    codec = Autoencoder(quantizer=FSQ((5, 5)), pixels=8, stride=4, channels=8, noise=0.5)
+    documents = [Document((Image(torch.full((3, 8, 8), 128, dtype=torch.uint8)),)) for _ in range(400)]
+    pixels, seen = codec.arrange(documents, [Draw(i) for i in range(400)])
+    strength = (seen - pixels).std((1, 2, 3))
+    assert torch.equal(pixels, pixels[:1].expand_as(pixels)) and 0.2 < strength.mean() < 0.3 and strength.max() < 0.6
+    again = codec.arrange(documents[7:8], [Draw(7)])
+    assert torch.equal(again.seen[0], seen[7])
+    quiet = Autoencoder(quantizer=FSQ((5, 5)), pixels=8, stride=4, channels=8, noise=0.0).arrange(documents[:2], [Draw(0), Draw(1)])
+    assert torch.equal(quiet.pixels, quiet.seen)

@@ -1,6 +1,7 @@
 """Pictures as a small grid of codes: each square of pixels becomes one, and a convolutional decoder joins them again."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,6 +42,13 @@ class Widened(nn.Module):
         return x + self.steps(x)
 
 
+class Noised(NamedTuple):
+    """Pictures to learn from: as they shall be painted, and as the encoder sees them."""
+
+    pixels: Float[Tensor, "batch 3 height wide"]
+    seen: Float[Tensor, "batch 3 height wide"]
+
+
 class Autoencoder(nn.Module):
     """Pictures <-> codes on a grid of `pixels / stride` columns, through any quantizer.
 
@@ -48,20 +56,22 @@ class Autoencoder(nn.Module):
     same content always has the same code; the decoder looks around. Measured on the world's easy level, codes then carry
     4.0 nats each instead of 5.4 with a convolutional encoder, and none of it is noise to the model that predicts them.
     `stride` is 4 times a power of two. Its own stage (`losses_of`) learns reconstruction in mean squares; the quantizer's
-    commitment is added with its own weight. Source of the decoder's layout: VQGAN's (Esser et al. 2021, arXiv:2012.09841)
+    commitment is added with its own weight. While it learns, the encoder sees each picture under Gaussian noise of a
+    strength between 0 and `noise` (pixels run from -1 to 1): so that what it painted itself gets the same codes again.
+    Source of the decoder's layout: VQGAN's (Esser et al. 2021, arXiv:2012.09841)
     without attention, perceptual and adversarial losses.
     """
 
     quantizer: Quantizer
 
-    def __init__(self, *, quantizer: Quantizer, pixels: int = 32, stride: int = 8, channels: int = 64, depth: int = 1):
+    def __init__(self, *, quantizer: Quantizer, pixels: int = 32, stride: int = 8, channels: int = 64, depth: int = 1, noise: float = 0.2):
         super().__init__()
         doublings = max(stride // STEM, 1).bit_length() - 1
         if stride != STEM << doublings or pixels % stride:
             raise ValueError(
                 f"Autoencoder: stride {stride} for {pixels} pixels; {STEM} times a power of two that divides the pixels is accepted"
             )
-        self.pixels, self.stride, self.columns = pixels, stride, pixels // stride
+        self.pixels, self.stride, self.columns, self.noise = pixels, stride, pixels // stride, noise
         self.elements = self.columns**2
         hidden = 4 * channels
         look = [Widened(hidden) for _ in range(depth + 1)]
@@ -80,19 +90,28 @@ class Autoencoder(nn.Module):
         rounded, codes, commitment = self.quantizer(self.encoder(patchify(pixels, self.stride)))
         return self._paint(rounded), codes, commitment
 
-    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Float[Tensor, "batch 3 height wide"]:
+    def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Noised:
         """All pictures of the documents, whoever gave them."""
-        pictures = [picture for document in documents for picture in document.pictures]
         like = next(self.parameters())
-        return floats(pictures, like, self.pixels) if pictures else like.new_zeros(0, 3, self.pixels, self.pixels)
+        pictures, noise = [], []
+        for document, draw in zip(documents, draws, strict=True):
+            for picture in document.pictures:
+                strength = self.noise * torch.rand((), generator=draw.rng)
+                pictures.append(picture)
+                noise.append(strength * torch.randn(picture.shape, generator=draw.rng))
+        if not pictures:
+            nothing = like.new_zeros(0, 3, self.pixels, self.pixels)
+            return Noised(nothing, nothing)
+        pixels = floats(pictures, like, self.pixels)
+        return Noised(pixels, pixels + torch.stack(noise).to(pixels))
 
-    def losses_of(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Losses:
+    def losses_of(self, pictures: Noised) -> Losses:
         """Summed over pictures: squared error per pixel; and over codes: commitment."""
-        if not len(pixels):  # documents without a picture
+        if not len(pictures.pixels):  # documents without a picture
             nothing = next(self.parameters())[:0].sum()
             return {"pixels": (nothing, 0), "commitment": (nothing, 0)}
-        painted, _, commitment = self(pixels)
-        error = (painted.to(pixels.dtype) - pixels).square().mean((1, 2, 3))
+        painted, _, commitment = self(pictures.seen)
+        error = (painted.to(pictures.pixels.dtype) - pictures.pixels).square().mean((1, 2, 3))
         return {"pixels": (error.sum(), len(error)), "commitment": (commitment.sum(), commitment.numel())}
 
     @torch.no_grad()

@@ -45,7 +45,7 @@ def chameleon(
 ) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes; the paper's own BPE is to be named as `tokenizer`."""
     bpe = BPE(tokenizer)
-    quantizer = FSQ(levels)
+    quantizer = FSQ(levels, commitment=0.002)
     pictures = Autoencoder(quantizer=quantizer, pixels=pixels, stride=stride, channels=channels)
     vocabulary = bpe.size + quantizer.size
     table, scale = nn.Embedding(vocabulary, width), width**0.5
