@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from tessera.data.images import MOST_PIXELS, decode
+from tessera.data.images import MOST_PIXELS, decode, fit
 
 
 def encoded(image: Pillow.Image, format: str = "PNG", **options) -> bytes:
@@ -42,6 +42,13 @@ def test_any_size_fits_and_a_plain_picture_stays_plain(height, width):
     picture = decode(encoded(Pillow.new("RGB", (width, height), (10, 200, 30))), (32, 32))
     assert picture.shape == (3, 32, 32)
     assert (picture.flatten(1) == torch.tensor([[10], [200], [30]])).all()
+
+
+def test_sides_that_scale_to_a_rounding_error_too_short_fit():
+    for width in range(1, 300):
+        for height in (98, 195, 249, 264):
+            assert fit(Pillow.new("RGB", (width, height)), (32, 32)).size == (32, 32)
+            assert fit(Pillow.new("RGB", (height, width)), (24, 40)).size == (40, 24)
 
 
 def test_the_centre_is_kept_and_the_ends_are_cut_off():

@@ -1,6 +1,7 @@
 """Pictures from files: whatever a user has becomes uint8 [3, height, width], sRGB, by one stated rule."""
 
 import io
+from math import floor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # only decoders that run no other program
 MOST_PIXELS = 2**26  # 8192 x 8192; a decompression bomb is a small file that claims more
+ROUNDING = 1e-6  # pixels: a side that is covered exactly may come out a rounding error too short
 SPARE = 3  # a JPEG may be decoded smaller while this many times the size asked for is left
 
 
@@ -71,8 +73,8 @@ def fit(image: Pillow.Image, size: tuple[int, int]) -> Pillow.Image:
     """
     height, width = size
     scale = max(width / image.width, height / image.height)
-    left = (image.width * scale - width) // 2 / scale  # a whole pixel after scaling: what needs no scaling is not blurred
-    top = (image.height * scale - height) // 2 / scale
+    spare = lambda length, kept: max(0, floor((length * scale - kept) / 2 + ROUNDING)) / scale  # whole pixels after scaling: nothing is blurred
+    left, top = spare(image.width, width), spare(image.height, height)
     box = (left, top, min(left + width / scale, image.width), min(top + height / scale, image.height))
     whole = scale < 1 and (1 / scale).is_integer()  # a picture enlarged pixel by pixel comes back as it was
     return image.resize((width, height), Pillow.Resampling.BOX if whole else Pillow.Resampling.BICUBIC, box=box)
