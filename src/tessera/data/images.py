@@ -73,7 +73,8 @@ def fit(image: Pillow.Image, size: tuple[int, int]) -> Pillow.Image:
     """
     height, width = size
     scale = max(width / image.width, height / image.height)
-    spare = lambda length, kept: max(0, floor((length * scale - kept) / 2 + ROUNDING)) / scale  # whole pixels after scaling: nothing is blurred
+    # cut at whole pixels after scaling: what needs no scaling is not blurred
+    spare = lambda length, kept: max(0, floor((length * scale - kept) / 2 + ROUNDING)) / scale
     left, top = spare(image.width, width), spare(image.height, height)
     box = (left, top, min(left + width / scale, image.width), min(top + height / scale, image.height))
     whole = scale < 1 and (1 / scale).is_integer()  # a picture enlarged pixel by pixel comes back as it was
