@@ -20,7 +20,7 @@ worlds = pytest.mark.parametrize("world", [World(level, "both") for level in LEV
 SHAPES = {
     Task.DRAW: [(Text, False), (Image, True)],
     Task.CAPTION: [(Image, False), (Text, True)],
-    Task.QUESTION: [(Image, False), (Text, False), (Text, True)],
+    Task.QUESTION: [(Image, False), *[(Text, False), (Text, True)] * 3],
     Task.TEXT: [(Text, True)],
     Task.EDIT: [(Image, False), (Text, False), (Image, True)],
 }

@@ -39,17 +39,14 @@ def straight_through(x: Features, rounded: Features) -> Features:
 class FSQ(nn.Module):
     """Finite scalar quantization: each feature is bounded and rounded to one of a few levels; no codebook to learn.
 
-    `commitment` weighs how hard features are pulled to their level, away from the borders between two.
-    Source: Mentzer et al. 2023, arXiv:2309.15505, listing 1. Differs: the paper has no commitment; even numbers of levels
-    are offset by half.
+    Source: Mentzer et al. 2023, arXiv:2309.15505, listing 1. Differs: none; even numbers of levels are offset by half.
     """
 
     levels: Tensor
     basis: Tensor
 
-    def __init__(self, levels: Sequence[int], *, commitment: float = 0.0):
+    def __init__(self, levels: Sequence[int]):
         super().__init__()
-        self.commitment = commitment
         self.features, self.size, self.digit_values = len(levels), prod(levels), sum(levels)
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         basis = torch.tensor([1, *levels[:-1]]).cumprod(0)
@@ -64,8 +61,7 @@ class FSQ(nn.Module):
         digits = rounded.long() + self.levels // 2
         codes = (digits * self.basis).sum(-1)
         scale = self.levels // 2
-        commitment = self.commitment * (bounded - rounded.detach()).square().mean(-1)
-        return Quantized(straight_through(bounded, rounded) / scale, codes, commitment)
+        return Quantized(straight_through(bounded, rounded) / scale, codes, x.new_zeros(x.shape[:-1]))
 
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The features of codes."""

@@ -5,7 +5,7 @@ Differs: FSQ codes of squares instead of a VQGAN's, read also by their digits an
 stage with more questions stands for the paper's tuning; the default is 3 M parameters, not 7 B; no dropout; pictures
 and answers weigh more in the loss.
 Command: `tessera train chameleon`; the weights that come with the library read more (`--documents codec=210000 --documents
-joint=280000 --documents tuned=280000`). Time and scores stand in results/chameleon.json.
+joint=280000 --documents tuned=220000`). Time and scores stand in results/chameleon.json.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def chameleon(
 ) -> System:
     """Build Chameleon. The default trains on two CPU cores in minutes; the paper's own BPE is to be named as `tokenizer`."""
     bpe = BPE(tokenizer)
-    quantizer = FSQ(levels, commitment=0.002)
+    quantizer = FSQ(levels)
     pictures = Autoencoder(quantizer=quantizer, pixels=pixels, stride=stride, channels=channels)
     vocabulary = bpe.size + quantizer.size
     table, scale = nn.Embedding(vocabulary, width), width**0.5
@@ -73,5 +73,5 @@ def chameleon(
     train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
     joint = Stage("joint", train=train, documents=80_000, mix=mix, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint, tuned), drop=Absent())

@@ -22,6 +22,7 @@ from tessera.world.wording import LANGUAGES, Language
 
 STRIDE = 10**9  # from a scene that does not fit to the next one tried
 CANONICAL = 0.5  # share of captions to learn from that are plain and in reading order; the others are in any wording and order
+TURNS = 3  # questions about a picture in a document to learn from
 FULL = 0.4  # share of drawing prompts that are whole captions
 EDITS = 20  # tries on one scene to end in the split it began in, before the next scene is tried
 
@@ -64,7 +65,7 @@ class World:
     def hash(self) -> str:
         """A short name for everything that documents depend on: version, level, words and templates."""
         words = "".join(repr(language) for language in LANGUAGES.values())
-        return hashlib.sha256(f"{VERSION}{CANONICAL}{self.level}{self.language}{words}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{VERSION}{CANONICAL}{TURNS}{self.level}{self.language}{words}".encode()).hexdigest()[:12]
 
     def document(self, task: Task, index: int, split: str = "train") -> Document:
         """Document number `index` of a task. Its id hashes what the pictures show and what the texts say, not the jitter."""
@@ -80,8 +81,9 @@ class World:
                 scene, wording = self.scene(index, split), None if dice.uniform() < CANONICAL else dice
                 return self._written(task, Shown(scene), Text(caption(scene, self.level, language, wording), learn=True))
             case Task.QUESTION:
-                scene, asked = self._asked(None, index, split, language, dice)
-                return self._written(task, Shown(scene), Text(asked.text), Text(asked.answer, learn=True))
+                scene, asked = self._conversation(index, split, language, dice)
+                turns = [part for one in asked for part in (Text(one.text), Text(one.answer, learn=True))]
+                return self._written(task, Shown(scene), *turns)
             case Task.TEXT:
                 return self._written(task, Text(self._told(index, split, language, dice), learn=True))
             case Task.EDIT:
@@ -146,6 +148,17 @@ class World:
         scenes = self._scenes(index, split, *aimed.scenes(self.level, dice))
         asked = ((scene, ask(scene, self.level, language, dice, aimed)) for scene in scenes)
         return next((scene, question) for scene, question in asked if question)
+
+    def _conversation(self, index: int, split: str, language: Language, dice: Dice) -> tuple[Scene, list[Question]]:
+        """A scene sought for a first question, whose answers are balanced, and further ones of other kinds, as the scene has them."""
+        scene, first = self._asked(None, index, split, language, dice)
+        asked = {first.kind: first}
+        while len(asked) < TURNS:
+            kind = dice.choose([kind for kind in question_kinds(self.level) if kind not in asked])
+            another = ask(scene, self.level, language, dice, aim(self.level, dice, kind))
+            if another:
+                asked[kind] = another
+        return scene, list(asked.values())
 
     def _told(self, index: int, split: str, language: Language, dice: Dice) -> str:
         """A caption in any wording; half of the time with a question about it and the answer."""
