@@ -23,8 +23,8 @@ LAYERS = {
     0: ("document", "places", "attention", "shapes", "paths", "draws", "grouping", "intervals"),
     1: ("codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
     2: ("ports", "pieces", "drops", "stages", "system"),
-    3: ("world", "data", "scoring", "verbs", "hub", "systems"),
-    4: ("cli", "__init__", "__main__"),
+    3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),
+    4: ("cli", "lmms_eval", "__init__", "__main__"),
 }
 LAYER = {name: number for number, names in LAYERS.items() for name in names}
 # Inside layer 3: who may import whom.
@@ -34,11 +34,13 @@ WITHIN = {
     "scoring": {"scoring"},
     "systems": {"data"},
     "hub": {"hub", "systems"},
-    "verbs": {"verbs", "world", "data", "scoring", "systems"},
+    "exams": {"exams", "world", "scoring", "data"},
+    "verbs": {"verbs", "world", "data", "scoring", "exams", "systems"},
 }
 VERBS = [
-    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "evaluate", "glance", "results"),
-    *("optimizing", "loader", "estimate", "progress", "train", "compare", "describe"),
+    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers", "ladder", "evaluate"),
+    *("glance", "page", "results", "benchmark", "compare"),
+    *("optimizing", "loader", "estimate", "progress", "train", "describe"),
 ]
 
 

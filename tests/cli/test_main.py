@@ -18,7 +18,9 @@ COMMANDS = get_command(app).commands
 
 
 def test_there_is_a_command_for_everything_that_can_be_done():
-    assert COMMANDS.keys() == set("systems describe world train draw ask caption evaluate weights tokenizer".split())
+    assert COMMANDS.keys() == set(
+        "systems describe world train draw ask caption evaluate judge benchmark weights tokenizer features".split()
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -2,8 +2,10 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tessera.scoring import Score, bootstrap, rate, wilson
+from tessera.scoring.intervals import percentiles
 
 Z2 = 3.841458820694124  # the square of the normal quantile of .975, which is the 95 % quantile of chi-squared
 
@@ -79,7 +81,56 @@ def test_what_is_drawn_again_is_the_case():
 
 
 def test_equal_cases_leave_no_doubt():
-    assert bootstrap([0.25] * 7, mean) == Score(0.25, (0.25, 0.25), 7)
+    assert bootstrap([0.25] * 7, mean) == Score(0.25, (0.25, 0.25), 7, "bootstrap/2000/seed0")
+
+
+def test_a_perfect_score_of_few_cases_is_no_certainty():
+    assert bootstrap([1.0] * 7, mean).ci95 == wilson(7, 7)
+    assert bootstrap([0.0] * 7, mean).ci95 == wilson(0, 7)
+    assert bootstrap([1.0] * 21, mean, clusters=[i // 3 for i in range(21)]).ci95 == wilson(7, 7)
+
+
+def test_clusters_of_one_case_are_no_clusters():
+    right = [True, False, False, True] * 25
+    assert rate(right, clusters=range(100)).ci95 == pytest.approx(rate(right).ci95, abs=0.003)  # t of 99 for the normal quantile
+    assert bootstrap(right, mean, clusters=range(100)).ci95 == bootstrap(right, mean).ci95
+
+
+def test_looks_that_agree_count_once():
+    scenes = [True] * 60 + [False] * 40
+    nine = rate([right for right in scenes for _ in range(9)], clusters=[i // 9 for i in range(900)])
+    assert (nine.n, nine.clusters, nine.method) == (900, 100, "cluster-wilson")
+    assert nine.ci95 == pytest.approx(rate(scenes).ci95, abs=0.003)
+
+
+def test_all_right_in_clusters_is_as_sure_as_that_many_cases():
+    score = rate([True] * 90, clusters=[i // 9 for i in range(90)])
+    assert score.value == score.ci95[1] == 1.0 and 0.6 < score.ci95[0] < wilson(10, 10)[0]
+
+
+def test_resampling_by_cluster_is_resampling_of_lists():
+    scenes = np.random.Generator(np.random.PCG64(2)).normal(size=(40, 3)).tolist()
+    flat, names = [value for scene in scenes for value in scene], [i // 3 for i in range(120)]
+    nested = bootstrap(scenes, lambda cases: mean([value for case in cases for value in case]))
+    assert bootstrap(flat, mean, clusters=names).ci95 == nested.ci95
+
+
+def test_every_case_has_its_cluster():
+    with pytest.raises(ValueError, match="3 cases with 2 cluster names"):
+        rate([True, True, False], clusters=["a", "b"])
+
+
+def test_what_could_not_be_read_is_said():
+    score = rate([True, False, False, True], unparsed=1, unreadable=2)
+    assert (score.value, score.unparsed, score.unreadable) == (0.5, 1, 2)
+    assert str(score) == "0.500 (0.150 to 0.850, n 4, unparsed 1, unreadable 2)"
+
+
+def test_percentiles_reach_a_little_further_out_for_few_cases():
+    values = np.linspace(0, 1, 100_001)
+    assert percentiles(values, 100_000) == pytest.approx([0.025, 0.975], abs=1e-4)
+    t = stats.t.ppf(0.975, 19) * sqrt(20 / 19)
+    assert percentiles(values, 20) == pytest.approx([stats.norm.cdf(-t), stats.norm.cdf(t)], abs=1e-4)
 
 
 def test_the_seed_alone_decides_the_interval():

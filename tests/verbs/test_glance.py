@@ -13,7 +13,7 @@ from tessera.verbs.writing import Written
 from tessera.world import World, question_kinds, skills
 
 EASY = World.easy()
-QUICK = replace(module.LOOK, drawings=1, questions=1)
+QUICK = replace(module.LOOK, cases={"drawing": 1, "questions": 1})
 
 
 class Rows:
@@ -78,7 +78,7 @@ def test_a_glance_asks_every_skill_and_kind_of_what_is_not_for_training_nor_for_
     assert prompts == [EASY.prompt(skill, i, "val").text for skill in skills(EASY.level) for i in range(8)]
     questions = [document.texts[0] for document in asked if isinstance(document[0], Image)]
     assert questions == [EASY.question(kind, i, "val")[1].text for kind in question_kinds(EASY.level) for i in range(12)]
-    assert [tile.lines for tile in sheets["joint.png"]] == [(prompt,) for prompt in prompts]
+    assert [tile.lines for tile in sheets["joint.png"]] == [(prompt, "[nothing]") for prompt in prompts]
     noes = sum(EASY.question(kind, i, "val")[1].answer == "no" for kind in question_kinds(EASY.level) for i in range(12))
     assert found == {"drawing.overall": 0.0, "questions.overall": noes / (12 * len(question_kinds(EASY.level)))}
 

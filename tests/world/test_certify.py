@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from tessera.world.certify import Certificate, GarbageRow, Rate, Row, certify
-from tessera.world.corruptions import GARBAGE, JUDGED, REPORTED
+from tessera.world.certify import ROWS, Certificate, GarbageRow, Row, certify
+from tessera.world.corruptions import JUDGED, REPORTED
+from tessera.world.garbage import GARBAGE
+from tessera.world.rates import Rate
 from tessera.world.scene import EASY, LEVELS
 
-ROW = Row("clean", True, Rate(0, 200), Rate(0, 200), Rate(0, 200), Rate(200, 200), {"place": Rate(400, 400)}, 300.0)
-GARBAGE_ROW = GarbageRow("white noise", Rate(50, 50), Rate(49, 50))
+ROW = Row("clean", True, Rate(0, 200), Rate(0, 200), Rate(0, 200), Rate(200, 200), {"place": Rate(400, 400)}, Rate(200, 200), 300.0)
+GARBAGE_ROW = GarbageRow("white noise", Rate(50, 50), Rate(49, 50), Rate(1, 50), Rate(0, 50))
 
 
 def test_wilsons_interval_has_its_known_values():
@@ -28,22 +30,33 @@ def test_only_judged_rows_decide():
 def test_the_tables_say_what_was_measured():
     text = Certificate("easy", (ROW,), (GARBAGE_ROW,)).markdown()
     assert "### easy: passed" in text
-    assert "| **clean** | 0.00 % (0.00-1.88) | 0.00 % (0.00-1.88) | 0.00 % | 100.00 % | 100.00 % | - | - | - | - | 300 |" in text
-    assert "| white noise | 100.00 % (92.87-100.00) | 98.00 % (89.50-99.65) |" in text
+    assert "| **clean** | 0.00 % (0.00-1.88) | 0.00 % (0.00-1.88) | 0.00 % | 100.00 % | 100.00 % | - | - | - | - | 100.00 % | 300 |" in text
+    assert "| white noise | 100.00 % (92.87-100.00) | 98.00 % (89.50-99.65) | 2.00 % (0.35-10.50) | 0.00 % (0.00-7.13) |" in text
 
 
 @pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
 def test_both_levels_pass(level):
     rows = []
-    certificate = certify(level, 40, tick=rows.append)
+    certificate = certify(level, 24, tick=rows.append)
     assert certificate.passed
-    assert rows == [*JUDGED, *REPORTED, *GARBAGE]
-    assert [row.false_fail.of for row in certificate.rows] == [40] * len(JUDGED) + [10] * len(REPORTED)
+    assert rows == [*ROWS] == [*JUDGED, *REPORTED, *GARBAGE]
+    assert [row.false_fail.of for row in certificate.rows] == [24] * len(JUDGED) + [6] * len(REPORTED)
     assert all(row.refused.share > 0.7 for row in certificate.garbage)
+    assert all(row.agreed.share >= 0.95 for row in certificate.rows if row.judged)
     assert ("digit" in certificate.rows[0].correct) == bool(level.digits)
 
 
 def test_a_seed_is_a_certificate():
-    one, other = (certify(EASY, 8, seed=3) for _ in range(2))
+    one, other = (certify(EASY, 4, seed=3) for _ in range(2))
     assert [replace(row, pictures_per_second=0.0) for row in one.rows] == [replace(row, pictures_per_second=0.0) for row in other.rows]
     assert one.garbage == other.garbage
+
+
+def test_extra_pictures_are_reported_last_and_not_judged():
+    rows = []
+    certificate = certify(EASY, 8, extra={"upside down": lambda pictures, rng: pictures.flip(2)}, tick=rows.append)
+    row = certificate.rows[-1]
+    assert rows[-1] == row.corruption == "upside down" and not row.judged
+    assert row.false_fail.share > 0.5 and certificate.passed
+    with pytest.raises(ValueError, match="certify: extra pictures are called clean, as rows are that exist; choose other names"):
+        certify(EASY, 8, extra={"clean": lambda pictures, rng: pictures})

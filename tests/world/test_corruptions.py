@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tessera.world.corruptions import GARBAGE, JUDGED, REPORTED, blur, elastic, flat, jpeg, resample, shift, shuffle
+from tessera.world.corruptions import JUDGED, REPORTED, blur, elastic, jpeg, resample, shift, slide
 
-EVERY = JUDGED | REPORTED | GARBAGE
+EVERY = JUDGED | REPORTED
 
 
 def rng() -> torch.Generator:
@@ -37,13 +37,18 @@ def test_a_shift_moves_by_one_pixel(pictures):
         assert {rows, columns} <= {7, 9}
 
 
-def test_shuffling_keeps_the_parts(pictures):
-    mixed = shuffle(pictures, rng())
-    assert torch.equal(mixed.flatten(2).sort(2).values, pictures.flatten(2).sort(2).values)
+def test_a_slide_moves_by_up_to_a_pixel_and_keeps_the_mass(pictures):
+    apart = pictures[:, 0].float() - 160
+    moved = slide(pictures, rng())[:, 0].float() - 160
+    torch.testing.assert_close(moved.sum((1, 2)), apart.sum((1, 2)), rtol=0.01, atol=0)
+    centre = lambda mass: (mass.sum(1) @ torch.arange(32.0) / mass.sum((1, 2)), mass.sum(2) @ torch.arange(32.0) / mass.sum((1, 2)))
+    for before, after in zip(centre(apart), centre(moved), strict=True):
+        assert (after - before).abs().max() <= 1.01
+        assert (after - before).abs().min() > 0.01
 
 
 def test_flat_areas_survive_resampling_melting_and_jpeg():
-    plain = flat(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), rng())
+    plain = torch.tensor([40, 90, 210], dtype=torch.uint8)[None, :, None, None].expand(4, 3, 32, 32)
     assert torch.equal(resample(plain, rng()), plain)
     assert torch.equal(elastic(plain, rng(), pixels=3.0), plain)
     assert (jpeg(plain, rng(), quality=70).int() - plain.int()).abs().max() <= 8

@@ -3,11 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tessera.world.corruptions import blur, white_noise
+from tessera.world.corruptions import blur, jpeg
 from tessera.world.dice import Dice
+from tessera.world.garbage import white_noise
 from tessera.world.near import near_miss
 from tessera.world.oracle import Oracle
-from tessera.world.reading import Reading, same_scene
+from tessera.world.reading import Reading, facts, same_scene
 from tessera.world.render import render
 from tessera.world.sampling import sample_scene
 from tessera.world.scene import LEVELS, STANDARD, Colour, Kind, Level, Scene
@@ -129,6 +130,19 @@ def test_a_colour_cast_is_seen_through(level):
     shown = scenes(level, 60)
     seen = pictures(shown, level) * torch.tensor([1.1, 0.95, 0.9])[:, None, None]
     assert all(map(same_scene, read(seen.round().clamp(max=255).to(torch.uint8), level), shown))
+
+
+def test_confidence_is_higher_where_the_reading_is_right():
+    shown = scenes(STANDARD, 80)
+    readings = read(jpeg(pictures(shown, STANDARD), torch.Generator(), quality=30), STANDARD)
+    sure: dict[bool, list[float]] = {True: [], False: []}
+    for reading, scene in zip(readings, shown, strict=True):
+        for thing in reading.things:
+            sure[facts(thing) in map(facts, scene.things)].append(thing.confidence)
+    right, wrong = (torch.tensor(values) for values in (sure[True], sure[False]))
+    assert len(wrong) > 10
+    assert (right[:, None] > wrong).float().mean() > 0.65
+    assert 0 <= min(wrong.min(), right.min()) and max(wrong.max(), right.max()) <= 1
 
 
 @levels

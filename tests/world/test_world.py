@@ -26,8 +26,8 @@ SHAPES = {
 }
 
 GOLDEN = {
-    "easy": "6f305fb3d132f46c",
-    "standard": "4b5a657535d60d26",
+    "easy": "4fd56a036a35c4bd",
+    "standard": "de56a791deaa6671",
 }
 
 

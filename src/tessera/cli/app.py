@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,8 @@ from tessera.system import System
 from tessera.verbs.recipes import PRESETS
 from tessera.verbs.weights import load, shipped
 from tessera.world import LEVELS, World
+from tessera.world.bias import Bias
+from tessera.world.heldout import HELD_OUT
 
 app = typer.Typer(
     help="Train, draw with, ask, take apart and compare models that read and write text and pictures.",
@@ -32,6 +34,12 @@ RunFolder = Annotated[
 ]
 LevelName = Annotated[str, typer.Option("--level", help="Level of the world: " + ", ".join(LEVELS) + ".")]
 LanguageName = Annotated[str, typer.Option("--language", help="en, zh or both.")]
+Leaning = Annotated[
+    list[str] | None, typer.Option("--bias", help="Let the world lean: alpha=0.7, topic=0.9, affinity=0.5 or the like; may be repeated.")
+]
+HeldOut = Annotated[
+    str, typer.Option("--held-out", help="Keep something out of training, to be tested apart: " + ", ".join(HELD_OUT) + ".")
+]
 Preset = Annotated[str, typer.Option(help="Which sizes: " + ", ".join(PRESETS) + ".")]
 Arguments = Annotated[list[str] | None, typer.Option("--set", help="An argument of the recipe, as name=value; may be repeated.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
@@ -49,11 +57,15 @@ def say(words: str, to: Console = console) -> None:
     to.print(words, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def world_of(level: str, language: str) -> World:
-    """The world of these names."""
+def world_of(level: str, language: str, bias: list[str] | None = None, held_out: str = "") -> World:
+    """The world of these names and knobs."""
     if level not in LEVELS:
         raise ValueError(f"world: level {level!r}; there are {', '.join(LEVELS)}; choose one")
-    return World(LEVELS[level], language)
+    knobs, known = arguments_of(bias, "--bias"), [field.name for field in fields(Bias)]
+    for name, value in knobs.items():
+        if name not in known or not isinstance(value, int | float):
+            raise ValueError(f"--bias: {name}={value}; numbers for {', '.join(known)} are accepted; for example --bias topic=0.9")
+    return World(LEVELS[level], language, Bias(**knobs), held_out or None)
 
 
 def named(system: str) -> str:

@@ -24,11 +24,14 @@ from tessera.cli.app import (
     ticker,
     world_of,
 )
+from tessera.system import System
 from tessera.verbs import describe as describing
 from tessera.verbs import recipes
+from tessera.verbs.ladder import through_codec
 from tessera.verbs.weights import load, shipped
-from tessera.world import save_sheet
+from tessera.world import Level, save_sheet
 from tessera.world.certify import ROWS, certify
+from tessera.world.corruptions import Corruption
 from tessera.world.export import export
 from tessera.world.samples import samples
 
@@ -80,7 +83,9 @@ def world(
     with progress() as bars:
         tick = ticker(bars)
         if certificate:
-            found = certify(chosen.level, n or 2000, tick=lambda row: tick("certify", ROWS.index(row), len(ROWS)))
+            extra = codecs_of(chosen.level)
+            names = [*ROWS, *extra]
+            found = certify(chosen.level, n or 2000, extra=extra, tick=lambda row: tick("certify", names.index(row), len(names)))
             bars.stop()
             say(found.markdown())
             raise typer.Exit(0 if found.passed else 1)
@@ -90,3 +95,12 @@ def world(
         else:
             save_sheet(out, samples(chosen, n or 24, split))
             say(f"{n or 24} documents of {level} in {out}")
+
+
+def codecs_of(level: Level) -> dict[str, Corruption]:
+    """What the picture codecs of shipped weights make of pictures of the level."""
+
+    def through(system: System) -> Corruption:
+        return lambda pictures, rng: torch.stack(through_codec(system, list(pictures)))
+
+    return {f"through {name}'s codec": through(load(name, level=on)) for name, on in shipped() if on == level.name}

@@ -1,8 +1,9 @@
 """Commands that score."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -10,6 +11,8 @@ from rich.table import Table
 from tessera.cli.app import (
     Device,
     Guidance,
+    HeldOut,
+    Leaning,
     RunFolder,
     Seed,
     Temperature,
@@ -26,19 +29,33 @@ from tessera.cli.app import (
     world_of,
 )
 from tessera.document import Image
-from tessera.verbs.evaluate import Plan, evaluate
-from tessera.verbs.results import results, save_results, update_readme
+from tessera.exams import Report
+from tessera.system import System
+from tessera.verbs.answers import about_answers, named_after
+from tessera.verbs.compare import alike, compare
+from tessera.verbs.evaluate import Plan, about, evaluate, judge_again, save_sheets
+from tessera.verbs.results import asked_of, judged, read_results, results, save_results, update_readme
 from tessera.verbs.runs import training_facts
+from tessera.verbs.suites import EXAMS, SUITES, chosen
 from tessera.verbs.weights import find, latest, metadata
+from tessera.world import World
 from tessera.world.sampling import SPLITS
 
+PUBLISHED = Path("results")
 
-@app.command("evaluate", epilog="Examples: tessera evaluate chameleon · tessera evaluate --run runs/chameleon --share 0.1")
+
+@app.command("evaluate", epilog="Examples: tessera evaluate chameleon · tessera evaluate --run runs/chameleon --suite smoke --seeds 3")
 def evaluate_command(
     system: Annotated[str, typer.Argument(metavar="[SYSTEM]", help="Whose shipped weights to judge.")] = "",
     run: RunFolder = None,
+    suite: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(SUITES)}, or an exam: {', '.join(EXAMS)}; may be repeated. [default: standard]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Write everything under so many seeds, and give the spread.")] = 1,
     level: Annotated[str, typer.Option(help="Level of the world; by default the one it was trained on, or easy.")] = "",
     language: Annotated[str, typer.Option(help="en, zh or both; by default what it was trained on.")] = "",
+    bias: Leaning = None,
+    held_out: HeldOut = "",
     share: Annotated[float, typer.Option(help="Share of the cases; a score is published with all of them (1).")] = 1.0,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     seed: Seed = 0,
@@ -46,37 +63,136 @@ def evaluate_command(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the JSON, the page and the contact sheets; of a run, RUN/results.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results, pages and contact sheets; of a run, RUN/results.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Other results (.json): differences case by case, with intervals.")] = None,
     device: Device = "auto",
 ) -> None:
     """Score a system on the world: drawings by the oracle, captions, questions, and the ladder of what bounds them.
 
-    All cases of shipped weights go to results/, and their headlines to the table of the README beside it.
+    The standard suite on shipped weights goes to results/, and its headlines to the table of the README beside it.
+    What the system wrote is kept in OUT/answers: a stopped evaluation goes on where it was, and `tessera judge` scores it anew.
     Guidance, temperature, top-k and top-p are those of pictures; texts are written as the recipe says.
     """
+    other = read_results(against) if against else None
+    plan = plan_of(suite or ["standard"], share, split, seed, seeds)
     loaded = trained(system, run, level or "easy", device)
     folder = run if run and run.is_dir() else None
     training = training_facts(folder, latest(folder)) if folder else metadata(find(run or named(system), level=level or "easy"))["notes"]
-    chosen = world_of(level or training.get("level", "easy"), language or training.get("language", "en"))
-    if split not in SPLITS or not 0 < share <= 1:
-        raise ValueError(f"evaluate: split {split!r}, share {share:g}; {', '.join(SPLITS)}, and shares above 0 up to 1; change it")
+    world = asked_about(training, level, language, bias, held_out)
+    if other is not None:
+        alike(other, asked_of(world, plan))
     usual = loaded.port(Image(learn=True)).law.sampling
     sampling = sampling_of(usual, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p})
-    plan = replace(Plan().scaled(share), seed=seed, split=split, sampling={Image: sampling})
-    published = share == 1 and split == "test" and sampling == usual and run is None
-    plain = chosen.level.name == "easy" and chosen.language == "en"
-    name = loaded.name if plain else f"{loaded.name}-{chosen.level.name}-{chosen.language}"
-    out = out or (folder / "results" if folder else Path("results") if published else Path("results-unpublished"))
-    sheets = out / "sheets" / name
-    sheets.mkdir(parents=True, exist_ok=True)
+    plan = replace(plan, sampling={Image: sampling})
+    published = plan == Plan(seed=seed, sampling={Image: usual}) and run is None
+    place = Place(
+        out or (folder / "results" if folder else PUBLISHED if published else Path("results-unpublished")), file_name(loaded, world)
+    )
+    reports = [taken(loaded, world, replace(plan, seed=seed + i), place) for i in range(seeds)]
+    found = results(loaded, world, plan, reports[0], training=training, seeds=reports)
+    place.save(found, reports[0])
+    if published:
+        place.publish()
+    if other is not None:
+        show_differences(compare(other, found), str(against))
+
+
+@app.command(
+    "judge", epilog="Example: tessera judge runs/chameleon/results/answers/chameleon-0a1b2c3d --into runs/chameleon/results/chameleon.json"
+)
+def judge_command(
+    answers: Annotated[Path, typer.Argument(help="A folder of answers that `tessera evaluate` kept.")],
+    into: Annotated[Path, typer.Option(help="The results (.json) they belong to: their scores are replaced.")],
+) -> None:
+    """Score answers anew that were written before: no system is loaded and nothing is written by one.
+
+    Of results over several seeds these are the answers of the first; the spread over the others is left out.
+    """
+    old, asked = read_results(into), about_answers(answers)
+    theirs = {**{key: asked[key] for key in ("weights", "plan", "sampling")}, "world": asked["world"]["hash"]}
+    foreign = [key for key, value in theirs.items() if value != old[key]]
+    if foreign:
+        raise ValueError(
+            f"judge: {answers} and {into} differ in {', '.join(foreign)}; the answers that these results are about are accepted; name them"
+        )
+    *_, found = judge_again(answers)
+    place = Place(into.parent, into.stem)
+    place.save(old | judged(found), found)
+    if into.parent.resolve() == PUBLISHED.resolve():
+        place.publish()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the results of one evaluation go."""
+
+    out: Path
+    name: str
+
+    def save(self, found: Mapping[str, Any], report: Report) -> None:
+        """Results, pages and contact sheets; and the scores as a table."""
+        sheets = self.out / "sheets" / self.name
+        save_sheets(report, sheets)
+        path = self.out / f"{self.name}.json"
+        save_results(found, path, report.tiles)
+        show_scores(found)
+        say(f"{path}, its pages beside it (.md, and .html with pictures), contact sheets in {sheets}")
+
+    def publish(self) -> None:
+        """The headlines to the table of the README beside the results, where there is one."""
+        readme = self.out.parent / "README.md"
+        if readme.exists() and "<!-- results -->" in readme.read_text():
+            update_readme(readme, self.out)
+
+
+def asked_about(training: Mapping[str, Any], level: str, language: str, bias: list[str] | None, held_out: str) -> World:
+    """The world a system was trained on, with what is asked for in its place."""
+    leaning = bias if bias is not None else [f"{name}={value}" for name, value in training.get("bias", {}).items()]
+    held = held_out or training.get("held_out") or ""
+    return world_of(level or training.get("level", "easy"), language or training.get("language", "en"), leaning, held)
+
+
+def plan_of(suites: list[str], share: float, split: str, seed: int, seeds: int) -> Plan:
+    """The plan asked for. Raises ValueError for what nobody could measure."""
+    if split not in SPLITS or not 0 < share <= 1 or seeds < 1:
+        raise ValueError(
+            f"evaluate: split {split!r}, share {share:g}, seeds {seeds}; {', '.join(SPLITS)}, shares above 0 up to 1, and seeds from 1 on; "
+            "change it"
+        )
+    return replace(Plan(chosen(suites)).scaled(share), seed=seed, split=split)
+
+
+def file_name(system: System, world: World) -> str:
+    """What results are called: as the system, in every world but the easy English one with that world."""
+    leans = [f"{name}{value:g}" for name, value in asdict(world.bias).items() if value]
+    about_world = [world.level.name, world.language, *leans, *([world.held_out] if world.held_out else [])]
+    return system.name if about_world == ["easy", "en"] else "-".join((system.name, *about_world))
+
+
+def taken(system: System, world: World, plan: Plan, place: Place) -> Report:
+    """One evaluation, its answers kept beside the results."""
+    answers = place.out / "answers" / named_after(place.name, about(system, world, plan))
     with progress() as bars:
-        scores = evaluate(loaded, chosen, plan, folder=sheets, tick=ticker(bars))
-    save_results(results(loaded, chosen, plan, scores, training=training), out / f"{name}.json")
-    readme = out.parent / "README.md"
-    if published and readme.exists() and "<!-- results -->" in readme.read_text():
-        update_readme(readme, out)
-    table = Table("score", "value", "95 % interval", "n")
-    for key, score in scores.items():
-        table.add_row(key, f"{score.value:.3f}", f"{score.ci95[0]:.3f} to {score.ci95[1]:.3f}", str(score.n))
+        return evaluate(system, world, plan, answers=answers, tick=ticker(bars))
+
+
+def show_scores(found: Mapping[str, Any]) -> None:
+    """The scores as a table, beside what they are compared with, and their spread where there were several seeds."""
+    seeds = found["seeds"]
+    table = Table("score", "value", "95 % interval", "n", "beside", *(["over seeds"] if seeds else []))
+    for key, score in found["scores"].items():
+        low, high = score["ci95"]
+        beside = ", ".join(f"{name} {value:.3f}" for name, value in found["references"].get(key, {}).items())
+        spread = [f"{seeds[key]['least']:.3f} to {seeds[key]['most']:.3f}" if key in seeds else ""] if seeds else []
+        table.add_row(key, f"{score['value']:.3f}", f"{low:.3f} to {high:.3f}", str(score["n"]), beside, *spread)
     console.print(table)
-    say(f"{out / (name + '.json')}, its page beside it, contact sheets in {sheets}")
+
+
+def show_differences(found: Mapping[str, Any], other: str) -> None:
+    """How much better these results are than the other ones."""
+    table = Table("score", f"better than {other} by", "95 % interval", "p (Holm)", "shows from", "n")
+    for key, one in found.items():
+        low, high = one.difference.ci95
+        cells = (f"{one.difference.value:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{one.adjusted:.3g}", f"{one.detectable:.3f}")
+        table.add_row(key, *cells, str(one.difference.n))
+    console.print(table)

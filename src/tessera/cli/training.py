@@ -1,7 +1,7 @@
 """Commands that train: a system, and the tokenizer that comes with the library; and trained weights as one file."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,9 @@ import typer
 from tessera.cli.app import (
     Arguments,
     Device,
+    HeldOut,
     LanguageName,
+    Leaning,
     LevelName,
     Preset,
     Seed,
@@ -27,10 +29,12 @@ from tessera.cli.app import (
 from tessera.codecs.text import train_bpe
 from tessera.data import Dataset, Source, open_data
 from tessera.document import Task
+from tessera.exams.features import accuracy, save_features, train_features
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs import recipes
 from tessera.verbs.glance import glance, glance_data
+from tessera.verbs.machine import commit
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
 from tessera.verbs.weights import find, latest, load, restore, save
@@ -53,6 +57,8 @@ def train_command(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")] = False,
     level: LevelName = "easy",
     language: LanguageName = "en",
+    bias: Leaning = None,
+    held_out: HeldOut = "",
     preset: Preset = "default",
     arguments: Arguments = None,
     start: Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")] = None,
@@ -73,7 +79,9 @@ def train_command(
     built.stages = chosen_stages(built, stages or [], arguments_of(documents, "--documents"))
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
-    source, look, notes = opened(built, data, format, images, skip_bad, seed) if data else the_world(level, language)
+    source, look, notes = (
+        opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
+    )
     notes |= {"only_stages": stages or [], "start": start or ""}
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes)
@@ -86,10 +94,15 @@ def train_command(
 Opened = tuple[Source, Glance, dict[str, Any]]  # what is learned from, how it is looked at, and what the run's folder says of it
 
 
-def the_world(level: str, language: str) -> Opened:
+def the_world(world: World) -> Opened:
     """The world, where the oracle judges."""
-    world = world_of(level, language)
-    notes = {"level": level, "language": language, "world": world.hash()}
+    notes = {
+        "level": world.level.name,
+        "language": world.language,
+        "bias": asdict(world.bias),
+        "held_out": world.held_out,
+        "world": world.hash(),
+    }
     return world, lambda system, folder, name: glance(system, world, folder, name), notes
 
 
@@ -147,3 +160,17 @@ def tokenizer(
     made = train_bpe(words, size)
     made.save(str(out))
     say(f"{out}: {made.get_vocab_size()} ids")
+
+
+@app.command(epilog="Example: tessera features features-32px.safetensors")
+def features(
+    out: Annotated[Path, typer.Argument(help="The weights file to write.")],
+    steps: Annotated[int, typer.Option(min=1, help="Of 64 pictures.")] = 1200,
+    seed: Seed = 0,
+) -> None:
+    """Train the features that sets of drawings are compared in, as those that come with the library were trained."""
+    made = train_features(steps=steps, seed=seed)
+    found = accuracy(made)
+    facts = {"steps": steps, "seed": seed, "world": World.standard().hash(), "commit": commit(), "accuracy": found._asdict()}
+    save_features(made, out, facts)
+    say(f"{out}: names {found.things:.1%} of things, {found.places:.1%} of places and {found.pictures:.1%} of pictures rightly")

@@ -45,13 +45,17 @@ def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError(f"{opened.width} x {opened.height} pixels are more than {MOST_PIXELS}")
             opened.draft(None, (SPARE * max(size), SPARE * max(size)))
-            upright = ImageOps.exif_transpose(opened)
-            fitted = fit(rgb(upright), size)
+            return fitted(opened, size)
     except UnidentifiedImageError as fault:
         raise ValueError(f"picture is none of {', '.join(FORMATS)}") from fault
     except Exception as fault:  # decoders raise whatever their parser met: OSError, SyntaxError, struct.error, zlib.error, ...
         raise ValueError(f"picture cannot be read ({str(fault) or type(fault).__name__})") from fault
-    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
+
+
+def fitted(image: Pillow.Image, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]:
+    """An opened picture at `size`, which is (height, width) in pixels: upright, in RGB, scaled and cropped as `decode` says."""
+    upright = ImageOps.exif_transpose(image)
+    return torch.from_numpy(np.array(fit(rgb(upright), size))).permute(2, 0, 1).contiguous()
 
 
 def rgb(image: Pillow.Image) -> Pillow.Image:

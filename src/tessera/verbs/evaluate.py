@@ -1,170 +1,154 @@
-"""Evaluate: what a system draws, answers and says about the world, judged by the oracle, with intervals."""
+"""Evaluate: what a system draws, answers and says about the world, in two steps that can be taken apart: writing and judging."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tessera.data import schedule
-from tessera.document import Document, Image, Segment, Text
-from tessera.draws import Draw, seed_of
+from tessera.document import Document, Image, Segment
+from tessera.draws import seed_of
+from tessera.exams import Exam, Report, joined
 from tessera.laws.base import Sampling
-from tessera.scoring import Score, bootstrap, rate
 from tessera.system import System, evaluating
+from tessera.verbs.answers import PART, Answers, about_answers
 from tessera.verbs.generate import write
+from tessera.verbs.ladder import ladder, weights_hash
+from tessera.verbs.suites import EXAMS, STANDARD
 from tessera.verbs.writing import Request
-from tessera.world import LANGUAGES, Scene, Skill, Tile, World, caption_score, judge, question_kinds, save_sheet, skills
-from tessera.world.captions import ATTRIBUTES, CaptionScore, Counts
-from tessera.world.oracle import Oracle
-from tessera.world.reading import same_scene
-from tessera.world.scene import BACKGROUND
+from tessera.world import LEVELS, World, save_sheet
+from tessera.world.bias import Bias
 
 Tick = Callable[[str, int, int], None]  # what is measured, how many are done, of how many
-GENEVAL = (Skill.SINGLE_OBJECT, Skill.TWO_OBJECTS, Skill.COUNTING, Skill.COLOURS, Skill.POSITION, Skill.COLOUR_BINDING)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure and how to write. The same plan, seed and system give the same numbers."""
+    """What to measure and how to write. The same plan, seed and system give the same numbers.
 
-    drawings: int = 500  # per skill
-    questions: int = 200  # per kind
-    captions: int = 500
-    pictures: int = 500  # for the codec's ceiling and the teacher-forced losses
+    `cases` says how many of each exam: per skill, per kind, or in all. `pictures` are for the ladder; 0 leaves it out.
+    """
+
+    cases: Mapping[str, int] = field(default_factory=lambda: dict(STANDARD))
+    pictures: int = 500
     seed: int = 0
     split: str = "test"
-    sampling: Mapping[type[Segment], Sampling] | None = None
+    sampling: Mapping[type[Segment], Sampling] = field(default_factory=dict)
     rows: int = 64
-    controls: bool = True  # whether questions are also asked of a blank picture
 
     def scaled(self, share: float) -> "Plan":
         """The same with a share of the cases, at least 10 of each."""
-        names = ("drawings", "questions", "captions", "pictures")
-        return replace(self, **{name: max(10, round(getattr(self, name) * share)) for name in names})
+        some = lambda number: max(10, round(number * share)) if number else 0
+        return replace(self, cases={name: some(number) for name, number in self.cases.items()}, pictures=some(self.pictures))
+
+    def exams(self, world: World) -> list[Exam]:
+        """The exams, made for a world."""
+        unknown = [name for name in self.cases if name not in EXAMS]
+        if unknown:
+            raise ValueError(f"evaluate: exam {', '.join(map(repr, unknown))}; {', '.join(EXAMS)} are accepted; choose of these")
+        return [EXAMS[name](world, each, self.split) for name, each in self.cases.items()]
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the answers, as JSON can say it."""
+        return {"cases": dict(self.cases), "pictures": self.pictures, "seed": self.seed, "split": self.split}
 
 
 def evaluate(
-    system: System, world: World, plan: Plan = Plan(), *, folder: Path | None = None, tick: Tick | None = None
-) -> dict[str, Score]:
-    """All scores of a system by dotted name. With `folder`, contact sheets of drawings and answers are written there."""
-    judge_of = Judge(system, world, plan, tick or (lambda *_: None))
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
+    system: System, world: World, plan: Plan = Plan(), *, folder: Path | None = None, answers: Path | None = None, tick: Tick | None = None
+) -> Report:
+    """All scores of a system by dotted name, with what they are compared to.
+
+    `folder` receives contact sheets of drawings and answers. `answers`, another folder, keeps what was written, part by
+    part: called again with the same system and plan, it goes on where it was stopped, and `judge_again` needs no system.
+    """
+    tick = tick or (lambda *_: None)
+    kept = Answers(answers, about(system, world, plan) if answers else {})
     with evaluating(system), torch.no_grad():
-        scores = {**judge_of.drawing(), **judge_of.asking(), **judge_of.captioning(), **judge_of.ladder()}
+        reports = [exam.report(answered(system, exam, plan, kept, tick)) for exam in plan.exams(world)]
+        if plan.pictures:
+            tick("ladder", 0, plan.pictures)
+            reports.append(kept.once("ladder", lambda: ladder(system, world, plan.pictures, plan.split, plan.seed)))
+            tick("ladder", plan.pictures, plan.pictures)
+    found = joined(reports)
     if folder:
-        for name, tiles in judge_of.tiles.items():
-            save_sheet(folder / f"{name}.png", tiles)
-    return scores
+        save_sheets(found, folder)
+    return found
 
 
-class Judge:
-    """One evaluation: the system, the world's oracle, and tiles for the contact sheets."""
-
-    def __init__(self, system: System, world: World, plan: Plan, tick: Tick):
-        self.system, self.world, self.plan, self.tick = system, world, plan, tick
-        self.oracle = Oracle(world.level)
-        self.tiles: dict[str, list[Tile]] = {}
-
-    def drawing(self) -> dict[str, Score]:
-        """The oracle's verdicts on drawings, skill by skill; `geneval` lets unrequested things pass, the others do not."""
-        prompts = [
-            (skill, self.world.prompt(skill, i, self.plan.split)) for skill in skills(self.world.level) for i in range(self.plan.drawings)
-        ]
-        pictures = self.write("drawing", [(Text(prompt.text), Image(learn=True)) for _, prompt in prompts], kind=Image)
-        readings = self.oracle.read(torch.stack(pictures))
-        verdicts = [(skill, judge(prompt, reading)) for (skill, prompt), reading in zip(prompts, readings, strict=True)]
-        scores = {f"drawing.{skill.value}": rate([v.strict for s, v in verdicts if s is skill]) for skill in skills(self.world.level)}
-        scores["drawing.overall"] = rate([v.strict for _, v in verdicts])
-        scores["drawing.geneval"] = rate([v.geneval for s, v in verdicts if s in GENEVAL])
-        scores["drawing.readable"] = rate([v.readable for _, v in verdicts])
-        shown = [
-            i
-            for s in range(len(skills(self.world.level)))
-            for i in range(s * self.plan.drawings, s * self.plan.drawings + min(8, self.plan.drawings))
-        ]
-        self.tiles["drawing"] = [Tile(pictures[i], (prompts[i][1].text,), verdicts[i][1].strict) for i in shown]
-        return scores
-
-    def asking(self) -> dict[str, Score]:
-        """Answers, exact match, by kind; `blank` sees a picture with nothing in it, `blind` is the commonest answer of the kind."""
-        kinds, n = question_kinds(self.world.level), self.plan.questions
-        asked = [(kind, *self.world.question(kind, i, self.plan.split)) for kind in kinds for i in range(n)]
-        answers = self.write("questions", [(Image(p), Text(q.text), Text(learn=True)) for _, p, q in asked], kind=Text)
-        common = {kind: Counter(self.world.question(kind, i, "train")[1].answer for i in range(n)).most_common(1)[0][0] for kind in kinds}
-        said = {"": answers, "blind.": [common[kind] for kind, _, _ in asked]}
-        if self.plan.controls:
-            nothing = torch.tensor(BACKGROUND, dtype=torch.uint8)[:, None, None].expand_as(asked[0][1]).contiguous()
-            said["blank."] = self.write(
-                "blank questions", [(Image(nothing), Text(q.text), Text(learn=True)) for _, _, q in asked], kind=Text
-            )
-        scores: dict[str, Score] = {}
-        for name, words in said.items():
-            right = [(kind, word.strip() == q.answer) for (kind, _, q), word in zip(asked, words, strict=True)]
-            scores |= {f"questions.{name}{kind.value}": rate([ok for k, ok in right if k is kind]) for kind in kinds}
-            scores[f"questions.{name.rstrip('.') or 'overall'}"] = rate([ok for _, ok in right])
-        shown = [i for k in range(len(kinds)) for i in range(k * n, k * n + min(6, n))]
-        told = [(q.text, answer.strip()) for (_, _, q), answer in zip(asked, answers, strict=True)]
-        self.tiles["questions"] = [Tile(asked[i][1], told[i], told[i][1] == asked[i][2].answer) for i in shown]
-        return scores
-
-    def captioning(self) -> dict[str, Score]:
-        """Captions parsed back: exact when they name the scene's things and nothing else; F1 by attribute."""
-        scenes = [self.world.scene(i, self.plan.split) for i in range(self.plan.captions)]
-        pictures = [self.world.picture(scene) for scene in scenes]
-        said = self.write("captions", [(Image(picture), Text(learn=True)) for picture in pictures], kind=Text)
-        marks = [self._caption(text.strip(), scene) for text, scene in zip(said, scenes, strict=True)]
-        f1 = lambda name: lambda cases: sum((case.counts[name] for case in cases), Counts()).f1
-        used = [name for name in ATTRIBUTES if any(mark.counts[name].true for mark in marks)]
-        self.tiles["captions"] = [Tile(p, (t.strip(),), m.exact) for p, t, m in zip(pictures[:48], said, marks, strict=False)]
-        return {
-            "captions.exact": rate([mark.exact for mark in marks]),
-            "captions.parsed": rate([mark.parsed for mark in marks]),
-            **{f"captions.{name}_f1": bootstrap(marks, f1(name)) for name in used},
-        }
-
-    def _caption(self, text: str, scene: Scene) -> CaptionScore:
-        """In the world's language, or in whichever of its languages the caption is."""
-        languages = LANGUAGES.values() if self.world.language == "both" else [LANGUAGES[self.world.language]]
-        return max(
-            (caption_score(text, scene, self.world.level, language) for language in languages), key=lambda mark: (mark.exact, mark.parsed)
-        )
-
-    def ladder(self) -> dict[str, Score]:
-        """What bounds the rest: pictures through the codec and back, the same through the oracle alone, and losses given the truth."""
-        scenes = [self.world.scene(i, self.plan.split) for i in range(self.plan.pictures)]
-        pictures = [self.world.picture(scene) for scene in scenes]
-        codec = self.system.port(Image(learn=True)).codec
-        through = [
-            picture
-            for part in _parts(pictures, 64)
-            for picture in codec.decode(codec.encode(part, [Draw(i) for i in range(len(part))]).clean)
-        ]
-        readable = lambda shown: rate([same_scene(r, s) for r, s in zip(self.oracle.read(torch.stack(shown)), scenes, strict=True)])
-        self.tick("codec", len(scenes), len(scenes))
-        return {"codec.readable": readable(through), "oracle.readable": readable(pictures), **self._teacher_forced()}
-
-    def _teacher_forced(self) -> dict[str, Score]:
-        """Loss per element of each port, given everything before it, over unseen documents of the world's mix."""
-        each: dict[str, list[tuple[float, float]]] = {}
-        order = schedule(self.world, self.world.mix, self.plan.seed)
-        for i in range(self.plan.pictures):
-            document = self.world.document(*order[i], self.plan.split)
-            for port, (total, count) in self.system.losses([document], [Draw(self.plan.seed, i)]).items():
-                if count:
-                    each.setdefault(port, []).append((float(total), count))
-        mean = lambda cases: sum(total for total, _ in cases) / sum(count for _, count in cases)
-        return {f"teacher_forced.{port}": bootstrap(cases, mean) for port, cases in each.items()}
-
-    def write(self, what: str, segments: Sequence[tuple[Segment, ...]], *, kind: type[Segment]) -> list:
-        """What the system writes behind each prompt, `rows` side by side: pictures or texts."""
-        sampling = self.plan.sampling or {}
-        requests = [Request(Document(s), seed_of(self.plan.seed, i), sampling) for i, s in enumerate(segments)]
-        written = write(self.system, requests, rows=self.plan.rows, tick=lambda done, total: self.tick(what, done, total))
-        return [(one.pictures if kind is Image else one.texts)[0] for one in written]
+def judge_again(answers: Path) -> tuple[World, Plan, Report]:
+    """The world, the plan and the report of answers that were written before, by today's scorer; no system is needed."""
+    facts = about_answers(answers)
+    asked = facts["world"]
+    world = world_of(asked)
+    if world.hash() != asked["hash"]:
+        raise ValueError(f"answers: {answers} is about world {asked['hash']}; this version makes {world.hash()}; write them anew")
+    plan = Plan(**facts["plan"])
+    kept = Answers(answers, facts)
+    reports = []
+    for exam in plan.exams(world):
+        parts = [kept.get(exam, start) for start in range(0, len(exam.cases), PART)]
+        if None in parts:
+            raise ValueError(f"answers: {answers} lacks some of {exam.name}; a finished evaluation is accepted; run `evaluate` to its end")
+        reports.append(exam.report([answer for part in parts if part for answer in part]))
+    if plan.pictures:
+        reports.append(kept.once("ladder", None))
+    return world, plan, joined(reports)
 
 
-def _parts(items: Sequence, size: int) -> list[Sequence]:
-    return [items[i : i + size] for i in range(0, len(items), size)]
+def about(system: System, world: World, plan: Plan) -> dict[str, Any]:
+    """Who is asked what, and how it writes."""
+    return {
+        "system": system.name,
+        **getattr(system, "origin", {}),
+        "weights": weights_hash(system),
+        "world": {**world_facts(world), "hash": world.hash()},
+        "plan": plan.facts(),
+        "part": PART,
+        "sampling": sampling_facts(system, plan),
+    }
+
+
+def world_facts(world: World) -> dict[str, Any]:
+    """Which world this is; `world_of` makes it again."""
+    return {"level": world.level.name, "language": world.language, "bias": asdict(world.bias), "held_out": world.held_out}
+
+
+def world_of(facts: Mapping[str, Any]) -> World:
+    """The world of such facts."""
+    return World(LEVELS[facts["level"]], facts["language"], Bias(**facts["bias"]), facts["held_out"])
+
+
+def sampling_facts(system: System, plan: Plan) -> dict[str, Any]:
+    """How each port writes, in full."""
+    return {port.name: asdict(plan.sampling.get(port.kind, port.law.sampling)) for port in system.ports if port.writes}
+
+
+def save_sheets(found: Report, folder: Path) -> None:
+    """The contact sheet of each exam."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, tiles in found.tiles.items():
+        save_sheet(folder / f"{name}.png", tiles)
+
+
+def _moved(tick: Tick, name: str, before: int, total: int, done: int, _: int) -> None:
+    tick(name, before + done, total)
+
+
+def answered(system: System, exam: Exam, plan: Plan, kept: Answers, tick: Tick, *, longest: int = Request.longest) -> list:
+    """One answer per case, `rows` side by side; what was written before is taken from there. `longest` bounds each text, in ids."""
+    answers: list = []
+    total = len(exam.cases)
+    for start in range(0, total, PART):
+        part = kept.get(exam, start)
+        if part is None:
+            cases = enumerate(exam.cases[start : start + PART], start)
+            blank = exam.want(learn=True)
+            requests = [Request(Document((*case.prompt, blank)), seed_of(plan.seed, i), plan.sampling, longest) for i, case in cases]
+            done = write(system, requests, rows=plan.rows, tick=partial(_moved, tick, exam.name, start, total))
+            part = [(one.pictures if exam.want is Image else one.texts)[-1] for one in done]  # a prompt may have blanks of its own
+            kept.put(exam, start, part)
+        answers += part
+        tick(exam.name, len(answers), total)
+    return answers

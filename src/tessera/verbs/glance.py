@@ -2,27 +2,23 @@
 
 from pathlib import Path
 
-import torch
-
 from tessera.data import Source
 from tessera.document import Task
-from tessera.system import System, evaluating
-from tessera.verbs.evaluate import Judge, Plan
+from tessera.system import System
+from tessera.verbs.evaluate import Plan, evaluate
 from tessera.verbs.generate import requests_for, write
 from tessera.world import Tile, World, save_sheet
 
-LOOK = Plan(drawings=8, questions=12, split="val", controls=False)
+LOOK = Plan(cases={"drawing": 8, "questions": 12}, pictures=0, split="val")
 SHOWN = 8  # documents of a user's data
 
 
 def glance(system: System, world: World, folder: Path, name: str) -> dict[str, float]:
     """A sheet of drawings in the folder, and rough scores from a few dozen cases."""
-    look = Judge(system, world, LOOK, lambda *_: None)
-    with evaluating(system), torch.no_grad():
-        scores = {**look.drawing(), **look.asking()}
+    found = evaluate(system, world, LOOK)
     (folder / "samples").mkdir(exist_ok=True)
-    save_sheet(folder / "samples" / f"{name}.png", look.tiles["drawing"])
-    return {name: scores[name].value for name in ("drawing.overall", "questions.overall")}
+    save_sheet(folder / "samples" / f"{name}.png", found.tiles["drawing"])
+    return {name: found.scores[name].value for name in ("drawing.overall", "questions.overall")}
 
 
 def glance_data(system: System, source: Source, folder: Path, name: str) -> dict[str, float]:

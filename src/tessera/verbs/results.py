@@ -1,9 +1,9 @@
-"""Results: what `evaluate` found, as results/<system>.json, as a page, and as the README's table."""
+"""Results: what `evaluate` found, as results/<system>.json, and as the README's table."""
 
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,17 @@ from typing import Any
 from torch import nn
 
 from tessera.codecs.text import Vocabulary
-from tessera.document import Segment
-from tessera.laws.base import Sampling
+from tessera.exams import SCORER, Report
 from tessera.scoring import Score
+from tessera.scoring.compare import spread
 from tessera.system import System
-from tessera.verbs.evaluate import Plan
+from tessera.verbs.evaluate import Plan, sampling_facts, world_facts, world_of
+from tessera.verbs.ladder import weights_hash
 from tessera.verbs.machine import commit, machine, versions
-from tessera.world import LEVELS, World
+from tessera.verbs.page import html, markdown
+from tessera.world import Tile, World
 
-SCHEMA = 1
+SCHEMA = 2
 HEADLINES = {
     "drawing.single_object": "one object",
     "drawing.two_objects": "two objects",
@@ -32,20 +34,21 @@ HEADLINES = {
 
 
 def results(
-    system: System, world: World, plan: Plan, scores: Mapping[str, Score], *, training: Mapping[str, Any] | None = None
+    system: System, world: World, plan: Plan, found: Report, *, training: Mapping[str, Any] | None = None, seeds: Sequence[Report] = ()
 ) -> dict[str, Any]:
-    """Everything that is needed to understand the scores and to get them again."""
+    """Everything that is needed to understand the scores, to get them again, and to compare them case by case.
+
+    `seeds` are reports of the same plan under other seeds, `found` among them: their spread is given beside the scores.
+    """
     return {
         "schema": SCHEMA,
         "system": system.name,
         **getattr(system, "origin", {}),
-        "level": world.level.name,
-        "language": world.language,
-        "scores": {name: {"value": score.value, "ci95": list(score.ci95), "n": score.n} for name, score in scores.items()},
-        "sampling": {port.name: asdict(_sampling(plan, port.kind, port.law.sampling)) for port in system.ports if port.writes},
-        "plan": {key: value for key, value in asdict(plan).items() if key != "sampling"},
-        "world": world.hash(),
+        **asked_of(world, plan),
+        **judged(found, seeds),
+        "sampling": sampling_facts(system, plan),
         "parts": parts_hash(system),
+        "weights": weights_hash(system),
         "parameters": parameters(system),
         "training": dict(training or {}),
         "commit": commit(),
@@ -55,8 +58,31 @@ def results(
     }
 
 
-def _sampling(plan: Plan, kind: type[Segment], usual: Sampling) -> Sampling:
-    return (plan.sampling or {}).get(kind, usual)
+def asked_of(world: World, plan: Plan) -> dict[str, Any]:
+    """What was asked, and by whom it is judged: results of the same can be compared."""
+    return {**world_facts(world), "world": world.hash(), "plan": plan.facts(), "scorer": SCORER}
+
+
+def judged(found: Report, seeds: Sequence[Report] = ()) -> dict[str, Any]:
+    """What the judging adds to results: scores, references, cases, the spread over seeds, and the scorer's version.
+
+    A score that some seed lacks has no spread: with few documents a port may have had nothing to learn in one of them.
+    """
+    shared = [name for name in found.scores if len(seeds) > 1 and all(name in one.scores for one in seeds)]
+    over = {name: asdict(spread([one.scores[name].value for one in seeds])) for name in shared}
+    return {
+        "scorer": SCORER,
+        "scores": {name: _score(score) for name, score in found.scores.items()},
+        "references": {name: dict(values) for name, values in found.references.items()},
+        "right": {name: "".join("01"[bool(ok)] for ok in cases) for name, cases in found.right.items()},
+        "clusters": {name: list(numbers) for name, numbers in found.clusters.items()},
+        "seeds": over,
+    }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    """As JSON; what is none of a score's business is left out."""
+    return {key: list(value) if key == "ci95" else value for key, value in asdict(score).items() if value is not None}
 
 
 def parameters(system: System) -> dict[str, int]:
@@ -84,24 +110,25 @@ def parts_hash(system: System) -> str:
     return digest.hexdigest()[:12]
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """The scores as a page."""
-    lines = [f"# {found['system']} on {found['level']}", "", "| score | value | 95 % interval | n |", "|---|---|---|---|"]
-    for name, score in sorted(found["scores"].items()):
-        low, high = score["ci95"]
-        lines.append(f"| {name} | {score['value']:.3f} | {low:.3f} to {high:.3f} | {score['n']} |")
-    settings = {
-        key: found[key] for key in ("sampling", "plan", "world", "parts", "parameters", "training", "commit", "versions", "machine", "date")
-    }
-    lines += ["", "```json", json.dumps(settings, indent=1), "```", ""]
-    return "\n".join(lines)
-
-
-def save_results(found: Mapping[str, Any], path: Path) -> None:
-    """The JSON, and beside it the page."""
+def save_results(found: Mapping[str, Any], path: Path, tiles: Mapping[str, Sequence[Tile]] | None = None) -> None:
+    """The JSON, and beside it the page; given `tiles` of cases, a page with their pictures too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     path.with_suffix(".md").write_text(markdown(found))
+    if tiles is not None:
+        path.with_suffix(".html").write_text(html(found, tiles))
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Results that were saved before. Raises ValueError where a file is none, or of another schema."""
+    try:
+        found = json.loads(path.read_text())
+        schema = found["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"results: {path}: {error!r}; a JSON file written by `evaluate` is accepted; check the path") from error
+    if schema != SCHEMA:
+        raise ValueError(f"results: {path} has schema {schema}; this version reads {SCHEMA}; evaluate anew")
+    return found
 
 
 def readme_table(folder: Path) -> str:
@@ -110,7 +137,7 @@ def readme_table(folder: Path) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for path in sorted(folder.glob("*.json")):
         found = json.loads(path.read_text())
-        stale = "" if World(LEVELS[found["level"]], found["language"]).hash() == found["world"] else " (stale)"
+        stale = "" if world_of(found).hash() == found["world"] else " (stale)"
         training = found["training"]
         cells = [found["system"] + stale, found["level"], *(_cell(found["scores"].get(name)) for name in HEADLINES)]
         cells += [

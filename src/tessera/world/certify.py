@@ -1,19 +1,22 @@
 """Proof that the oracle can be believed on a level: how often it refuses what is right and accepts what is almost right."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from tessera.intervals import wilson
-from tessera.world.corruptions import GARBAGE, JUDGED, REPORTED
+from tessera.world.agreement import agreement
+from tessera.world.auditor import Auditor
+from tessera.world.corruptions import JUDGED, REPORTED, Corruption
 from tessera.world.dice import Dice
+from tessera.world.garbage import GARBAGE
 from tessera.world.near import near_miss
 from tessera.world.oracle import Oracle
-from tessera.world.reading import Reading, same_scene
+from tessera.world.rates import Rate
+from tessera.world.reading import Reading, legible, same_scene
 from tessera.world.render import render
 from tessera.world.sampling import sample_scene, stands_apart
 from tessera.world.scene import Level, Scene
@@ -21,32 +24,15 @@ from tessera.world.scene import Level, Scene
 MOST_FALSE_PASS = 0.005
 MOST_FALSE_FAIL = 0.02
 ATTRIBUTES = ("place", "kind", "colour", "size", "digit")
-ROWS = (*JUDGED, *REPORTED, *GARBAGE)  # in the order in which they are measured
-
-
-@dataclass(frozen=True)
-class Rate:
-    """So many of so many."""
-
-    hits: int
-    of: int
-
-    @property
-    def share(self) -> float:
-        return self.hits / self.of if self.of else 0.0
-
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of Wilson."""
-        return wilson(self.hits, self.of)
-
-    def __str__(self) -> str:
-        low, high = self.interval()
-        return f"{100 * self.share:.2f} % ({100 * low:.2f}-{100 * high:.2f})"
+ROWS = (*JUDGED, *REPORTED, *GARBAGE)  # in the order in which they are measured; what is asked for besides comes last
 
 
 @dataclass(frozen=True)
 class Row:
-    """One corruption. `correct` holds a rate over things for each of ATTRIBUTES; `count` is over scenes."""
+    """One corruption. `correct` holds a rate over things for each of ATTRIBUTES; `count` is over scenes.
+
+    `agreed` counts the pictures that oracle and auditor read as the same scene, of those legible to both.
+    """
 
     corruption: str
     judged: bool
@@ -55,6 +41,7 @@ class Row:
     unreadable: Rate
     count: Rate
     correct: dict[str, Rate]
+    agreed: Rate
     pictures_per_second: float
 
     @property
@@ -64,11 +51,16 @@ class Row:
 
 @dataclass(frozen=True)
 class GarbageRow:
-    """One kind of garbage: `refused` is not read as the scene it was made from, `unreadable` is said to be unreadable."""
+    """One kind of garbage: `refused` is not read as the scene it was made from, `unreadable` is said to be unreadable.
+
+    `plausible` is read as some scene of at least one thing; `confirmed` is read so by the auditor too.
+    """
 
     name: str
     refused: Rate
     unreadable: Rate
+    plausible: Rate
+    confirmed: Rate
 
 
 @dataclass(frozen=True)
@@ -86,45 +78,54 @@ class Certificate:
     def markdown(self) -> str:
         """Two tables, with 95 % Wilson intervals."""
         attributes = (f"{name} right" for name in ATTRIBUTES)
-        head = ("corruption", "false fail", "false pass", "unreadable", "count right", *attributes, "pictures/s")
+        head = ("corruption", "false fail", "false pass", "unreadable", "count right", *attributes, "auditor agrees", "pictures/s")
         lines = [f"### {self.level}: {'passed' if self.passed else 'NOT passed'}", "", *_header(head)]
         for row in self.rows:
             name = f"**{row.corruption}**" if row.judged else row.corruption
-            shares = (_percent(rate) for rate in (row.unreadable, row.count, *map(row.correct.get, ATTRIBUTES)))
+            shares = (_percent(rate) for rate in (row.unreadable, row.count, *map(row.correct.get, ATTRIBUTES), row.agreed))
             lines.append(_line(name, row.false_fail, row.false_pass, *shares, f"{row.pictures_per_second:.0f}"))
-        lines += ["", *_header(("garbage", "not read as its scene", "unreadable"))]
-        lines += [_line(row.name, row.refused, row.unreadable) for row in self.garbage]
+        lines += ["", *_header(("garbage", "not read as its scene", "unreadable", "read as some scene", "by the auditor too"))]
+        lines += [_line(row.name, row.refused, row.unreadable, row.plausible, row.confirmed) for row in self.garbage]
         return "\n".join((*lines, "", "Bold rows are judged: false fail at most 2 %, false pass at most .5 %.", ""))
 
 
-def certify(level: Level, scenes: int = 2000, *, seed: int = 0, tick: Callable[[str], None] = lambda row: None) -> Certificate:
+def certify(
+    level: Level,
+    scenes: int = 2000,
+    *,
+    seed: int = 0,
+    extra: Mapping[str, Corruption] | None = None,
+    tick: Callable[[str], None] = lambda row: None,
+) -> Certificate:
     """Read `scenes` scenes and as many near-misses under each judged corruption, a quarter of them under the others.
 
-    Every other scene stands at fractional positions, so that reading whole pixels is not enough. Deterministic but for
-    the pictures per second. 2,000 scenes take about a minute. `tick` is called with the name of each row to come.
+    Every other scene stands at fractional positions, so that reading whole pixels is not enough. `extra` are further
+    corruptions to report, by name: a codec's way there and back, say. Deterministic but for the pictures per second.
+    2,000 scenes take about a minute. `tick` is called with the name of each row to come.
     """
-    oracle, few = Oracle(level), max(1, scenes // 4)
-    shown = [_shown(level, seed, index) for index in range(scenes)]
+    extra = extra or {}
+    if taken := [name for name in extra if name in ROWS]:
+        raise ValueError(f"certify: extra pictures are called {', '.join(taken)}, as rows are that exist; choose other names")
+    readers, few = Readers(level), max(1, scenes // 4)
+    shown = [sample_shown(level, seed, index) for index in range(scenes)]
     misses = [near_miss(scene, level, Dice("near", seed, index)) for index, scene in enumerate(shown)]
-    pictures, near = _rendered(shown, level), _rendered(misses, level)
-    rows = []
-    for name, corrupt in (JUDGED | REPORTED).items():
+    pictures, near = rendered(shown, level), rendered(misses, level)
+
+    def row(name: str, corrupt: Corruption) -> Row:
         tick(name)
         part = slice(scenes if name in JUDGED else few)
-        rng = torch.Generator().manual_seed(seed)
-        start = perf_counter()
-        readings, others = (oracle.read(corrupt(seen[part], rng)) for seen in (pictures, near))
-        rows.append(_row(name, shown[part], readings, others, 2 * len(readings) / (perf_counter() - start)))
-    garbage = []
-    for name, corrupt in GARBAGE.items():
+        return readers.row(name, shown[part], *(corrupt(seen[part], torch.Generator().manual_seed(seed)) for seen in (pictures, near)))
+
+    def garbage_row(name: str, make: Corruption) -> GarbageRow:
         tick(name)
-        readings = oracle.read(corrupt(pictures[:few], torch.Generator().manual_seed(seed)))
-        same = sum(map(same_scene, readings, shown[:few]))
-        garbage.append(GarbageRow(name, Rate(few - same, few), Rate(sum(map(_unreadable, readings)), few)))
-    return Certificate(level.name, tuple(rows), tuple(garbage))
+        return readers.garbage_row(name, shown[:few], make(pictures[:few], torch.Generator().manual_seed(seed)))
+
+    rows = [row(*item) for item in (JUDGED | REPORTED).items()]
+    garbage = [garbage_row(*item) for item in GARBAGE.items()]
+    return Certificate(level.name, (*rows, *(row(*item) for item in extra.items())), tuple(garbage))
 
 
-def _shown(level: Level, seed: int, index: int) -> Scene:
+def sample_shown(level: Level, seed: int, index: int) -> Scene:
     """A scene of the level; every other one moved as a whole, by less than half a pixel, to where it still fits."""
     scene, dice = sample_scene(level, "train", seed * 1_000_000 + index), Dice("certify", seed, index)
     if index % 2 == 0:
@@ -136,22 +137,52 @@ def _shown(level: Level, seed: int, index: int) -> Scene:
             return moved
 
 
-def _rendered(scenes: list[Scene], level: Level) -> Tensor:
+def rendered(scenes: list[Scene], level: Level) -> Tensor:
+    """The pictures of scenes: uint8 [n, 3, height, width]."""
     return torch.stack([torch.from_numpy(render(scene, level)) for scene in scenes])
 
 
-def _row(name: str, scenes: list[Scene], readings: list[Reading], others: list[Reading], speed: float) -> Row:
-    """One corruption's rates from the readings of the scenes and of their near-misses."""
-    count = len(scenes)
-    passed, wrong = (sum(map(same_scene, seen, scenes)) for seen in (readings, others))
-    counted = sum(len(reading.things) == len(scene.things) for reading, scene in zip(readings, scenes, strict=True))
-    unreadable = Rate(sum(map(_unreadable, readings)), count)
-    correct = _correct(scenes, readings)
-    return Row(name, name in JUDGED, Rate(count - passed, count), Rate(wrong, count), unreadable, Rate(counted, count), correct, speed)
+class Readers:
+    """The oracle, which is certified, and the auditor, which is asked as well."""
+
+    def __init__(self, level: Level):
+        self.oracle, self.auditor = Oracle(level), Auditor(level)
+
+    def row(self, name: str, scenes: list[Scene], pictures: Tensor, near: Tensor) -> Row:
+        """One corruption's rates, from pictures of the scenes and of their near-misses."""
+        start, count = perf_counter(), len(scenes)
+        readings, others = self.oracle.read(pictures), self.oracle.read(near)
+        speed = 2 * count / (perf_counter() - start)
+        passed, wrong = (sum(map(same_scene, seen, scenes)) for seen in (readings, others))
+        counted = sum(len(reading.things) == len(scene.things) for reading, scene in zip(readings, scenes, strict=True))
+        return Row(
+            name,
+            name in JUDGED,
+            Rate(count - passed, count),
+            Rate(wrong, count),
+            Rate(count - sum(map(legible, readings)), count),
+            Rate(counted, count),
+            _correct(scenes, readings),
+            agreement(readings, self.auditor.read(pictures)).scene,
+            speed,
+        )
+
+    def garbage_row(self, name: str, scenes: list[Scene], pictures: Tensor) -> GarbageRow:
+        """One kind of garbage, from pictures made of pictures of the scenes."""
+        readings, count = self.oracle.read(pictures), len(scenes)
+        plausible = [_plausible(reading) for reading in readings]
+        both = sum(was and _plausible(again) for was, again in zip(plausible, self.auditor.read(pictures), strict=True))
+        return GarbageRow(
+            name,
+            Rate(count - sum(map(same_scene, readings, scenes)), count),
+            Rate(count - sum(map(legible, readings)), count),
+            Rate(sum(plausible), count),
+            Rate(both, count),
+        )
 
 
-def _unreadable(reading: Reading) -> bool:
-    return not reading.readable or not all(thing.readable for thing in reading.things)
+def _plausible(reading: Reading) -> bool:
+    return legible(reading) and bool(reading.things)
 
 
 def _correct(scenes: list[Scene], readings: list[Reading]) -> dict[str, Rate]:

@@ -55,6 +55,19 @@ def best_fit(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor, *, a
     return Fit(template, colour, score, drop / full)
 
 
+def best_drops(bank: Bank, windows: Tensor, valid: Tensor, contrasts: Tensor) -> Tensor:
+    """The most squared error that each look takes away in each colour: [n, colour, look]. Windows as in `best_fit`."""
+    count = windows.shape[0]
+    along = (windows.reshape(count * 3, -1) @ bank.masks).view(count, 3, -1) / (FULL / 2)
+    energy = (valid @ bank.squares) / FULL**2
+    drops = []
+    for contrast in contrasts.unbind(1):
+        red, green, blue = (along[:, channel] * contrast[:, channel, None] for channel in range(3))
+        drop = red + green + blue - energy * _norm(contrast)[:, None]
+        drops.append(drop.view(count, len(bank.looks), -1).amax(2))
+    return torch.stack(drops, 1)
+
+
 def _norm(contrast: Tensor) -> Tensor:
     red, green, blue = contrast.unbind(-1)
     return red * red + green * green + blue * blue
@@ -123,6 +136,15 @@ class Model:
             self._recentre(self.bank, slot, at)
             self._fit(slot, at, alone=False)
             self._paint(slot, at, -1.0)
+
+    def advantage(self, slot: int, at: Tensor) -> Tensor:
+        """How much more squared error the slot's thing would leave, were it of the next best look or colour; 0 at least."""
+        self._paint(slot, at, 1.0)
+        windows, valid = self.seen(self.bank, slot, at)
+        self._paint(slot, at, -1.0)
+        drops = best_drops(self.bank, windows.flatten(2), valid.flatten(1), self.contrasts[at]).flatten(1)
+        own = (self.colour[at, slot] * len(self.bank.looks) + self.bank.look[self.template[at, slot]])[:, None]
+        return (drops.gather(1, own)[:, 0] - drops.scatter(1, own, -torch.inf).amax(1)).clamp(min=0)
 
     def slots(self) -> list[tuple[int, Tensor]]:
         """Slots in use, each with the pictures that use it."""

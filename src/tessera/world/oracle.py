@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from tessera.world.confidence import SHIPPED, Calibration
 from tessera.world.figures import FULL
 from tessera.world.matching import Model, best_fit
 from tessera.world.reading import Reading, SeenThing
@@ -24,7 +25,7 @@ STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 
 # What counts as a thing, a readable thing, and a readable picture: see `Reading`, and `certify` for the proof.
 LEAST_SHARE = 0.3
-LEAST_QUALITY = 0.8
+LEAST_QUALITY = 0.85
 LEAST_R2 = 0.7
 MOST_RMS = 18.0
 GAINS = (0.75, 1.33)
@@ -34,10 +35,14 @@ SMOOTHED = 0.375**2  # what `_smooth` leaves of the variance of white noise
 
 
 class Oracle:
-    """Reads pictures of one level. Costs a few milliseconds a picture; memory grows with BATCH, not with the pictures."""
+    """Reads pictures of one level. Costs a few milliseconds a picture; memory grows with BATCH, not with the pictures.
 
-    def __init__(self, level: Level):
+    A thing's margin becomes its confidence by the `calibration`, by default the one measured for the level.
+    """
+
+    def __init__(self, level: Level, calibration: Calibration | None = None):
         self.level = level
+        self._calibration = calibration or SHIPPED.get(level.name, Calibration())
         self._banks = [make_bank(level, blur, SCALES, SHIFTS) for blur in BLURS]
         self._middle = self._banks[len(BLURS) // 2]
         self._coarse = make_bank(level, BLURS[len(BLURS) // 2], (1.0,), STEPS)
@@ -135,24 +140,36 @@ class Oracle:
             (model.column[at, slot] + bank.x[template]).tolist(),
             (model.row[at, slot] + bank.y[template]).tolist(),
             _quality(model, slot, at, noise).tolist(),
+            self._calibration(_margin(model, slot, at)),
             strict=True,
         )
         place = self.level.place
         return [
             SeenThing(
                 bank.looks[look].kind, colours[colour], bank.looks[look].size, bank.looks[look].digit,
-                place(y), place(x), x, y, quality, quality >= LEAST_QUALITY,
+                place(y), place(x), x, y, quality, quality >= LEAST_QUALITY, confidence,
             )
-            for look, colour, x, y, quality in places
+            for look, colour, x, y, quality, confidence in places
         ]  # fmt: skip
+
+
+def _margin(model: Model, slot: int, at: Tensor) -> list[float]:
+    """Of the squared error that the next best look or colour of each thing would leave, the share that this one spares."""
+    (left, _), under = model.seen(model.bank, slot, at), _under(model, slot, at)
+    margin = model.advantage(slot, at).double()
+    return (margin / (margin + _energy(left * under)).clamp(min=1)).tolist()
 
 
 def _quality(model: Model, slot: int, at: Tensor, noise: Tensor) -> Tensor:
     """The share of the squared contrast under each thing that it explains; error such as the noise brings is forgiven."""
-    drawn, (left, valid) = model.drawn(slot, at), model.seen(model.bank, slot, at)
-    under = valid * (model.mask(slot, at) >= FULL / 10)
+    drawn, (left, _), under = model.drawn(slot, at), model.seen(model.bank, slot, at), _under(model, slot, at)
     error = _energy(left * under) - 3 * noise * under.sum((1, 2, 3))
     return 1 - error.clamp(min=0) / _energy((left + drawn) * under).clamp(min=1)
+
+
+def _under(model: Model, slot: int, at: Tensor) -> Tensor:
+    """Which pixels of its window the slot's thing covers, by a tenth at least: [n, 1, side, side], 0 or 1."""
+    return model.seen(model.bank, slot, at)[1] * (model.mask(slot, at) >= FULL / 10)
 
 
 def _energy(pictures: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ class SeenThing:
     """One thing as read from pixels. `row` and `column` name the place its centre (`x`, `y`, in pixels) lies in.
 
     `quality` is the share of the picture around it that the thing explains, at most 1; too low means unreadable.
+    `confidence` is the probability that kind, colour, size, digit and place are all right, as calibrated (see `calibrate`).
     """
 
     kind: Kind
@@ -23,6 +24,7 @@ class SeenThing:
     y: float
     quality: float
     readable: bool
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,16 @@ class Reading:
     rms: float
 
 
+def legible(reading: Reading) -> bool:
+    """Whether the picture and everything seen in it is readable."""
+    return reading.readable and all(thing.readable for thing in reading.things)
+
+
 def same_scene(reading: Reading, scene: Scene) -> bool:
     """Whether everything was readable and is exactly what the scene holds, whatever the order and the jitter."""
-    if not reading.readable or not all(thing.readable for thing in reading.things):
-        return False
-    return Counter(map(_facts, reading.things)) == Counter(map(_facts, scene.things))
+    return legible(reading) and Counter(map(facts, reading.things)) == Counter(map(facts, scene.things))
 
 
-def _facts(thing: SeenThing | Thing) -> tuple:
+def facts(thing: SeenThing | Thing) -> tuple:
+    """All that must be right of a thing: what it is, and the place it is in."""
     return thing.kind, thing.colour, thing.size, thing.digit, thing.row, thing.column

@@ -1,6 +1,6 @@
 """COCO: pictures with their reference captions and the categories of what is marked in them, as CHAIR wants them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,13 +28,28 @@ class CocoPicture:
 
 @dataclass(frozen=True)
 class Table:
-    """One file of COCO: its images in order, each with its annotations. `stray` are entries that belong to no image."""
+    """One file of COCO: its images in order, each with its annotations. `stray` are entries that can be put to no image."""
 
     file: Path
     images: dict[str, tuple[str, object]] = field(default_factory=dict)
     annotations: dict[str, list[tuple[str, object]]] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=dict)
     stray: list[Entry] = field(default_factory=list)
+
+    def take_image(self, where: str, entry: object) -> None:
+        id = id_of(entry, "id")
+        if id in self.images:
+            raise ValueError(f"its id is that of {self.images[id][0]}")
+        self.images[id] = where, entry
+
+    def take_annotation(self, where: str, entry: object) -> None:
+        id = id_of(entry, "image_id")
+        if id not in self.images:
+            raise ValueError(f"image_id {id} is none of the {len(self.images)} images")
+        self.annotations.setdefault(id, []).append((where, entry))
+
+    def take_category(self, where: str, entry: object) -> None:
+        self.categories[id_of(entry, "id")] = text_of(value(entry, "name"), "name")
 
     def notes(self, id: str, read: Callable[[object], str]) -> list[str]:
         """What the annotations of an image say. A fault in one of them is said with its place: no image goes on half told."""
@@ -62,13 +77,14 @@ def read_coco(
     With both files a picture must stand in both. An annotation with a fault makes its picture a bad row, as its truth would
     lack something. Raises ValueError where neither file is named.
     """
-    files = [file_at(path, ACCEPTED) for path in (captions, instances) if path is not None]
-    if not files:
+    said = None if captions is None else table(file_at(captions, ACCEPTED), ("images", "annotations"))
+    marked = None if instances is None else table(file_at(instances, ACCEPTED), ("images", "annotations", "categories"))
+    tables = [one for one in (said, marked) if one]
+    if not tables:
         raise ValueError("data: neither captions nor instances of COCO; one or both are accepted; name a file")
-    root, tables = root_of(images, files[0]), [table(file, with_categories=file == files[-1] and instances is not None) for file in files]
-    said, marked = tables[0] if captions is not None else None, tables[-1] if instances is not None else None
-    rows = [Entry(files[0], where, partial(coco_picture, id, root, said, marked)) for id, (where, _) in tables[0].images.items()]
-    return gather(files[0], [*(entry for one in tables for entry in one.stray), *rows], skip_bad=skip_bad)
+    first, root = tables[0], root_of(images, tables[0].file)
+    rows = [Entry(first.file, where, partial(coco_picture, id, root, said, marked)) for id, (where, _) in first.images.items()]
+    return gather(first.file, [*(entry for one in tables for entry in one.stray), *rows], skip_bad=skip_bad)
 
 
 def coco_picture(id: str, root: Path, said: Table | None, marked: Table | None) -> CocoPicture:
@@ -87,31 +103,17 @@ def coco_picture(id: str, root: Path, said: Table | None, marked: Table | None) 
     return CocoPicture(id, picture_at(names[0], root).file, tuple(captions), frozenset(categories))
 
 
-def table(file: Path, *, with_categories: bool) -> Table:
-    """What a file lists, by id."""
-    whole = json_of(file, ACCEPTED)
-    made = Table(file)
-    for number, entry in enumerate(table_of(file, whole, "images", ACCEPTED), 1):
-        where = named(f"image {number}", entry, "id")
-        try:
-            id = id_of(entry, "id")
-            if id in made.images:
-                raise ValueError(f"its id is that of {made.images[id][0]}")
-            made.images[id] = where, entry
-        except ValueError as fault:
-            made.stray.append(Entry(file, where, partial(_refuse, fault)))
-    if with_categories:
-        for entry in table_of(file, whole, "categories", ACCEPTED):
-            made.categories[id_of(entry, "id")] = text_of(value(entry, "name"), "name")
-    for number, entry in enumerate(table_of(file, whole, "annotations", ACCEPTED), 1):
-        where = named(f"annotation {number}", entry, "id")
-        try:
-            id = id_of(entry, "image_id")
-            if id not in made.images:
-                raise ValueError(f"image_id {id} is none of the {len(made.images)} images")
-            made.annotations.setdefault(id, []).append((where, entry))
-        except ValueError as fault:
-            made.stray.append(Entry(file, where, partial(_refuse, fault)))
+def table(file: Path, lists: Sequence[str]) -> Table:
+    """What the lists of these names in a file say, by id."""
+    whole, made = json_of(file, ACCEPTED), Table(file)
+    takers = {"images": made.take_image, "annotations": made.take_annotation, "categories": made.take_category}
+    for name in lists:
+        for number, entry in enumerate(table_of(file, whole, name, ACCEPTED), 1):
+            where = named(f"{name} entry {number}", entry, "id")
+            try:
+                takers[name](where, entry)
+            except ValueError as fault:
+                made.stray.append(Entry(file, where, partial(_refuse, fault)))
     return made
 
 

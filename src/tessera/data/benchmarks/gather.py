@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload, runtime_checkable
 
 from tessera.data.dataset import complaint, fault_of
 from tessera.data.fields import field, kind, parsed, text_of
@@ -15,6 +15,7 @@ from tessera.data.rows import BadRow, Span
 LOOK = (32, 32)  # pixels at which pictures are decoded to see whether they can be
 
 
+@runtime_checkable
 class Item(Protocol):
     """What every item has: a name of its own, the name it shares with items that are not independent of it, and its picture."""
 

@@ -50,7 +50,7 @@ class GenEvalPrompt:
 def read_geneval(path: str | Path, *, skip_bad: bool = False) -> Benchmark[GenEvalPrompt]:
     """The prompts of a file with lines {"tag": "counting", "include": [{"class": "dog", "count": 2}], "prompt": "two dogs"}.
 
-    A prompt's id is the number of its line, from "00000" on, as in GenEval's folders.
+    A prompt's id is the number of its line, from "00000" on and without empty ones, as in GenEval's folders.
     """
     file = file_at(path, "a file of GenEval's prompts, one JSON object a line,")
     rows = [Entry(file, where, partial(geneval_prompt, number, line)) for number, (where, line) in enumerate(lines_of(file))]

@@ -25,8 +25,10 @@ class ClassPicture:
 
 
 def read_image_folder(root: str | Path, *, skip_bad: bool = False) -> Benchmark[ClassPicture]:
-    """The pictures in all folders below the root, in order of name. Hidden files are not looked at; any other that is no
-    picture, and a picture in no folder, is a bad row."""
+    """The pictures in all folders below the root, in order of name.
+
+    Hidden files are not looked at; any other file that is no picture, and a picture in no folder, is a bad row.
+    """
     root = Path(os.path.abspath(root))
     if not root.is_dir():
         raise ValueError(f"data: {root} is no folder; a folder with one folder of pictures for each class is accepted; check the path")

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from tessera.data.benchmarks.gather import Benchmark, Entry, Item, file_at, gather, id_of, lines_of, list_of, root_of
-from tessera.data.dataset import complaint
 from tessera.data.fields import field, kind, parsed, picture_at, text_of
 from tessera.data.rows import BadRow
 
@@ -97,7 +96,7 @@ def read_predictions(path: str | Path) -> dict[str, str]:
             if id in said:
                 raise ValueError(f"question_id {id!r} stands in the file twice")
         except ValueError as fault:
-            raise ValueError(complaint(BadRow(file, where, str(fault))).partition(", or leave")[0]) from fault
+            raise ValueError(f"data: {BadRow(file, where, str(fault))}; one line for each question is accepted; mend the line") from fault
         said[id] = words
     return said
 

@@ -1,0 +1,30 @@
+"""Exams: what is asked of a system and how its answers are judged. Cases in, scores out; no model inside."""
+
+from tessera.exams.asking import Asking, Control
+from tessera.exams.base import SCORER, Apart, Case, Exam, Report, joined, rates
+from tessera.exams.captions import Captions
+from tessera.exams.drawing import Drawing
+from tessera.exams.editing import Editing, Stories
+from tessera.exams.hallucination import Counterfactuals, Pope
+from tessera.exams.likeness import Likeness
+from tessera.exams.shots import FewShots
+
+__all__ = [
+    "SCORER",
+    "Apart",
+    "Asking",
+    "Captions",
+    "Case",
+    "Control",
+    "Counterfactuals",
+    "Drawing",
+    "Editing",
+    "Exam",
+    "FewShots",
+    "Likeness",
+    "Pope",
+    "Report",
+    "Stories",
+    "joined",
+    "rates",
+]

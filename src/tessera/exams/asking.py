@@ -1,0 +1,88 @@
+"""Asking: questions about pictures, by kind, with controls that never see the picture."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tessera.document import Image, Text
+from tessera.exams.base import Case, Report, rates
+from tessera.scoring import rate
+from tessera.world import Tile, World, question_kinds
+from tessera.world.scene import BACKGROUND
+
+SHOWN = 6  # answers of each kind on the sheet
+
+
+class Asking:
+    """`each` questions of every kind of the level; an answer is right when it is the word expected, but for white space.
+
+    References: `blind`, the commonest answer of the kind in training; `chance`, one over the number of its answers there.
+    """
+
+    name, want = "questions", Text
+
+    def __init__(self, world: World, each: int, split: str = "test"):
+        kinds = question_kinds(world.level)
+        self.each = each
+        self.asked = [(kind, *world.question(kind, i, split)) for kind in kinds for i in range(each)]
+        self.learned = {kind: Counter(world.question(kind, i, "train")[1].answer for i in range(each)) for kind in kinds}
+        self.cases = [Case((Image(picture), Text(q.text)), f"{kind.value} {i}") for i, (kind, picture, q) in enumerate(self.asked)]
+
+    def report(self, answers: Sequence[str]) -> Report:
+        """From one text per case."""
+        kinds = [kind.value for kind, _, _ in self.asked]
+        found = rates("questions", self.right(answers), kinds)
+        blind = rates("questions.blind", self.right([self.learned[kind].most_common(1)[0][0] for kind, _, _ in self.asked]), kinds)
+        chance = {f"questions.{kind.value}": 1 / len(said) for kind, said in self.learned.items()}
+        chance["questions.overall"] = sum(chance[f"questions.{kind}"] for kind in kinds) / len(kinds)
+        references = {
+            name: {"chance": chance[name], "blind": blind.scores[name.replace("questions.", "questions.blind.", 1)].value}
+            for name in chance
+        }
+        shown = [i for i in range(len(kinds)) if i % self.each < SHOWN]
+        tiles = [self._tile(i, answers[i].strip()) for i in shown]
+        scores = {"questions.blind" if name.endswith("overall") else name: score for name, score in blind.scores.items()}
+        return found | Report(scores, references, tiles={"questions": tiles})
+
+    def right(self, answers: Sequence[str]) -> list[bool]:
+        """Case by case."""
+        return [answer.strip() == q.answer for (_, _, q), answer in zip(self.asked, answers, strict=True)]
+
+    def _tile(self, i: int, answer: str) -> Tile:
+        _, picture, question = self.asked[i]
+        right = answer == question.answer
+        return Tile(picture, (question.text, answer if right else f"{answer} [{question.answer}]"), right)
+
+
+class Control:
+    """The same questions with a picture that cannot help: how much an answer owes to its picture is what is lost.
+
+    `blank` shows a picture with nothing in it, `shuffled` the picture of the question half an exam further on.
+    """
+
+    want = Text
+
+    def __init__(self, asking: Asking, name: str):
+        self.asking, self.name = asking, f"questions.{name}"
+        pictures = [picture for _, picture, _ in asking.asked]
+        others = {"blank": [nothing(pictures[0])] * len(pictures), "shuffled": _turned(pictures)}[name]
+        self.cases = [Case((Image(other), case.prompt[1]), case.scene) for other, case in zip(others, asking.cases, strict=True)]
+
+    def report(self, answers: Sequence[str]) -> Report:
+        """From one text per case; the whole is named as the control itself."""
+        right, kinds = self.asking.right(answers), [kind.value for kind, _, _ in self.asking.asked]
+        found = rates(self.name, right, kinds)
+        scores = {name: score for name, score in found.scores.items() if not name.endswith("overall")}
+        return Report({**scores, self.name: rate(right)}, right={self.name: right})
+
+
+def nothing(like: Tensor) -> Tensor:
+    """A picture of the world's ground, with nothing on it."""
+    return torch.tensor(BACKGROUND, dtype=torch.uint8)[:, None, None].expand_as(like).contiguous()
+
+
+def _turned(pictures: list[Tensor]) -> list[Tensor]:
+    half = len(pictures) // 2
+    return pictures[half:] + pictures[:half]

@@ -1,0 +1,81 @@
+"""What an exam is: cases in, scores out, and no model inside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, runtime_checkable
+
+from tessera.document import Segment
+from tessera.scoring import Score, rate
+from tessera.world import Tile
+
+SCORER = 2  # moves when the same answers may get other scores
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One thing asked: what stands before the answer, and the scene it is about. Cases of one scene are not independent."""
+
+    prompt: tuple[Segment, ...]
+    scene: str
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What an exam found. `references` says, score by score, what chance, the commonest answer and the like would get.
+
+    `right` holds the cases of rates one by one, so that two systems can be compared on the same cases; `clusters`, where
+    several of them are about one scene, the number of each one's scene.
+    """
+
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    references: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    right: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    tiles: Mapping[str, Sequence[Tile]] = field(default_factory=dict)
+    clusters: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def __or__(self, other: "Report") -> "Report":
+        return Report(*({**getattr(self, one.name), **getattr(other, one.name)} for one in fields(self)))
+
+
+@runtime_checkable
+class Exam(Protocol):
+    """The same world, number and split give the same `cases`; `report` judges one answer to each of them, of kind `want`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def want(self) -> type[Segment]: ...
+
+    @property
+    def cases(self) -> Sequence[Case]: ...
+
+    def report(self, answers: Sequence[Any]) -> Report: ...
+
+
+def rates(prefix: str, right: Sequence[bool], groups: Sequence[str], *, overall: str = "overall") -> Report:
+    """The share that is right in each group, and over all."""
+    cases = {f"{prefix}.{group}": [ok for ok, g in zip(right, groups, strict=True) if g == group] for group in dict.fromkeys(groups)}
+    cases[f"{prefix}.{overall}"] = list(right)
+    return Report({name: rate(ok) for name, ok in cases.items()}, right=cases)
+
+
+def joined(reports: Iterable[Report]) -> Report:
+    """All of them in one."""
+    total = Report()
+    for report in reports:
+        total |= report
+    return total
+
+
+class Apart:
+    """An exam on what the world keeps out of training, under a name of its own: read beside its twin on the test split."""
+
+    def __init__(self, exam: Exam):
+        self.exam, self.name, self.want, self.cases = exam, f"held_out.{exam.name}", exam.want, exam.cases
+
+    def report(self, answers: Sequence[Any]) -> Report:
+        """The exam's own report; `held_out.` stands before every name."""
+        found = self.exam.report(answers)
+        renamed = lambda values: {f"held_out.{name}": value for name, value in values.items()}
+        return Report(*(renamed(getattr(found, one.name)) for one in fields(found)))

@@ -1,0 +1,72 @@
+"""Captions: what a system says of a picture, parsed back and compared with the scene."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from tessera.document import Image, Text
+from tessera.exams.base import Case, Report
+from tessera.scoring import Score, bootstrap, rate
+from tessera.scoring.hallucination import chair
+from tessera.world import LANGUAGES, Kind, Scene, Tile, World, caption_score
+from tessera.world.captions import ATTRIBUTES, CaptionScore, Counts, parse_caption
+from tessera.world.description import Described
+from tessera.world.wording.language import Language
+
+SHOWN = 48
+
+
+class Captions:
+    """`each` pictures to be described. `exact` names the scene's things and nothing else; F1 is by attribute, over all things.
+
+    CHAIR (Rohrbach et al. 2018, arXiv:1809.02156) is over kinds: the share of captions, and of mentions, that name one which is
+    not there, beside the recall and the mean length, for saying little makes it low. What is no caption mentions nothing.
+    """
+
+    name, want = "captions", Text
+
+    def __init__(self, world: World, each: int, split: str = "test"):
+        self.world = world
+        self.scenes = [world.scene(i, split) for i in range(each)]
+        self.pictures = [world.picture(scene) for scene in self.scenes]
+        self.cases = [Case((Image(picture),), str(i)) for i, picture in enumerate(self.pictures)]
+
+    def report(self, answers: Sequence[str]) -> Report:
+        """From one text per case."""
+        marks = [self._mark(text.strip(), scene) for text, scene in zip(answers, self.scenes, strict=True)]
+        f1 = lambda name: lambda cases: sum((case.counts[name] for case in cases), Counts()).f1
+        used = [name for name in ATTRIBUTES if any(mark.counts[name].true for mark in marks)]
+        cases = {"captions.exact": [mark.exact for mark in marks], "captions.parsed": [mark.parsed for mark in marks]}
+        tiles = [Tile(p, (t.strip(),), m.exact) for p, t, m in zip(self.pictures[:SHOWN], answers, marks, strict=False)]
+        by_attribute = {f"captions.{name}_f1": bootstrap(marks, f1(name)) for name in used}
+        rated = {name: rate(ok) for name, ok in cases.items()}
+        return Report(rated | by_attribute | self._chair(answers), right=cases, tiles={"captions": tiles})
+
+    def _chair(self, answers: Sequence[str]) -> dict[str, Score]:
+        said = [self._things(text.strip()) for text in answers]
+        mentioned = [
+            ([thing.kind for thing in things], {thing.kind for thing in scene.things})
+            for things, scene in zip(said, self.scenes, strict=True)
+        ]
+        cases = [(names, there, len(text.split())) for (names, there), text in zip(mentioned, answers, strict=True)]
+        return {
+            f"captions.chair_{what}": bootstrap(cases, partial(_chair, what=what)) for what in ("sentence", "instance", "recall", "words")
+        }
+
+    def _things(self, text: str) -> Sequence[Described]:
+        parsed = (parse_caption(text, self.world.level, language) for language in self._languages)
+        return next((things for things in parsed if things), ())
+
+    @property
+    def _languages(self) -> Sequence[Language]:
+        """The world's language, or all of its languages."""
+        return list(LANGUAGES.values()) if self.world.language == "both" else [LANGUAGES[self.world.language]]
+
+    def _mark(self, text: str, scene: Scene) -> CaptionScore:
+        """In the world's language, or in whichever of its languages the caption is."""
+        marks = (caption_score(text, scene, self.world.level, language) for language in self._languages)
+        return max(marks, key=lambda mark: (mark.exact, mark.parsed))
+
+
+def _chair(cases: Sequence[tuple[list[Kind], set[Kind], int]], what: str) -> float:
+    names, there, lengths = zip(*cases, strict=True)
+    return getattr(chair(names, there, lengths), what)

@@ -1,0 +1,40 @@
+"""Few shots: questions after examples of their kind."""
+
+from collections.abc import Sequence
+
+from tessera.document import Text
+from tessera.exams.base import Case, Report, rates
+from tessera.scoring import bootstrap
+from tessera.scoring.shots import few_shot as curve
+from tessera.world import World, question_kinds
+from tessera.world.tasks import SHOTS, few_shot
+
+
+class FewShots:
+    """`each` questions of every kind, the same ones behind 0, 1, 2, 4 and 8 examples (picture, question, answer).
+
+    `shots.K` is the accuracy behind K examples; `shots.efficiency` the share that examples gain of what zero-shot leaves
+    (VL-ICL Bench, Zong et al. 2025, arXiv:2403.13164), over questions.
+    """
+
+    name, want = "shots", Text
+
+    def __init__(self, world: World, each: int, split: str = "test"):
+        kinds = question_kinds(world.level)
+        self.asked = [(shots, few_shot(world, kind, shots, i, split)) for shots in SHOTS for kind in kinds for i in range(each)]
+        self.cases = [Case(one.prompt.segments[:-1], str(n % (each * len(kinds)))) for n, (_, one) in enumerate(self.asked)]
+
+    def report(self, answers: Sequence[str]) -> Report:
+        """From one text per case."""
+        right = [answer.strip() == one.answer for answer, (_, one) in zip(answers, self.asked, strict=True)]
+        found = rates("shots", right, [str(shots) for shots, _ in self.asked])
+        each = len(right) // len(SHOTS)
+        per_question = [right[i::each] for i in range(each)]  # the same question behind every number of examples
+        gained = bootstrap(per_question, lambda drawn: curve(_accuracies(drawn)).efficiency)
+        scores = {name: score for name, score in found.scores.items() if not name.endswith("overall")}
+        cases = {name: ok for name, ok in found.right.items() if name in scores}
+        return Report(scores | {"shots.efficiency": gained}, right=cases)
+
+
+def _accuracies(questions: Sequence[Sequence[bool]]) -> dict[int, float]:
+    return {shots: sum(question[k] for question in questions) / len(questions) for k, shots in enumerate(SHOTS)}

@@ -1,0 +1,95 @@
+"""Answers: what a system wrote for an evaluation, kept part by part, so that writing resumes and judging can be done again."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tessera.document import Image
+from tessera.exams import Exam, Report
+from tessera.scoring import Score
+
+PART = 512  # cases that are written together
+
+
+class Answers:
+    """Answers in a folder, or, without one, nowhere: then every part is new.
+
+    `about` says who was asked what and how. A folder that holds answers to something else is refused.
+    """
+
+    def __init__(self, folder: Path | None, about: Mapping[str, Any]):
+        self.folder = folder
+        if folder is None:
+            return
+        known, about = folder / "about.json", json.loads(json.dumps(about))
+        if known.exists() and json.loads(known.read_text()) != about:
+            was = json.loads(known.read_text())
+            changed = ", ".join(key for key in {**was, **about} if about.get(key) != was.get(key))
+            raise ValueError(
+                f"answers: {folder} holds answers with another {changed}; an empty folder is accepted; remove it or name another"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        _whole(known, lambda path: path.write_text(json.dumps(about, indent=1)))
+
+    def get(self, exam: Exam, start: int) -> list | None:
+        """The answers from case `start` on, if they were written before."""
+        path = self._path(exam, start)
+        if path is None or not path.exists():
+            return None
+        return list(load_file(path)["pictures"]) if exam.want is Image else json.loads(path.read_text())
+
+    def put(self, exam: Exam, start: int, answers: Sequence[Any]) -> None:
+        """Keep a part."""
+        path = self._path(exam, start)
+        if path is None:
+            return
+        if exam.want is Image:
+            _whole(path, lambda to: save_file({"pictures": torch.stack(list(answers))}, to))
+        else:
+            _whole(path, lambda to: to.write_text(json.dumps(list(answers), ensure_ascii=False, indent=1)))
+
+    def once(self, name: str, measure: Callable[[], Report] | None) -> Report:
+        """A report that no answers lead to (it needs the system itself), measured once; None accepts only one from before."""
+        path = self.folder and self.folder / f"{name}.json"
+        if path and path.exists():
+            facts = json.loads(path.read_text())
+            scores = {key: Score(**{**score, "ci95": tuple(score["ci95"])}) for key, score in facts["scores"].items()}
+            return Report(scores, right=facts["right"])
+        if measure is None:
+            raise ValueError(f"answers: {self.folder} lacks the {name}; a finished evaluation is accepted; run `evaluate` to its end")
+        found = measure()
+        if path:
+            facts = {"scores": {key: asdict(score) for key, score in found.scores.items()}, "right": dict(found.right)}
+            _whole(path, lambda to: to.write_text(json.dumps(facts)))
+        return found
+
+    def _path(self, exam: Exam, start: int) -> Path | None:
+        kind = "safetensors" if exam.want is Image else "json"
+        return self.folder and self.folder / f"{exam.name}-{start:06d}.{kind}"
+
+
+def named_after(name: str, about: Mapping[str, Any]) -> str:
+    """A folder's name that is another one for anything else asked, or anybody else."""
+    return f"{name}-{hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def about_answers(folder: Path) -> dict[str, Any]:
+    """Who was asked what in a folder of answers. Raises ValueError where it is none."""
+    try:
+        return json.loads((folder / "about.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"answers: {folder}: {error}; a folder that `evaluate` wrote answers to is accepted; check the path") from error
+
+
+def _whole(path: Path, write: Any) -> None:
+    """A file that appears whole or not at all."""
+    temporary = path.with_name(f".unfinished-{path.name}")
+    write(temporary)
+    os.replace(temporary, path)

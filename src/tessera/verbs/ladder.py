@@ -1,0 +1,197 @@
+"""The ladder: what bounds a system's scores. Its codec alone, the oracle alone, and its losses given the truth."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import exp, log, log10, sqrt
+from statistics import fmean
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from tessera.codecs import Codec, Shifted
+from tessera.codecs.base import Cleans
+from tessera.codecs.quantizers import Quantizer
+from tessera.data import schedule
+from tessera.document import Image, Task
+from tessera.draws import Draw
+from tessera.exams import Report
+from tessera.exams.features import features
+from tessera.intervals import Z95
+from tessera.laws import Categorical
+from tessera.orders import Next
+from tessera.scoring import Score, bootstrap, rate
+from tessera.scoring.codebooks import codebook_use
+from tessera.scoring.likelihood import excess_nats
+from tessera.scoring.pictures import perceptual_distance, psnr, ssim
+from tessera.system import System
+from tessera.world import LANGUAGES, Scene, World
+from tessera.world.description import described, in_reading_order
+from tessera.world.entropy import caption_chances
+from tessera.world.heldout import words
+from tessera.world.oracle import Oracle
+from tessera.world.reading import same_scene
+from tessera.world.world import CANONICAL
+
+TOGETHER = 64  # pictures that pass the codec at once
+
+Pictures = UInt8[Tensor, "batch 3 height wide"]
+Codes = Int[Tensor, "batch element ..."]
+
+
+@runtime_checkable
+class Quantizing(Protocol):
+    """A codec whose clean elements are codes of a codebook."""
+
+    quantizer: Quantizer
+
+
+def ladder(system: System, world: World, pictures: int, split: str, seed: int) -> Report:
+    """From so many scenes: what the codec loses, what the oracle reads, and teacher-forced losses.
+
+    `codec.readable` and `oracle.readable` are the shares that the oracle still reads behind the codec, and behind nothing; see
+    `fidelity` and `codebook` for the other scores of the codec, `caption_excess` for `excess.caption`.
+    """
+    scenes = [world.scene(i, split) for i in range(pictures)]
+    shown = [world.picture(scene) for scene in scenes]
+    painted = through_codec(system, shown)
+    oracle = Oracle(world.level)
+    right = {
+        name: [same_scene(reading, scene) for reading, scene in zip(oracle.read(torch.stack(seen)), scenes, strict=True)]
+        for name, seen in (("codec.readable", painted), ("oracle.readable", shown))
+    }
+    scores = {name: rate(ok) for name, ok in right.items()}
+    scores |= fidelity(torch.stack(shown), torch.stack(painted)) | codebook(system, shown, painted)
+    scores |= teacher_forced(system, world, pictures, split, seed) | caption_excess(system, world, pictures, split)
+    return Report(scores, right=right)
+
+
+# ------------------------------------------------------------------ the codec
+
+
+def through_codec(system: System, pictures: Sequence[Tensor]) -> list[Tensor]:
+    """Pictures encoded and decoded again."""
+    codec = system.port(Image(learn=True)).codec
+    return [picture for part in parts(pictures) for picture in codec.decode(encoded(codec, part))]
+
+
+def encoded(codec: Codec, pictures: Sequence[Tensor]) -> Cleans:
+    """The clean elements of pictures that pass at once."""
+    return codec.encode(pictures, [Draw(i) for i in range(len(pictures))]).clean
+
+
+def parts(pictures: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+    """As many as pass at once, in turn."""
+    return (pictures[i : i + TOGETHER] for i in range(0, len(pictures), TOGETHER))
+
+
+def fidelity(shown: Pictures, painted: Pictures) -> dict[str, Score]:
+    """How close pictures come back: the mean over pictures of each measure, resampled by picture.
+
+    `codec.psnr` is in decibel, and counts a picture without any error as one with a single value off by one (83 dB at 32 pixels);
+    `codec.ssim` at most 1; `codec.perceptual` is the distance in the layers of `tessera.exams.features`, 0 to 12.
+    """
+    exact = 10 * log10(255**2 * shown[0].numel())
+    one, other = shown.double(), painted.double()
+    found = {
+        "psnr": psnr(one, other, data_range=255.0).clamp(max=exact),
+        "ssim": ssim(one, other, data_range=255.0),
+        "perceptual": perceptual_distance(features().maps(shown), features().maps(painted)),
+    }
+    return {f"codec.{name}": bootstrap(each.tolist(), fmean) for name, each in found.items()}
+
+
+def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor]) -> dict[str, Score]:
+    """How codes are used, and whether they last. Nothing for codecs whose clean elements are no codes.
+
+    `codec.use` is the share of the codebook that occurs at all, a count without an interval; `codec.perplexity` how many codes,
+    evenly used, would have the same entropy, its interval from the spread between pictures (resampled ones would use fewer
+    codes). Both are bounded by `n`, the codes seen, and given for each level, from 0, where elements have several. `codec.stable`
+    is the share of codes that stay when a picture is decoded and encoded again.
+    """
+    codec = system.port(Image(learn=True)).codec
+    first, inner = (codec.first, codec.codec) if isinstance(codec, Shifted) else (0, codec)
+    before, after = (torch.stack([code for part in parts(seen) for code in encoded(codec, part)]).cpu() for seen in (shown, painted))
+    if before.dtype != torch.long or not isinstance(inner, Quantizing):
+        return {}
+    scores = used(before - first, inner.quantizer.size)
+    same = (before == after).flatten(1)
+    clusters = torch.arange(len(same)).repeat_interleave(same.shape[1])
+    return scores | {"codec.stable": rate(same.flatten().tolist(), clusters=clusters.tolist())}
+
+
+def used(codes: Codes, size: int) -> dict[str, Score]:
+    """The use of the codebook of each level."""
+    levels = codes if codes.ndim > 2 else codes[..., None]
+    scores = {}
+    for i, use in enumerate(codebook_use(levels.flatten(0, 1), size)):
+        level, where = levels[..., i], f".{i}" if levels.shape[2] > 1 else ""
+        surprise = -(torch.bincount(level.flatten(), minlength=size) / use.tokens).log()[level].mean(1)
+        half = Z95 * float(surprise.std(correction=0)) / sqrt(max(len(codes) - 1, 1))
+        scores[f"codec.use{where}"] = Score(use.share, (use.share, use.share), use.tokens, "count", len(codes))
+        reach = use.perplexity * exp(-half), use.perplexity * exp(half)
+        scores[f"codec.perplexity{where}"] = Score(use.perplexity, reach, use.tokens, "delta", len(codes))
+    return scores
+
+
+# ------------------------------------------------------------------ losses
+
+
+def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> dict[str, Score]:
+    """Loss per element of each port, given everything before it, over unseen documents of the world's mix, with its z-loss."""
+    each: dict[str, list[tuple[float, float]]] = {}
+    order = schedule(world, world.mix, seed)
+    for i in range(documents):
+        document = world.document(*order[i], split)
+        for port, (total, count) in system.losses([document], [Draw(seed, i)]).items():
+            if count:
+                each.setdefault(port, []).append((float(total), count))
+    mean = lambda cases: sum(total for total, _ in cases) / sum(count for _, count in cases)
+    return {f"teacher_forced.{port}": bootstrap(cases, mean) for port, cases in each.items()}
+
+
+def caption_excess(system: System, world: World, captions: int, split: str) -> dict[str, Score]:
+    """What a caption costs, behind its picture, above the least that any model can pay: in nats a caption, 0 at best.
+
+    The cost is the sum over all ids of the caption and its end marker, given the true ones before, without any z-loss. From it
+    the exact surprise of this very text is taken, whose mean is `World.entropy().caption`: the difference of the means is the
+    same and its interval, over resampled captions, far narrower. Captions are those to learn from, plain and in other words.
+    Only where text is written id after id by softmax: other losses are no likelihoods, and there is no score.
+    """
+    if not (isinstance(system.text.order, Next) and isinstance(system.text.law, Categorical)):
+        return {}
+    excess = []
+    with without_z_loss(system.text.law):
+        for i in range(captions):
+            document = world.document(Task.CAPTION, i, split)
+            total, _ = system.losses([document], [Draw(i)])[system.text.name]
+            excess.append(excess_nats(float(total), caption_nats(world, world.scene(i, split), document.texts[0], split)))
+    return {"excess.caption": bootstrap(excess, fmean)}
+
+
+def caption_nats(world: World, scene: Scene, text: str, split: str) -> float:
+    """The exact surprise of a caption to learn from, given its scene."""
+    things = [described(thing, world.level) for thing in in_reading_order(scene)]
+    told = list(LANGUAGES.values()) if world.language == "both" else [LANGUAGES[world.language]]
+    said = [caption_chances(things, words(one, world.held_out, split), world.level.grid, CANONICAL) for one in told]
+    return -log(sum(chances.get(text, 0.0) for chances in said) / len(said))
+
+
+@contextmanager
+def without_z_loss(law: Categorical) -> Iterator[None]:
+    """The law's loss as nats alone."""
+    weight, law.z_loss = law.z_loss, 0.0
+    try:
+        yield
+    finally:
+        law.z_loss = weight
+
+
+def weights_hash(system: System) -> str:
+    """A short name for all of a system's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(system.state_dict().items()):
+        digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]

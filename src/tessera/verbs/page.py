@@ -1,0 +1,77 @@
+"""Pages: results as Markdown, and as one HTML file with the pictures in it."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from PIL import Image as Picture
+from torch import Tensor
+
+from tessera.world import Tile
+
+SETTINGS = (
+    *("benchmark", "sampling", "plan", "world", "parts", "weights", "parameters", "training"),
+    *("scorer", "commit", "versions", "machine", "date"),
+)
+VERDICTS = {True: "right", False: "wrong", None: ""}
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The scores as a page."""
+    names = compared(found)
+    head = ["score", "value", "95 % interval", "n", *names]
+    lines = [f"# {title(found)}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows(found)]
+    return "\n".join([*lines, "", "```json", settings(found), "```", ""])
+
+
+def html(found: Mapping[str, Any], tiles: Mapping[str, Sequence[Tile]]) -> str:
+    """The same with the cases: what was asked, the picture, what was read or said, right or wrong. It needs no other file."""
+    sheets = {
+        name: [{"lines": one.lines, "png": png(one.picture), "verdict": VERDICTS[one.right]} for one in shown]
+        for name, shown in tiles.items()
+    }
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("page.html")
+    return page.render(title=title(found), references=compared(found), rows=rows(found), sheets=sheets, settings=settings(found))
+
+
+def title(found: Mapping[str, Any]) -> str:
+    """Which results these are: on the world, or on files of one's own."""
+    asked = found.get("benchmark")
+    on = f"{asked['format']}, {', '.join(file['name'] for file in asked['files'])}" if asked else f"{found['level']} ({found['language']})"
+    return f"{found['system']} on {on}"
+
+
+def compared(found: Mapping[str, Any]) -> list[str]:
+    """What scores are compared with: chance, blind, ceiling."""
+    return list(dict.fromkeys(name for values in found["references"].values() for name in values))
+
+
+def rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """A row of cells for each score."""
+    names, table = compared(found), []
+    for name, score in sorted(found["scores"].items()):
+        low, high = score["ci95"]
+        beside = found["references"].get(name, {})
+        others = [f"{beside[other]:.3f}" if other in beside else "" for other in names]
+        table.append([name, f"{score['value']:.3f}", f"{low:.3f} to {high:.3f}", str(score["n"]), *others])
+    return table
+
+
+def settings(found: Mapping[str, Any]) -> str:
+    """All that decides the numbers."""
+    return json.dumps({key: found[key] for key in SETTINGS if key in found}, indent=1)
+
+
+def png(picture: Tensor) -> str:
+    """A uint8 picture as base64."""
+    stream = io.BytesIO()
+    Picture.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,266 @@
+import json
+from io import BytesIO
+
+import pytest
+import torch
+from PIL import Image as Pillow
+from verbs.small import TINY
+
+from tessera.data import open_picture
+from tessera.document import Image, Text
+from tessera.laws import Sampling
+from tessera.lmms_eval.answering import Answers, rows_of
+from tessera.lmms_eval.asking import chat, cut, longest_of, picture_of, sampling_of, simple
+from tessera.verbs.recipes import build
+from tessera.verbs.weights import save
+
+ROUND = {"max_new_tokens": 6, "temperature": 1.0, "do_sample": True}
+
+
+@pytest.fixture(scope="session")
+def system():
+    return build("chameleon", arguments=TINY)
+
+
+@pytest.fixture
+def picture():
+    """12 x 8 pixels, so that it has to be cropped."""
+    picture = Pillow.new("RGB", (12, 8), "red")
+    picture.paste("blue", (6, 0, 12, 8))
+    return picture
+
+
+def contents(found):
+    """What its segments hold, of pictures that `torch.tensor` sees their numbers."""
+    return [part.content if isinstance(part, Text) else int(part.content) for part in found.segments]
+
+
+def simply(context, settings=None, document=0):
+    """A request tuple as tasks with one context make them."""
+    return context, settings, lambda document: document["visuals"], document, "task", "test"
+
+
+def asked_simply(context, visuals=()):
+    return contents(simple(simply(context), {"task": {"test": [{"visuals": visuals}]}}, torch.tensor))
+
+
+def asked_in_chat(*messages):
+    return contents(chat(("", lambda document: document, {}, 0, "task", "test"), {"task": {"test": [list(messages)]}}, torch.tensor))
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+@pytest.mark.parametrize(
+    ("context", "visuals", "expected"),
+    [
+        ("Is it red?", [1], [1, "Is it red?"]),
+        ("Same?", [1, 2], [1, 2, "Same?"]),
+        ("<image>\nIs it red?", [1], [1, "Is it red?"]),
+        ("First <image> then <image>, same?", [1, 2], ["First", 1, "then", 2, ", same?"]),
+        ("Is <image> a tag?", [], ["Is <image> a tag?"]),
+        ("<image> and?", [1, 2], [1, 2, "<image> and?"]),
+        ("Two and two?", None, ["Two and two?"]),
+        ("", [1], [1]),
+        (" \n", [], []),
+    ],
+)
+def test_a_context_and_its_pictures_are_read_in_order(context, visuals, expected):
+    assert asked_simply(context, visuals) == expected
+
+
+def test_messages_are_read_in_order():
+    text, image = lambda words: {"type": "text", "text": words}, lambda visual: {"type": "image", "url": visual}
+    user = lambda *content: {"role": "user", "content": list(content)}
+    assert asked_in_chat(user(image(1), image(2), text("Same?"))) == [1, 2, "Same?"]
+    assert asked_in_chat(user(text("Look"), text("here"), image(1), text(""))) == ["Look\nhere", 1]
+    shot = {"role": "assistant", "content": "Yes."}
+    assert asked_in_chat({"role": "system", "content": "Be brief."}, user(text("Q")), shot, user(text("R"))) == [
+        "Be brief.",
+        "Q",
+        "Yes.",
+        "R",
+    ]
+    assert asked_in_chat(user()) == []
+    with pytest.raises(ValueError, match="lmms_eval: task shows video; text and images are accepted; choose another task"):
+        asked_in_chat(user({"type": "video", "url": "x.mp4"}))
+
+
+def test_a_picture_is_the_same_whatever_it_comes_as(picture, tmp_path):
+    file, stream = tmp_path / "p.png", BytesIO()
+    picture.save(file)
+    picture.save(stream, "PNG")
+    data = stream.getvalue()
+    expected = open_picture(file, 8)
+    forms = [picture, Pillow.open(file), file, str(file), data, {"bytes": data, "path": None}, {"bytes": None, "path": str(file)}]
+    assert all(torch.equal(picture_of(form, 8), expected) for form in forms)
+    assert picture_of(picture.convert("L"), 8).shape == (3, 8, 8) and picture_of(picture.resize((300, 2)), 8).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("visual", "reason"),
+    [
+        ("https://a.org/a.png", "the visual https://a.org/a.png is an address; pictures are never fetched"),
+        ("lost.png", "lost.png is no file"),
+        (b"words", "picture is none of PNG"),
+        (3, "a visual is a int; PIL images, paths and bytes of pictures are accepted"),
+        ({}, "a visual is a NoneType"),
+    ],
+)
+def test_what_is_no_picture_is_refused(visual, reason):
+    with pytest.raises(ValueError, match=reason):
+        picture_of(visual, 8)
+
+
+# ---------------------------------------------------------------- settings
+
+USUAL = Sampling(temperature=0.7, top_k=5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, Sampling(0.0)),
+        ({"temperature": None, "do_sample": None, "top_p": None, "num_beams": None}, Sampling(0.0)),
+        ({"temperature": 0, "top_p": 0.0, "top_k": 1, "num_beams": 1}, Sampling(0.0)),
+        ({"temperature": 0.5}, Sampling(0.5)),
+        ({"temperature": 0.5, "do_sample": False}, Sampling(0.0)),
+        ({"temperature": 0, "do_sample": True}, Sampling(0.0)),
+        ({"do_sample": True, "top_p": 1.0, "top_k": 0}, Sampling(1.0)),
+        ({"do_sample": True, "temperature": 0.5, "top_p": 0.9, "top_k": 3}, Sampling(0.5, top_k=3, top_p=0.9)),
+    ],
+)
+def test_the_task_says_how_text_is_written(settings, expected):
+    assert sampling_of(USUAL, settings) == expected
+
+
+def test_beams_are_refused():
+    with pytest.raises(ValueError, match="lmms_eval: num_beams 3; 1 is accepted"):
+        sampling_of(USUAL, {"num_beams": 3})
+
+
+@pytest.mark.parametrize(
+    ("until", "left"),
+    [
+        (None, "yes.\n\nIt is"),
+        ([], "yes.\n\nIt is"),
+        ("\n\n", "yes."),
+        (["It", "."], "yes"),
+        ([""], "yes.\n\nIt is"),
+        (["y"], ""),
+        ("no", "yes.\n\nIt is"),
+    ],
+)
+def test_text_ends_where_the_first_end_stands(until, left):
+    assert cut(" yes.\n\nIt is ", until) == left
+
+
+def test_lengths_and_batch_sizes():
+    assert [longest_of(s) for s in ({}, {"max_new_tokens": None}, {"max_new_tokens": 16})] == [64, 64, 16]
+    assert [rows_of(size) for size in (1, "8", "auto", "auto:4")] == [1, 8, 64, 64]
+    for wrong in ("many", 0, "-1"):
+        with pytest.raises(ValueError, match=r"lmms_eval: batch_size .*; a whole number from 1 and auto are accepted"):
+            rows_of(wrong)
+
+
+# ---------------------------------------------------------------- answers
+
+
+@pytest.fixture
+def documents(picture):
+    """Four documents: one picture, two, none, and another one."""
+    grey = Pillow.new("L", (30, 20), 90)
+    return {"task": {"test": [{"visuals": some} for some in ([picture], [picture, grey], [], [grey])]}}
+
+
+def asked(settings=ROUND):
+    return [simply(words, settings=settings, document=i) for i, words in enumerate(("red?", "same?", "two and two?", ""))]
+
+
+def test_answers_do_not_depend_on_the_batch_or_on_what_else_is_asked(system, documents):
+    alone = Answers(system, rows=1)(asked(), simple, documents)
+    assert len(alone) == 4 and len(set(alone)) > 1
+    assert Answers(system, rows=3)(asked(), simple, documents) == alone
+    assert Answers(system)(asked()[::-1], simple, documents) == alone[::-1]
+    assert [Answers(system)([one], simple, documents)[0] for one in asked()] == alone
+    assert Answers(system, seed=1)(asked(), simple, documents) != alone
+
+
+def test_chat_and_simple_requests_are_answered_alike(system, documents):
+    spoken = lambda words: (
+        lambda document: [
+            {"role": "user", "content": [*({"type": "image", "url": v} for v in document["visuals"]), {"type": "text", "text": words}]}
+        ]
+    )
+    messages = [("", spoken(context), settings, *key) for context, settings, _, *key in asked()]
+    assert Answers(system)(messages, chat, documents) == Answers(system)(asked(), simple, documents)
+
+
+def test_a_document_asked_again_is_answered_anew_where_text_is_drawn(system, documents):
+    again = Answers(system)([asked()[0]] * 3, simple, documents)
+    assert len(set(again)) > 1 and again[0] == Answers(system)(asked()[:1], simple, documents)[0]
+    assert len(set(Answers(system)([asked({"max_new_tokens": 6})[0]] * 3, simple, documents))) == 1
+
+
+def test_settings_are_honoured_request_by_request(system, documents):
+    free, drawn, short = ({"max_new_tokens": 12}, {"max_new_tokens": 12, "do_sample": True}, {"max_new_tokens": 1})
+    each = [Answers(system)([asked(s)[0]], simple, documents)[0] for s in (free, drawn, short)]
+    assert Answers(system)([asked(s)[0] for s in (free, drawn, short)], simple, documents)[0] == each[0]
+    assert each[0] != each[1] and len(each[2]) < len(each[0])
+    end = each[0][len(each[0]) // 2]
+    assert Answers(system)([asked(free | {"until": [end]})[0]], simple, documents) == [cut(each[0], end)] != [each[0]]
+
+
+def test_pictures_are_answered_as_json_with_their_files(system, documents, tmp_path):
+    for want, texts in (("picture", {""}), ("both", set(Answers(system)(asked(), simple, documents)))):
+        found = [json.loads(one) for one in Answers(system, want, tmp_path / want)(asked() + asked()[:1], simple, documents)]
+        assert {one["text"] for one in found[:4]} == texts
+        paths = [path for one in found for path in one["images"]]
+        assert paths == [str(tmp_path / want / f"task-test-{name}.png") for name in ("0-0", "1-0", "2-0", "3-0", "0-1")]
+        drawn = [open_picture(path, 8) for path in paths]
+        assert not torch.equal(drawn[0], drawn[4]) and not torch.equal(drawn[0], drawn[1])
+        for path in paths:
+            with Pillow.open(path) as opened:
+                assert opened.size == (8, 8)
+
+
+def test_what_is_wanted_and_where_it_goes_belong_together(system, tmp_path):
+    with pytest.raises(ValueError, match="lmms_eval: want 'song'; text, picture, both are accepted; choose one"):
+        Answers(system, "song")
+    for want, out in (("picture", None), ("text", tmp_path)):
+        with pytest.raises(ValueError, match=f"lmms_eval: want '{want}' and out {out}; a folder `out` is accepted, and needed, for"):
+            Answers(system, want, out)
+
+
+def test_a_request_holds_what_is_shown_said_and_wanted(system, documents, tmp_path):
+    answers = Answers(system, "both", tmp_path)
+    made = answers.request(simple(asked()[1], documents, lambda visual: picture_of(visual, 8)), ("task", "test", 1, 0))
+    assert [(type(part), part.learn) for part in made.document] == [(Image, 0), (Image, 0), (Text, 0), (Text, 1), (Image, 1)]
+    assert made.longest == 6 and made.sampling[Text].temperature == 1.0 and Image not in made.sampling
+
+
+# ---------------------------------------------------------------- the harness itself
+
+
+def test_the_classes_are_what_the_harness_registers(system, documents, tmp_path):
+    model = pytest.importorskip("lmms_eval.api.model")
+    from lmms_eval.api.instance import Instance
+    from lmms_eval.models.registry_v2 import ModelRegistryV2
+
+    from tessera.lmms_eval import manifest
+
+    registry = ModelRegistryV2()
+    registry.register_manifest(manifest())
+    save(system, tmp_path / "weights.safetensors")
+    words = f"run={tmp_path / 'weights.safetensors'},seed=4"
+    for force_simple in (False, True):
+        made = registry.get_model_class("tessera", force_simple=force_simple).create_from_arg_string(
+            words, {"batch_size": "2", "device": "cpu"}
+        )
+        assert isinstance(made, model.lmms) and made.is_simple is force_simple and (made.answers.rows, made.answers.seed) == (2, 4)
+        for refused in (made.loglikelihood, made.generate_until_multi_round):
+            with pytest.raises(NotImplementedError, match=r"lmms_eval: a task .*; choose"):
+                refused([])
+    made.task_dict = documents
+    requests = [Instance("generate_until", one, 0, {"task": "task", "doc_id": i, "repeats": 1}) for i, one in enumerate(asked())]
+    assert made.generate_until(requests) == Answers(made.answers.system, seed=4)(asked(), simple, documents)

@@ -1,0 +1,76 @@
+from math import sqrt
+
+import pytest
+
+from tessera.verbs.compare import alike, compare
+
+FIRST = {
+    "level": "easy",
+    "language": "en",
+    "world": "0123456789ab",
+    "scorer": 2,
+    "plan": {"seed": 0, "split": "test", "cases": {"drawing": 8}},
+    "right": {"drawing.overall": "00000011", "captions.exact": "0101"},
+    "clusters": {},
+}
+SECOND = {**FIRST, "right": {"drawing.overall": "11111111", "captions.exact": "0101"}}
+
+
+def test_a_difference_by_hand():
+    found = compare(FIRST, SECOND)
+    assert found.keys() == {"drawing.overall", "captions.exact"}
+    better = found["drawing.overall"]
+    assert better.difference.value == 0.75 and better.difference.n == 8 and better.difference.method == "adjusted-wald"
+    centre, half = 6 / 10, 1.959964 * sqrt((8 / 10 - (6 / 10) ** 2) / 10)  # six of eight pairs differ; one more each way
+    assert better.difference.ci95 == (pytest.approx(centre - half, abs=1e-6), 1.0)
+    assert better.difference.p == pytest.approx(2 / 2**6)  # six signs alike, either way
+    assert better.adjusted == pytest.approx(2 * 2 / 2**6)  # the smaller of two
+    assert better.detectable == pytest.approx((1.959964 + 0.841621) * sqrt(2 * 0.25 * 0.5 / 8), abs=1e-6)
+
+
+def test_cases_about_one_scene_count_as_one_where_they_agree():
+    scenes = {"drawing.overall": [0, 0, 0, 0, 1, 1, 2, 2]}
+    better = compare({**FIRST, "clusters": scenes}, {**SECOND, "clusters": scenes})["drawing.overall"].difference
+    alone = compare(FIRST, SECOND)["drawing.overall"].difference
+    assert (better.value, better.n, better.clusters, better.method) == (0.75, 8, 3, "cluster-adjusted-wald")
+    assert better.p == pytest.approx(2 / 2**2) and better.p > alone.p  # two scenes differ, alike
+    assert better.ci95[0] < alone.ci95[0]
+
+
+def test_what_is_alike_is_no_better():
+    same = compare(FIRST, SECOND)["captions.exact"]
+    assert (same.difference.value, same.difference.p, same.adjusted) == (0.0, 1.0, 1.0)
+    assert same.difference.ci95[0] == -same.difference.ci95[1] < 0
+
+
+def test_the_other_way_round_it_is_as_much_worse():
+    forth, back = compare(FIRST, SECOND)["drawing.overall"], compare(SECOND, FIRST)["drawing.overall"]
+    assert back.difference.value == -forth.difference.value and back.adjusted == forth.adjusted
+    assert back.difference.ci95 == tuple(-end for end in reversed(forth.difference.ci95))
+
+
+def test_scores_of_one_of_them_or_of_other_cases_are_left_out():
+    first = {**FIRST, "right": {**FIRST["right"], "pope": "11", "codec.readable": "10"}}
+    second = {**SECOND, "right": {**SECOND["right"], "codec.readable": "100", "editing": "1"}}
+    assert compare(first, second).keys() == FIRST["right"].keys()
+
+
+@pytest.mark.parametrize(("key", "value"), [("level", "standard"), ("language", "zh"), ("world", "ba9876543210"), ("scorer", 3)])
+def test_results_about_something_else_are_not_compared(key, value):
+    said = f"compare: {key} {FIRST[key]!r} against {value!r}; the same is accepted; evaluate both alike"
+    for ask in (compare, alike):
+        with pytest.raises(ValueError) as refused:
+            ask(FIRST, {**SECOND, key: value})
+        assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", 1), ("split", "val")])
+def test_nor_are_those_of_another_plan(key, value):
+    with pytest.raises(ValueError, match=f"^compare: {key} {FIRST['plan'][key]!r} against {value!r}; "):
+        compare(FIRST, {**SECOND, "plan": {**FIRST["plan"], key: value}})
+    alike(FIRST, {**SECOND, "plan": {**FIRST["plan"], "cases": {}}})
+
+
+def test_results_with_nothing_in_common_are_not_compared():
+    with pytest.raises(ValueError, match="no score was measured on as many cases in both; evaluate both with one suite"):
+        compare(FIRST, {**SECOND, "right": {"drawing.overall": "111", "pope": "0101"}})

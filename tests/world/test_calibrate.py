@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from tessera.world.calibrate import CORRUPTIONS, calibrate, calibration_error, fit, report
+from tessera.world.confidence import SHIPPED, Calibration
+from tessera.world.rates import Rate
+from tessera.world.scene import EASY, LEVELS
+
+MARGINS = [0.1] * 10 + [0.3] * 10 + [0.9] * 20
+RIGHT = [True] * 2 + [False] * 8 + [True] * 1 + [False] * 9 + [True] * 19 + [False]
+
+
+def test_the_line_rises_through_the_shares_that_are_right():
+    found = fit(MARGINS, RIGHT)
+    assert found.knots == ((0.1, 0.15), (0.3, 0.15), (0.9, 0.95))
+    assert found([0.0, 0.6, 1.0]) == pytest.approx([0.15, 0.55, 0.95])
+    assert Calibration()([0.0, 0.25, 1.0]) == [0.0, 0.25, 1.0]
+
+
+def test_a_fit_has_no_calibration_error_on_its_own_bins():
+    assert calibration_error(MARGINS, RIGHT) == pytest.approx((10 * 0.1 + 10 * 0.2 + 20 * 0.05) / 40)
+    confidence = fit(MARGINS, RIGHT)(MARGINS)
+    assert calibration_error(confidence, RIGHT) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_report_has_known_answers():
+    worth = report([0.2, 0.4, 0.6, 0.95], [0.1, 0.5, 0.5, 0.95], [False, True, False, True])
+    assert worth.auroc == pytest.approx(3.5 / 4)
+    assert worth.accuracy == Rate(1, 1) and worth.coverage == Rate(1, 4)
+    assert worth.before == pytest.approx((0.2 + 0.6 + 0.6 + 0.05) / 4)
+    assert worth.after == pytest.approx((0.1 + 0.0 + 0.05) / 4)
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_what_is_shipped_rises(name):
+    margins, right = zip(*SHIPPED[name].knots, strict=True)
+    assert list(margins) == sorted(margins) and list(right) == sorted(right)
+    assert 0 <= margins[0] and margins[-1] <= 1 and 0 <= right[0] and right[-1] <= 1
+
+
+def test_calibrating_is_deterministic_and_lowers_the_error():
+    seen: list[str] = []
+    first, second = calibrate(EASY, 24, seed=5, tick=seen.append), calibrate(EASY, 24, seed=5)
+    assert first == second and seen == [*CORRUPTIONS]
+    assert first[1].after < first[1].before / 2
+    assert torch.tensor(first[0].knots).diff(dim=0).min() >= 0

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from tessera.world.certify import Readers, rendered, sample_shown
+from tessera.world.garbage import GARBAGE, flat, half_erased, mean_scene, other_hues, outlines, shuffle
+from tessera.world.render import render
+from tessera.world.scene import BACKGROUND, EASY, LEVELS, Colour, Kind, Scene, Size, Thing
+
+# The least share that is unreadable, by kind of garbage, over both levels, a few points below what was measured.
+UNREADABLE = {"one flat colour": 0.8, "elastic 3 px": 0.8, "shuffled parts": 0.8, "half erased": 0.35, "outlines only": 0.8}
+REFUSED = {"elastic 3 px": 0.9, "outlines only": 0.8, "shuffled parts": 0.9}
+
+
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def square() -> torch.Tensor:
+    scene = Scene((Thing(Kind.SQUARE, Colour.RED, Size.MEDIUM, 0, 0, 10.0, 10.0),))
+    return torch.from_numpy(render(scene, EASY))[None]
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+def test_garbage_is_refused(level):
+    readers, shown = Readers(level), [sample_shown(level, 2, index) for index in range(12)]
+    pictures = rendered(shown, level)
+    for name, make in GARBAGE.items():
+        row = readers.garbage_row(name, shown, make(pictures, rng()))
+        assert row.unreadable.share >= UNREADABLE.get(name, 0.9), name
+        assert row.refused.share >= REFUSED.get(name, 1.0), name
+        assert row.confirmed.hits <= row.plausible.hits <= row.unreadable.of - row.unreadable.hits
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_keeps_shape_and_type_and_follows_the_generator(name):
+    pictures = rendered([sample_shown(EASY, 1, index) for index in range(3)], EASY)
+    one, other = (GARBAGE[name](pictures, rng()) for _ in range(2))
+    assert one.shape == pictures.shape and one.dtype == torch.uint8
+    assert torch.equal(one, other)
+    assert not any(map(torch.equal, one, pictures))
+
+
+def test_shuffling_keeps_the_parts():
+    pictures = square()
+    for parts in (4, 8):
+        assert torch.equal(shuffle(pictures, rng(), parts=parts).flatten(2).sort(2).values, pictures.flatten(2).sort(2).values)
+
+
+def test_half_of_what_stands_out_is_erased():
+    apart = lambda seen: (seen.float() - BACKGROUND[0]).abs().sum().item()
+    assert 0.3 < apart(half_erased(square(), rng())) / apart(square()) <= 0.5
+
+
+def test_outlines_keep_the_rim_and_empty_the_inside():
+    rim = outlines(square(), rng())
+    assert rim[0, :, 10, 10].tolist() == list(BACKGROUND)
+    assert torch.equal(rim[0, :, 10, 6], square()[0, :, 10, 6])
+
+
+def test_other_hues_are_no_colour_of_a_thing():
+    colours = torch.tensor([colour.value for colour in Colour], dtype=torch.uint8)
+    turned = other_hues(colours[:, :, None, None], rng())[..., 0, 0]
+    assert torch.cdist(turned.float(), colours.float()).min() > 60
+
+
+def test_the_mean_of_one_scene_is_the_scene_and_flat_is_flat():
+    assert torch.equal(mean_scene(square(), rng()), square())
+    assert (flat(square(), rng()).flatten(2).float().std(2) == 0).all()
