@@ -12,7 +12,7 @@ demo: .venv/installed
 	@echo "Its drawings: $(DEMO)/results/sheets/chameleon/drawing.png; ask it: $(BIN)/tessera draw --run $(DEMO) 'a red circle'"
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: .venv/checking
 	$(BIN)/ruff format --check .

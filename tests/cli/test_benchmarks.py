@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shlex
+import shutil
 
 import pytest
 from PIL import Image as Pillow
@@ -168,9 +169,10 @@ def test_prompts_are_drawn_into_genevals_folders_once(score, files, tmp_path, wr
     assert score(*ask).code == 0 and writing == [6]
 
 
-def test_a_run_keeps_its_benchmarks_with_it(tessera, run, files):
-    assert tessera("benchmark", "pope", "files/pope.json", "--run", run, "--device", "cpu", "--longest", "2").code == 0
-    made = found(run / "benchmarks" / "chameleon-pope-pope.json")
+def test_a_run_keeps_its_benchmarks_with_it(tessera, run, files, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    assert tessera("benchmark", "pope", "files/pope.json", "--run", own, "--device", "cpu", "--longest", "2").code == 0
+    made = found(own / "benchmarks" / "chameleon-pope-pope.json")
     assert made["training"] and made["benchmark"]["cases"] == 3
 
 

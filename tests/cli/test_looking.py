@@ -159,6 +159,6 @@ def test_a_certificate_that_fails_ends_with_a_code_that_says_so(tessera, monkeyp
             return "### easy: failed"
 
     asked = []
-    monkeypatch.setattr(looking, "certify", lambda level, n, tick: asked.append((level.name, n)) or Failed())
+    monkeypatch.setattr(looking, "certify", lambda level, n, extra, tick: asked.append((level.name, n)) or Failed())
     assert tessera("world", "--certify") == (1, "### easy: failed")
     assert asked == [("easy", 2000)]

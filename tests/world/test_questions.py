@@ -75,8 +75,8 @@ def some(world: World, kind: QuestionKind, number: int, language=None):
     for i in range(number):
         dice = Dice("some", kind.value, i)
         aimed = aim(world.level, dice, kind)
-        for scene in world._scenes(i, "train", *aimed.scenes(world.level, dice)):
-            if question := ask(scene, world.level, language or world._language(dice), dice, aimed):
+        for scene in world.scenes(i, "train", *aimed.scenes(world.level, dice)):
+            if question := ask(scene, world.level, language or world.told(dice, "train"), dice, aimed):
                 yield scene, question
                 break
 

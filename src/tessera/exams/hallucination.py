@@ -16,7 +16,9 @@ SHOWN = 12  # probes of each kind on the sheet
 
 
 class Pope:
-    """POPE on `each` scenes: for every kind there one that is not, at random, the most popular, or the likeliest company.
+    """POPE on `each` scenes: a kind that is there and one that is not, at random, the most popular, or the likeliest company.
+
+    One pair a scene, not POPE's three: a level has six or eight kinds, and three pairs would ask for nearly all, whatever the mode.
 
     Source: Li et al. 2023, arXiv:2305.10355; see `tessera.world.hallucination.pope` for what differs. Answers are read
     strictly: one that is neither yes nor no is wrong, and counted. Intervals are over scenes. References of accuracy: who
@@ -26,7 +28,7 @@ class Pope:
     name, want = "pope", Text
 
     def __init__(self, world: World, each: int, split: str = "test"):
-        asked = [(negatives, probe) for negatives in Negatives for i in range(each) for probe in pope(world, negatives, i, split)]
+        asked = [(negatives, probe) for negatives in Negatives for i in range(each) for probe in pope(world, negatives, i, split, k=1)]
         self.asked: list[tuple[Negatives, Probe]] = asked
         self.cases = [_case(probe) for _, probe in asked]
 

@@ -132,14 +132,14 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def readme_table(folder: Path) -> str:
-    """The README's table of systems, from all results in a folder; a row made in another version of the world is marked stale."""
+    """The README's table of systems, from all results in a folder; a row of another version of the world or of results is marked stale."""
     head = ["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for path in sorted(folder.glob("*.json")):
         found = json.loads(path.read_text())
-        stale = "" if world_of(found).hash() == found["world"] else " (stale)"
+        fresh = found["schema"] == SCHEMA and world_of(found).hash() == found["world"]
         training = found["training"]
-        cells = [found["system"] + stale, found["level"], *(_cell(found["scores"].get(name)) for name in HEADLINES)]
+        cells = [found["system"] + ("" if fresh else " (stale)"), found["level"], *(_cell(found["scores"].get(name)) for name in HEADLINES)]
         cells += [
             f"{found['parameters']['total'] / 1e6:.1f} M",
             f"{training.get('documents', 0):,}",

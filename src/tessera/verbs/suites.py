@@ -30,7 +30,7 @@ STANDARD = {
     "questions.blank": 200,
     "questions.shuffled": 200,
     "captions": 500,
-    "pope": 200,
+    "pope": 500,
     "counterfactuals": 500,
     "likeness": 500,
 }
