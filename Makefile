@@ -8,7 +8,7 @@ DEMO := runs/demo
 # Trains a unified model from scratch, shows what it draws, and scores it: about nine minutes on two cores.
 demo: .venv/installed
 	$(BIN)/tessera train chameleon --run $(DEMO) $$(test -f $(DEMO)/run.json && echo --resume)
-	$(BIN)/tessera evaluate --run $(DEMO) --out $(DEMO)/results --share 0.2
+	$(BIN)/tessera evaluate --run $(DEMO) --out $(DEMO)/results --suite drawing --suite questions --suite captions --share 0.2
 	@echo "Its drawings: $(DEMO)/results/sheets/chameleon/drawing.png; ask it: $(BIN)/tessera draw --run $(DEMO) 'a red circle'"
 
 test: .venv/installed
