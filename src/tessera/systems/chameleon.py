@@ -71,7 +71,7 @@ def chameleon(
     codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=mix, lr=2e-3, weight_decay=0.0)
     weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
-    joint = Stage("joint", train=train, documents=80_000, mix=mix, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
+    joint = Stage("joint", train=train, documents=70_000, mix=mix, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=40_000, mix=asked, decay="cosine", carry=True)
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint, tuned), drop=Absent())
