@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tessera.cli import main, training
-from tessera.cli.app import app
+from tessera.cli.app import app, console, errors
 from tessera.verbs.recipes import build
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -30,6 +30,8 @@ def tessera(monkeypatch, capsys, tmp_path):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    for one in (console, errors):
+        monkeypatch.setattr(one, "_width", None)  # a process among several is told how wide its terminal is when it starts
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(training, "glance", lambda *_: {})
 
