@@ -7,8 +7,11 @@ Z95 = 1.959963984540054  # the normal quantile of .975
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """The 95 % interval of a rate. Source: Wilson 1927, J. Am. Stat. Assoc. 22; stays inside 0 to 1 and never has width 0."""
-    if n == 0:
-        return 0.0, 1.0
-    p, z2 = hits / n, Z95**2
+    return wilson_of(hits / n, n) if n else (0.0, 1.0)
+
+
+def wilson_of(p: float, n: int | float) -> tuple[float, float]:
+    """The same of a share `p` of n cases, where their number is an effective one, so not whole; n is above 0."""
+    z2 = Z95**2
     centre, half = p + z2 / (2 * n), Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))

@@ -13,8 +13,8 @@ from tessera.laws import Sampling
 from tessera.scoring import intervals
 from tessera.verbs import evaluate as module
 from tessera.verbs.evaluate import Plan, evaluate, judge_again
-from tessera.verbs.ladder import weights_hash
 from tessera.verbs.suites import EXAMS, STANDARD
+from tessera.verbs.weights import weights_hash
 from tessera.verbs.writing import Written
 from tessera.world import Kind, World, question_kinds, skills
 from tessera.world.bias import Bias

@@ -8,7 +8,8 @@ from tessera.codecs.base import Encoded
 from tessera.data import schedule
 from tessera.draws import Draw
 from tessera.verbs import ladder as module
-from tessera.verbs.ladder import ladder, teacher_forced, through_codec, weights_hash
+from tessera.verbs.ladder import ladder, teacher_forced, through_codec
+from tessera.verbs.weights import weights_hash
 from tessera.world import World
 
 EASY = World.easy()

@@ -15,7 +15,8 @@ from tessera.document import Image
 from tessera.laws.base import Sampling
 from tessera.system import System
 from tessera.verbs.recipes import PRESETS
-from tessera.verbs.weights import load, shipped
+from tessera.verbs.runs import training_facts
+from tessera.verbs.weights import find, latest, load, metadata, shipped
 from tessera.world import LEVELS, World
 from tessera.world.bias import Bias
 from tessera.world.heldout import HELD_OUT
@@ -80,6 +81,13 @@ def trained(system: str, run: Path | None, level: str, device: str) -> System:
     if run and system:
         raise ValueError(f"load: both {system} and --run {run}; one of them is accepted; leave out the other")
     return load(run if run else named(system), level=level, device=device)
+
+
+def how_trained(system: str, run: Path | None, level: str) -> Mapping[str, Any]:
+    """How shipped weights, a run's or a file's came to be."""
+    if run and run.is_dir():
+        return training_facts(run, latest(run))
+    return metadata(find(run or named(system), level=level))["notes"]
 
 
 def picture_side(system: System) -> int:

@@ -21,7 +21,7 @@ from tessera.cli.app import (
     TopP,
     Trained,
     app,
-    named,
+    how_trained,
     picture_side,
     progress,
     sampling_of,
@@ -29,10 +29,9 @@ from tessera.cli.app import (
     ticker,
     trained,
 )
-from tessera.cli.scoring import show_scores
+from tessera.cli.scoring import Place
 from tessera.data.benchmarks import read_coco, read_geneval, read_pope, read_questions, read_vqa, write_geneval
 from tessera.document import Image, Segment
-from tessera.exams import Report
 from tessera.exams.files import ChairFile, GenEvalFile, PopeFile, QuestionsFile, VqaFile
 from tessera.laws.base import Sampling
 from tessera.scoring.answers import CONVENTIONS
@@ -40,10 +39,7 @@ from tessera.scoring.hallucination import load_synonyms, with_coco_phrases
 from tessera.system import System
 from tessera.verbs.answers import Answers, named_after
 from tessera.verbs.benchmark import Files, about_files, benchmark_results, sha256
-from tessera.verbs.evaluate import Plan, answered, save_sheets
-from tessera.verbs.results import save_results
-from tessera.verbs.runs import training_facts
-from tessera.verbs.weights import find, latest, metadata
+from tessera.verbs.evaluate import Plan, answered
 
 benchmark = typer.Typer(
     no_args_is_help=True,
@@ -88,19 +84,10 @@ class Sitting:
             answers = answered(self.system, files.exam, plan, kept, ticker(bars), longest=self.longest)
         report = files.exam.report(answers)
         found = benchmark_results(self.system, files, about, report, training=self.training)
-        self.save(asked + variant, found, report)
+        Place(self.out, asked + variant).save(found, report)
         if files.rows.bad:
             say("\n".join([f"{len(files.rows.bad)} bad rows were left out:", *(f"  {row}" for row in files.rows.bad)]))
         return own, answers
-
-    def save(self, name: str, found: Mapping[str, Any], report: Report) -> None:
-        """Results, pages and contact sheets; and the scores, where there are any, as a table."""
-        path, sheets = self.out / f"{name}.json", self.out / "sheets" / name
-        save_sheets(report, sheets)
-        save_results(found, path, report.tiles)
-        if report.scores:
-            show_scores(found)
-        say(f"{path}, its pages beside it (.md, and .html with pictures), contact sheets in {sheets}")
 
 
 def sitting(
@@ -109,7 +96,7 @@ def sitting(
     """The system of these options. `asked` is what was asked for in place of its usual sampling of pictures."""
     loaded = trained(system, run, level, device)
     folder = run if run and run.is_dir() else None
-    training = training_facts(folder, latest(folder)) if folder else metadata(find(run or named(system), level=level))["notes"]
+    training = how_trained(system, run, level)
     name = loaded.name if run or level == "easy" else f"{loaded.name}-{level}"
     sampling = sampling_of(loaded.port(Image(learn=True)).law.sampling, asked)
     return Sitting(loaded, name, out or (folder or Path()) / "benchmarks", training, seed, longest, {Image: sampling})

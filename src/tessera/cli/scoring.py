@@ -20,7 +20,7 @@ from tessera.cli.app import (
     TopP,
     app,
     console,
-    named,
+    how_trained,
     progress,
     sampling_of,
     say,
@@ -35,9 +35,7 @@ from tessera.verbs.answers import about_answers, named_after
 from tessera.verbs.compare import alike, compare
 from tessera.verbs.evaluate import Plan, about, evaluate, judge_again, save_sheets
 from tessera.verbs.results import asked_of, judged, read_results, results, save_results, update_readme
-from tessera.verbs.runs import training_facts
 from tessera.verbs.suites import EXAMS, SUITES, chosen
-from tessera.verbs.weights import find, latest, metadata
 from tessera.world import World
 from tessera.world.sampling import SPLITS
 
@@ -77,7 +75,7 @@ def evaluate_command(
     plan = plan_of(suite or ["standard"], share, split, seed, seeds)
     loaded = trained(system, run, level or "easy", device)
     folder = run if run and run.is_dir() else None
-    training = training_facts(folder, latest(folder)) if folder else metadata(find(run or named(system), level=level or "easy"))["notes"]
+    training = how_trained(system, run, level or "easy")
     world = asked_about(training, level, language, bias, held_out)
     if other is not None:
         alike(other, asked_of(world, plan))
@@ -130,12 +128,13 @@ class Place:
     name: str
 
     def save(self, found: Mapping[str, Any], report: Report) -> None:
-        """Results, pages and contact sheets; and the scores as a table."""
+        """Results, pages and contact sheets; and the scores, where there are any, as a table."""
         sheets = self.out / "sheets" / self.name
         save_sheets(report, sheets)
         path = self.out / f"{self.name}.json"
         save_results(found, path, report.tiles)
-        show_scores(found)
+        if report.scores:
+            show_scores(found)
         say(f"{path}, its pages beside it (.md, and .html with pictures), contact sheets in {sheets}")
 
     def publish(self) -> None:

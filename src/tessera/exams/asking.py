@@ -3,14 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report, rates
 from tessera.scoring import rate
-from tessera.world import Tile, World, question_kinds
-from tessera.world.scene import BACKGROUND
+from tessera.world import Scene, Tile, World, question_kinds
 
 SHOWN = 6  # answers of each kind on the sheet
 
@@ -25,7 +23,7 @@ class Asking:
 
     def __init__(self, world: World, each: int, split: str = "test"):
         kinds = question_kinds(world.level)
-        self.each = each
+        self.world, self.each = world, each
         self.asked = [(kind, *world.question(kind, i, split)) for kind in kinds for i in range(each)]
         self.learned = {kind: Counter(world.question(kind, i, "train")[1].answer for i in range(each)) for kind in kinds}
         self.cases = [Case((Image(picture), Text(q.text)), f"{kind.value} {i}") for i, (kind, picture, q) in enumerate(self.asked)]
@@ -67,7 +65,7 @@ class Control:
     def __init__(self, asking: Asking, name: str):
         self.asking, self.name = asking, f"questions.{name}"
         pictures = [picture for _, picture, _ in asking.asked]
-        others = {"blank": [nothing(pictures[0])] * len(pictures), "shuffled": _turned(pictures)}[name]
+        others = {"blank": [asking.world.picture(Scene(()))] * len(pictures), "shuffled": _turned(pictures)}[name]
         self.cases = [Case((Image(other), case.prompt[1]), case.scene) for other, case in zip(others, asking.cases, strict=True)]
 
     def report(self, answers: Sequence[str]) -> Report:
@@ -76,11 +74,6 @@ class Control:
         found = rates(self.name, right, kinds)
         scores = {name: score for name, score in found.scores.items() if not name.endswith("overall")}
         return Report({**scores, self.name: rate(right)}, right={self.name: right})
-
-
-def nothing(like: Tensor) -> Tensor:
-    """A picture of the world's ground, with nothing on it."""
-    return torch.tensor(BACKGROUND, dtype=torch.uint8)[:, None, None].expand_as(like).contiguous()
 
 
 def _turned(pictures: list[Tensor]) -> list[Tensor]:

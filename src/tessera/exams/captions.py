@@ -1,13 +1,13 @@
 """Captions: what a system says of a picture, parsed back and compared with the scene."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence, Set
 from functools import partial
 
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report
 from tessera.scoring import Score, bootstrap, rate
 from tessera.scoring.hallucination import chair
-from tessera.world import LANGUAGES, Kind, Scene, Tile, World, caption_score
+from tessera.world import LANGUAGES, Scene, Tile, World, caption_score
 from tessera.world.captions import ATTRIBUTES, CaptionScore, Counts, parse_caption
 from tessera.world.description import Described
 from tessera.world.wording.language import Language
@@ -43,14 +43,9 @@ class Captions:
 
     def _chair(self, answers: Sequence[str]) -> dict[str, Score]:
         said = [self._things(text.strip()) for text in answers]
-        mentioned = [
-            ([thing.kind for thing in things], {thing.kind for thing in scene.things})
-            for things, scene in zip(said, self.scenes, strict=True)
-        ]
-        cases = [(names, there, len(text.split())) for (names, there), text in zip(mentioned, answers, strict=True)]
-        return {
-            f"captions.chair_{what}": bootstrap(cases, partial(_chair, what=what)) for what in ("sentence", "instance", "recall", "words")
-        }
+        named = [[thing.kind for thing in things] for things in said]
+        there = [{thing.kind for thing in scene.things} for scene in self.scenes]
+        return chair_scores("captions.chair_", named, there, answers)
 
     def _things(self, text: str) -> Sequence[Described]:
         parsed = (parse_caption(text, self.world.level, language) for language in self._languages)
@@ -67,6 +62,14 @@ class Captions:
         return max(marks, key=lambda mark: (mark.exact, mark.parsed))
 
 
-def _chair(cases: Sequence[tuple[list[Kind], set[Kind], int]], what: str) -> float:
+def chair_scores(
+    prefix: str, named: Sequence[Sequence[Hashable]], there: Sequence[Set[Hashable]], answers: Sequence[str]
+) -> dict[str, Score]:
+    """CHAIR's four numbers of captions, `prefix` before each: from what each names, what its picture shows, and its words."""
+    cases = [(names, objects, len(text.split())) for names, objects, text in zip(named, there, answers, strict=True)]
+    return {f"{prefix}{what}": bootstrap(cases, partial(_chair, what=what)) for what in ("sentence", "instance", "recall", "words")}
+
+
+def _chair(cases: Sequence[tuple[Sequence[Hashable], Set[Hashable], int]], what: str) -> float:
     names, there, lengths = zip(*cases, strict=True)
     return getattr(chair(names, there, lengths), what)

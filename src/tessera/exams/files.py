@@ -11,11 +11,12 @@ from tessera.data.benchmarks import AskedQuestion, CocoPicture, GenEvalPrompt, I
 from tessera.data.images import open_picture
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report
+from tessera.exams.captions import chair_scores
 from tessera.exams.hallucination import yes_no_report
 from tessera.scoring import Score, bootstrap, rate
 from tessera.scoring.answers import exact_match, normalised, yes_no
 from tessera.scoring.grouped import mean
-from tessera.scoring.hallucination import chair, mentions
+from tessera.scoring.hallucination import mentions
 from tessera.scoring.vqa import vqa_accuracy
 from tessera.world import Tile
 
@@ -144,10 +145,9 @@ class ChairFile:
     def report(self, answers: Sequence[str]) -> Report:
         """From one text per case."""
         said = [mentions(answer, self.synonyms) for answer in answers]
-        cases = [(names, there, len(text.split())) for names, there, text in zip(said, self.there, answers, strict=True)]
-        scores = {f"chair.{what}": bootstrap(cases, partial(_chair, what=what)) for what in ("sentence", "instance", "recall", "words")}
+        scores = chair_scores("chair.", said, self.there, answers)
         tiles = []
-        for item, text, (names, there, _) in list(zip(self.items, answers, cases, strict=True))[:SHOWN]:
+        for item, text, names, there in list(zip(self.items, answers, said, self.there, strict=True))[:SHOWN]:
             wrong = sorted(set(names) - there)
             lines = (text.strip(), f"[not there: {', '.join(wrong)}]") if wrong else (text.strip(),)
             tiles.append(Tile(open_picture(item.picture, self.pixels), lines, not wrong))
@@ -210,8 +210,3 @@ def objects_of(item: CocoPicture, synonyms: Mapping[str, str | None]) -> frozens
             )
         found |= {*named}
     return frozenset(found)
-
-
-def _chair(cases: Sequence[tuple[list[str], frozenset[str], int]], what: str) -> float:
-    names, there, lengths = zip(*cases, strict=True)
-    return getattr(chair(names, there, lengths), what)

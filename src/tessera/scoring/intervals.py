@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from tessera.intervals import Z95, wilson
+from tessera.intervals import Z95, wilson, wilson_of
 
 RESAMPLES = 2000
 
@@ -49,7 +49,7 @@ def rate(right: Sequence[bool], *, clusters: Sequence[Hashable] | None = None, u
         return Score(value, wilson(round(value * n), n), n, unparsed=unparsed, unreadable=unreadable)
     groups = grouped([value - bool(one) for one in right], clusters)
     sure, count = effective(list(map(sum, groups)), n, value * (1 - value)), len(groups)
-    return Score(value, _wilson(value, sure), n, "cluster-wilson", count, unparsed, unreadable)
+    return Score(value, wilson_of(value, sure), n, "cluster-wilson", count, unparsed, unreadable)
 
 
 def bootstrap(
@@ -113,10 +113,3 @@ def grouped(cases: Sequence, clusters: Sequence[Hashable]) -> list[list]:
     for case, cluster in zip(cases, clusters, strict=True):
         groups.setdefault(cluster, []).append(case)
     return list(groups.values())
-
-
-def _wilson(p: float, n: float) -> tuple[float, float]:
-    """Wilson's interval where the number of cases is effective, so not whole."""
-    z2 = Z95**2
-    centre, half = p + z2 / (2 * n), Z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))

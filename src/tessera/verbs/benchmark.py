@@ -11,9 +11,9 @@ from tessera.data.benchmarks import Benchmark, Item
 from tessera.exams import Exam, Report
 from tessera.system import System
 from tessera.verbs.evaluate import Plan, sampling_facts
-from tessera.verbs.ladder import weights_hash
 from tessera.verbs.machine import commit, machine, versions
 from tessera.verbs.results import judged, parameters, parts_hash
+from tessera.verbs.weights import weights_hash
 
 SCHEMA = "benchmark 1"  # no results of the world, which have scenes and splits
 

@@ -15,8 +15,9 @@ from tessera.laws.base import Sampling
 from tessera.system import System, evaluating
 from tessera.verbs.answers import PART, Answers, about_answers
 from tessera.verbs.generate import write
-from tessera.verbs.ladder import ladder, weights_hash
+from tessera.verbs.ladder import ladder
 from tessera.verbs.suites import EXAMS, STANDARD
+from tessera.verbs.weights import weights_hash
 from tessera.verbs.writing import Request
 from tessera.world import LEVELS, World, save_sheet
 from tessera.world.bias import Bias

@@ -1,6 +1,5 @@
 """The ladder: what bounds a system's scores. Its codec alone, the oracle alone, and its losses given the truth."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import exp, log, log10, sqrt
@@ -187,11 +186,3 @@ def without_z_loss(law: Categorical) -> Iterator[None]:
         yield
     finally:
         law.z_loss = weight
-
-
-def weights_hash(system: System) -> str:
-    """A short name for all of a system's tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(system.state_dict().items()):
-        digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:12]

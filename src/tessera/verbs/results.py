@@ -16,9 +16,9 @@ from tessera.scoring import Score
 from tessera.scoring.compare import spread
 from tessera.system import System
 from tessera.verbs.evaluate import Plan, sampling_facts, world_facts, world_of
-from tessera.verbs.ladder import weights_hash
 from tessera.verbs.machine import commit, machine, versions
 from tessera.verbs.page import html, markdown
+from tessera.verbs.weights import weights_hash
 from tessera.world import Tile, World
 
 SCHEMA = 2

@@ -1,5 +1,6 @@
 """Weights: a system in one file, with the recipe that built it; and those that come with the library."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -130,3 +131,11 @@ def shipped() -> list[tuple[str, str]]:
     """(system, level) of all weights that come with the library."""
     pairs = [tuple(file.stem.rsplit("-", 1)) for file in sorted(SHIPPED.glob("*.safetensors"))]
     return [(name, level) for name, level in pairs if name in names()]
+
+
+def weights_hash(system: System) -> str:
+    """A short name for all of a system's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(system.state_dict().items()):
+        digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
