@@ -28,6 +28,7 @@ from tessera.world.wording import LANGUAGES, Language
 STRIDE = 10**9  # from a scene that does not fit to the next one tried
 CANONICAL = 0.5  # share of captions to learn from that are plain and in reading order; the others are in any wording and order
 TURNS = 3  # questions about a picture in a document to learn from
+ORDER = "places first"  # a question about a place, which others would often tell, comes before them
 FULL = 0.4  # share of drawing prompts that are whole captions
 EDITS = 20  # tries on one scene to end in the split it began in, before the next scene is tried
 PATIENCE = 50  # scenes tried for one thing to ask of the split of what is held out, where none may fit
@@ -56,7 +57,7 @@ class World:
     bias: Bias = NEUTRAL
     held_out: str | None = None
 
-    tasks: ClassVar[tuple[Task, ...]] = (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT, Task.EDIT)
+    tasks: ClassVar[tuple[Task, ...]] = (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT, Task.EDIT, Task.STORY)
     mix: ClassVar[dict[Task, float]] = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
 
     def __post_init__(self):
@@ -85,7 +86,7 @@ class World:
         said = "".join(repr(language) for language in LANGUAGES.values())
         plain = self.bias == NEUTRAL and self.held_out is None
         knobs = "" if plain else f"{[float(knob) for knob in astuple(self.bias)]}{self.held_out}"
-        return hashlib.sha256(f"{VERSION}{CANONICAL}{TURNS}{self.level}{self.language}{said}{knobs}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{VERSION}{CANONICAL}{TURNS}{ORDER}{self.level}{self.language}{said}{knobs}".encode()).hexdigest()[:12]
 
     def document(self, task: Task, index: int, split: str = "train") -> Document:
         """Document number `index` of a task. Its id hashes what the pictures show and what the texts say, not the jitter."""
@@ -107,8 +108,8 @@ class World:
             case Task.EDIT:
                 found = self._edited(None, index, split, language, dice)
                 return self.written(task, Shown(found.before), Text(found.instruction), Shown(found.after, learn=True))
-            case _:
-                raise ValueError(f"world: task {task.value} was asked for; there are {', '.join(task.value for task in self.tasks)}")
+            case Task.STORY:
+                return self.written(task, *self._story(index, split, language, dice))
 
     def scene(self, index: int, split: str = "train") -> Scene:
         """Scene number `index` of the split."""
@@ -239,7 +240,10 @@ class World:
         return not (self.held_out == "pairs" != split and names_pair(question.text, self.level, language))
 
     def _conversation(self, index: int, split: str, language: Language, dice: Dice) -> tuple[Scene, list[Question]]:
-        """A scene sought for a first question, whose answers are balanced, and further ones of other kinds, as the scene has them."""
+        """A scene sought for one question, whose answers are balanced, and further ones of other kinds, as the scene has them.
+
+        A question about a place comes first: others before it would often tell the place, and nothing would need to be seen.
+        """
         scene, first = self._asked(None, index, split, language, dice)
         level, asked = self._level(split), {first.kind: first}
         while len(asked) < TURNS:
@@ -247,7 +251,7 @@ class World:
             another = ask(scene, level, language, dice, aim(level, dice, kind))
             if another and self._may_ask(another, split, language):
                 asked[kind] = another
-        return scene, list(asked.values())
+        return scene, sorted(asked.values(), key=lambda one: one.kind is not QuestionKind.POSITION)
 
     def _told(self, index: int, split: str, language: Language, dice: Dice) -> str:
         """A caption in any wording; half of the time with a question about it and the answer."""
@@ -266,6 +270,13 @@ class World:
             if found:
                 return found
         raise self._missing(f"edit kind {kind and kind.value}", split)
+
+    def _story(self, index: int, split: str, language: Language, dice: Dice) -> list[Text | Shown]:
+        """A caption, its picture, a change in words, the picture after it, and a text that says nothing more."""
+        found = self._edited(None, index, split, language, dice)
+        opening = Text(caption(found.before, self.level, language, dice))
+        change = Text(found.instruction, learn=True)
+        return [opening, Shown(found.before, learn=True), change, Shown(found.after, learn=True), Text("", learn=True)]
 
     def _missing(self, what: str, split: str) -> ValueError:
         return ValueError(
