@@ -1,16 +1,7 @@
-"""Writers: hidden states turned into what a law needs."""
-
-from typing import Protocol, runtime_checkable
+"""The linear writer: logits, a velocity, a feature."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
-
-
-@runtime_checkable
-class Writer(Protocol):
-    """hidden (and what the reader sent round the trunk) -> parameters of a law."""
-
-    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None) -> Tensor: ...
 
 
 class LinearWriter(nn.Module):

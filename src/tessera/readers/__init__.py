@@ -1,0 +1,6 @@
+"""Readers: what a port shows of a segment, turned into trunk width."""
+
+from tessera.readers.base import Read, Reader, grid_coordinates
+from tessera.readers.tokens import Digits, TokenReader
+
+__all__ = ["Digits", "Read", "Reader", "TokenReader", "grid_coordinates"]

@@ -1,0 +1,6 @@
+"""Writers: hidden states turned into what a law needs."""
+
+from tessera.writers.base import Writer
+from tessera.writers.linear import LinearWriter
+
+__all__ = ["LinearWriter", "Writer"]
