@@ -124,3 +124,25 @@ def show_o(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> VQGAN:
     }
     codec = VQGAN(**nets(config, config["z_channels"]), quantizer=LFQ(config["z_channels"]), pixels=config["resolution"])
     return fill(codec, renamed, TAMING)
+
+
+def tokenflow_pixels(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> VQGAN:
+    """The pixel branch of TokenFlow's tokenizer. Its codebook is tied to another one, so this one's quantizer stays unused."""
+    names = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+    quantizer = VQ(size=config["codebook_size"], features=config["pixel_code_dim"], normalized=True)
+    parts = nets(config, config["z_channels"], (len(config["ch_mult"]) - 1,))
+    mine = {name: weight for name, weight in weights.items() if name.startswith(names)}
+    mine["quantize.embedding.weight"] = weights["quantize.embedding_vqgan.weight"]
+    return fill(VQGAN(**parts, quantizer=quantizer, pixels=config["image"]), mine, LLAMAGEN)
+
+
+def vila_u_painter(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> nn.Sequential:
+    """What paints the sums of VILA-U's codes, as they lie in the picture; the file keeps it under `rqvaesiglip.`."""
+    coarse = [level for level in range(len(config["ch_mult"])) if config["dec_resolution"] >> level in config["attn_resolutions"]]
+    features = weights["post_quant_conv.weight"].shape[0]
+    decoder, project = nets(config, features, coarse)["decoder"], nn.Conv2d(weights["post_quant_conv.weight"].shape[1], features, 1)
+    state = {name.removeprefix("decoder."): w for name, w in net_state(weights, decoder, "decoder", TAMING).items()}
+    assert sum(w.numel() for w in state.values()) == sum(w.numel() for n, w in weights.items() if n.startswith("decoder."))
+    decoder.load_state_dict(state)
+    project.load_state_dict({kind: weights[f"post_quant_conv.{kind}"] for kind in ("weight", "bias")})
+    return nn.Sequential(project, decoder)

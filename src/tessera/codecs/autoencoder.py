@@ -88,7 +88,7 @@ class Autoencoder(nn.Module):
         """Codes of each uint8 picture; [element], or [element, level] with a residual quantizer."""
         return encode_codes(self, raws)
 
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures."""
         return decode_codes(self, cleans)
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Grid = Float[Tensor, "batch channel height wide"]
+Rewidened = Float[Tensor, "batch ... height wide"]  # the same cells, with more or fewer channels
 Resized = Float[Tensor, "batch channel ..."]  # a grid with more or fewer rows and columns than the one it came from
 Latent = Float[Tensor, "batch feature ..."]  # the grid between encoder and decoder
 Norm = Callable[[int], nn.Module]  # makes the norm of so many channels
@@ -28,7 +29,7 @@ class ConvBlock(nn.Module):
         self.steps = nn.Sequential(norm(channels), nn.SiLU(), conv(channels), norm(out), nn.SiLU(), conv(out))
         self.shortcut = nn.Identity() if out == channels else nn.Conv2d(channels, out, 1)
 
-    def forward(self, x: Grid) -> Grid:
+    def forward(self, x: Grid) -> Rewidened:
         """The same grid, each cell having looked two cells around."""
         return self.shortcut(x) + self.steps(x)
 

@@ -30,7 +30,7 @@ class Unquantized(nn.Module):
         return Encoded(self.codec.latents(floats(raws, next(self.parameters()), self.pixels)))
 
     @torch.no_grad()
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped."""
         return bytes_of(self.codec.paint(torch.stack(tuple(cleans)).to(next(self.parameters())))).cpu()
 
