@@ -26,5 +26,6 @@ LEGEND = {
     "value": "values a categorical law can take",
     "height": "pixels, or rows of codes, from top to bottom",
     "wide": "pixels, or columns of codes, from left to right (`width` is taken)",
+    "number": "numbers in a row: times of a schedule, draws",
     "axis": "coordinates of a place: time, row, column",
 }

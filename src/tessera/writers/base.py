@@ -8,6 +8,6 @@ from torch import Tensor
 
 @runtime_checkable
 class Writer(Protocol):
-    """hidden (and what the reader sent round the trunk) -> parameters of a law."""
+    """hidden (and what the reader sent round the trunk) -> parameters of a law, which may tell it more."""
 
-    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None) -> Tensor: ...
+    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None, *told: Tensor) -> Tensor: ...
