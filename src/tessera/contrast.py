@@ -1,7 +1,7 @@
 """Contrast: how an eye learns to see. A picture and its text shall meet, and no others (SigLIP)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from tessera.attention import everywhere
 from tessera.codecs import BPE, Patches
 from tessera.codecs.base import Losses
-from tessera.document import Document, Task
+from tessera.document import Document
 from tessera.draws import Draw
 from tessera.places import FIELDS, PADDING, Places
-from tessera.stages import Stage
 from tessera.trunk import MLP, Block, PreNorm, Rotary, SelfAttention, Transformer
-from tessera.vision import AttentionPool, ViT, siglip
+from tessera.vision import AttentionPool, ViT
 
 Vectors = Float[Tensor, "batch width"]
 
@@ -109,20 +108,3 @@ class Pair(nn.Module):
 def sigmoid_loss(log_odds: Float[Tensor, "batch other"], same: Bool[Tensor, "batch other"]) -> Float[Tensor, ""]:
     """The sum over all pictures and texts of minus log sigmoid, with the sign turned where they do not belong together."""
     return -F.logsigmoid(torch.where(same, log_odds, -log_odds)).sum()
-
-
-def eye(
-    *,
-    pixels: int = 32,
-    patch: int = 8,
-    width: int = 128,
-    depth: int = 3,
-    heads: int = 4,
-    shape: Callable[..., ViT] = siglip,
-    documents: int = 60_000,
-) -> tuple[ViT, Stage]:
-    """An eye, `siglip` or `clip` in shape, and the stage that teaches it to see: captions and prompts beside their pictures."""
-    look, batch = shape(pixels=pixels, patch=patch, width=width, depth=depth, heads=heads), 128
-    pair = Pair(look, TextEncoder(BPE(), width), batch=batch)
-    mix = {Task.CAPTION: 0.7, Task.DRAW: 0.3}
-    return look, Stage("eye", learner=pair, train=(pair,), documents=documents, mix=mix, batch=batch, lr=1e-3)

@@ -1,6 +1,6 @@
 """Eyes: vision transformers over squares of pixels, in the shapes of SigLIP and of CLIP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight, start
+
+EXACT = nn.GELU()  # a module, so that parts of another activation have another name
 
 Squares = Float[Tensor, "batch element feature"]
 Features = Float[Tensor, "batch element width"]
@@ -70,11 +72,11 @@ def siglip(
     depth: int = 3,
     heads: int = 4,
     hidden: int | None = None,
-    activation: Callable[[Tensor], Tensor] = F.gelu,
+    activation: nn.Module = EXACT,
 ) -> ViT:
     """An eye in SigLIP's shape: no class token, features normed at the end (Zhai et al. 2023, arXiv:2303.15343).
 
-    GELU is exact, as timm and Janus have it; the published SigLIP takes its tanh form: `partial(F.gelu, approximate="tanh")`.
+    GELU is exact unless said otherwise, as in Janus; SigLIP's own is `nn.GELU(approximate="tanh")`.
     """
     after = nn.LayerNorm(width, eps=1e-6)
     return ViT(_blocks(width, depth, heads, hidden, activation, 1e-6), width=width, pixels=pixels, patch=patch, after=after)
@@ -86,16 +88,19 @@ def clip(*, pixels: int = 32, patch: int = 8, width: int = 128, depth: int = 4, 
     `depth` is CLIP's own: its last block, which nobody would read, is not built (Liu et al. 2023, arXiv:2304.08485,
     section 4.1). Source: Radford et al. 2021, arXiv:2103.00020.
     """
-    blocks = _blocks(width, depth - 1, heads, hidden, quick_gelu, 1e-5)
+    blocks = _blocks(width, depth - 1, heads, hidden, QuickGELU(), 1e-5)
     return ViT(blocks, width=width, pixels=pixels, patch=patch, before=nn.LayerNorm(width, eps=1e-5), class_token=True)
 
 
-def quick_gelu(x: Tensor) -> Tensor:
+class QuickGELU(nn.Module):
     """CLIP's approximation of GELU: x sigmoid(1.702 x)."""
-    return x * (1.702 * x).sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Number by number."""
+        return x * (1.702 * x).sigmoid()
 
 
-def _blocks(width: int, depth: int, heads: int, hidden: int | None, activation: Callable[[Tensor], Tensor], eps: float) -> list[Block]:
+def _blocks(width: int, depth: int, heads: int, hidden: int | None, activation: nn.Module, eps: float) -> list[Block]:
     norm = lambda inner: PreNorm(nn.LayerNorm(width, eps=eps), inner)
     return [Block(norm(SelfAttention(width, heads, bias=True)), norm(MLP(width, hidden, activation=activation))) for _ in range(depth)]
 
@@ -106,7 +111,7 @@ class AttentionPool(nn.Module):
     Source: Lee et al. 2019, arXiv:1810.00825, as Zhai et al. 2022, arXiv:2106.04560, use it.
     """
 
-    def __init__(self, width: int, heads: int, *, hidden: int | None = None, activation: Callable[[Tensor], Tensor] = F.gelu):
+    def __init__(self, width: int, heads: int, *, hidden: int | None = None, activation: nn.Module = EXACT):
         super().__init__()
         self.size = width // heads
         self.query = nn.Parameter(torch.randn(width) * width**-0.5)

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from torch import nn
 
+from tessera import parts
 from tessera.attention import causal
-from tessera.codecs import BPE, FSQ, Autoencoder, Patches
-from tessera.contrast import eye
+from tessera.codecs import BPE, FSQ, Patches
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
@@ -50,12 +50,12 @@ def janus(
     law = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
     text = Port("text", Text, codec=bpe, reader=words, writer=head, order=Next(), law=law)
 
-    seen, learn_eye = eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2])
+    seen, learn_eye = parts.eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2])
     reader = EyeReader(seen, perceptron(seen.width, width, width))
     given = Port("eye", Image, codec=Patches(pixels=pixels, patch=patch), reader=reader, takes=Takes.AFTERWARDS)
 
     quantizer = FSQ(levels)
-    pictures = Autoencoder(quantizer=quantizer, pixels=pixels, stride=patch, channels=channels)
+    pictures, learn_codes = parts.codes(quantizer, channels=channels, pixels=pixels, stride=patch)
     rows, digits, positions = nn.Embedding(quantizer.size, width), Digits(quantizer, width), nn.Embedding(pictures.elements, width)
     adaptor, drawer = perceptron(width, width, width), MLPWriter(width, width, quantizer.size)
     squares = TokenReader(rows, columns=pictures.columns, digits=digits, adaptor=adaptor, positions=positions)
@@ -66,14 +66,12 @@ def janus(
     blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
-    mix = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
-    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=mix, lr=2e-3, weight_decay=0.0)
     told = Stage("language", train=(trunk, words), documents=10_000, mix={Task.TEXT: 1.0}, batch=32, lr=2e-3)
     pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.5}, {"image": 2.0}, {Task.QUESTION: 4.0}
     adapt = replace(told, name="adaptors", train=(squares, drawer, reader.projector), mix=pairs, weights=weights)
     opened = (trunk, words, *adapt.train)
-    unified = replace(adapt, name="unified", train=opened, documents=60_000, mix=mix, decay="constant", emphasis=emphasis)
+    unified = replace(adapt, name="unified", train=opened, documents=60_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(unified, name="tuned", train=(*opened, seen), documents=40_000, mix=asked, decay="cosine", carry=True)
-    stages = (learn_eye, codec, told, adapt, unified, tuned)
+    stages = (learn_eye, learn_codes, told, adapt, unified, tuned)
     return System("janus", trunk=trunk, ports=(text, image, given), attention=causal, stages=stages, drop=Absent())

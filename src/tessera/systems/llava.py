@@ -12,10 +12,9 @@ from dataclasses import replace
 
 from torch import nn
 
-from tessera import vision
+from tessera import parts, vision
 from tessera.attention import causal
 from tessera.codecs import BPE, Patches
-from tessera.contrast import eye
 from tessera.document import Image, Task, Text
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
@@ -52,7 +51,7 @@ def llava(
     text = Port("text", Text, codec=bpe, reader=words, writer=head, order=Next(), law=law)
 
     shape = vision.clip if clip else vision.siglip
-    seen, learn_eye = eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2], shape=shape)
+    seen, learn_eye = parts.eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2], shape=shape)
     projector = perceptron(seen.width, width, width)
     image = Port("image", Image, codec=Patches(pixels=pixels, patch=patch), reader=EyeReader(seen, projector), takes=Takes.GIVEN)
 

@@ -105,7 +105,7 @@ class SwiGLU(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with `activation` between, GELU unless said otherwise. `hidden` defaults to four times the width."""
+    """Two linear layers with `activation` between. `hidden` defaults to four times the width."""
 
     def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.gelu):
         super().__init__()
