@@ -1,6 +1,22 @@
 """Orders: how the elements of a segment become known, one after another, in any order, or all at once."""
 
 from tessera.orders.base import Ask, Context, Corrupted, Done, Order, Pick, Seen, Writing
+from tessera.orders.masked import Hidden, Masked, Power, cosine, linear
 from tessera.orders.next import Next
 
-__all__ = ["Ask", "Context", "Corrupted", "Done", "Next", "Order", "Pick", "Seen", "Writing"]
+__all__ = [
+    "Ask",
+    "Context",
+    "Corrupted",
+    "Done",
+    "Hidden",
+    "Masked",
+    "Next",
+    "Order",
+    "Pick",
+    "Power",
+    "Seen",
+    "Writing",
+    "cosine",
+    "linear",
+]
