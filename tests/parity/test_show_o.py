@@ -19,7 +19,7 @@ from tessera.laws import Categorical, Sampling, guide
 from tessera.orders import Ask, Masked, Pick, Seen, linear, masked
 from tessera.orders.base import Writing
 from tessera.readers import HiddenReader, TokenReader
-from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, Transformer
+from tessera.trunk import MLP, ParallelBlock, Rotary, SelfAttention, Transformer
 from tessera.writers import LinearWriter
 
 SHOW_O = load("show_o")
