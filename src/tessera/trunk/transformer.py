@@ -164,17 +164,45 @@ class Block(nn.Module):
         self.attention, self.mlp = attention, mlp
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
 
+    @property
+    def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
+        """What the steps are of."""
+        return self.attention.inner, self.mlp.inner
+
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream behind the block."""
         x = self.after_attention(self.attention(x, sight))
         return self.after_mlp(self.mlp(x, sight))
 
 
-def start(blocks: Sequence[Block]) -> None:
+class ParallelBlock(nn.Module):
+    """Attention and an MLP side by side, both of one norm: x + attention(norm x) + mlp(norm x).
+
+    Source: GPT-J (Wang and Komatsuzaki 2021); Phi has it, and so Show-o.
+    """
+
+    def __init__(self, norm: nn.Module, attention: SelfAttention, mlp: MLP | SwiGLU):
+        super().__init__()
+        self.norm, self.attention, self.mlp = norm, attention, mlp
+        self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
+
+    @property
+    def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
+        """What stands side by side."""
+        return self.attention, self.mlp
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream behind the block."""
+        normed = self.norm(x).to(x.dtype)
+        x = self.after_attention(x + self.attention(normed, sight))
+        return self.after_mlp(x + self.mlp(normed, sight))
+
+
+def start(blocks: Sequence[Block | ParallelBlock]) -> None:
     """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth."""
     for block in blocks:
-        attention, mlp = block.attention.inner, block.mlp.inner
-        for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):
+        attention, mlp = block.parts
+        for linear in (m for part in (attention, mlp) for m in part.modules() if isinstance(m, nn.Linear)):
             into_stream = linear is attention.out or linear is mlp.down
             nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(blocks) if into_stream else 1)) ** -0.5)
 
@@ -186,9 +214,9 @@ class Transformer(nn.Module):
     Weights start as `start` says.
     """
 
-    blocks: Sequence[Block]
+    blocks: Sequence[Block | ParallelBlock]
 
-    def __init__(self, blocks: Sequence[Block], *, norm: nn.Module, rotary: Rotary):
+    def __init__(self, blocks: Sequence[Block | ParallelBlock], *, norm: nn.Module, rotary: Rotary):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
@@ -215,6 +243,6 @@ class Transformer(nn.Module):
 
     def cache(self, *, rows: int, capacity: int) -> Cache:
         """An empty cache of this trunk's shape, precision and device."""
-        attention = self.blocks[0].attention.inner
+        attention, _ = self.blocks[0].parts
         like = attention.qkv.weight
         return Cache(layers=len(self.blocks), heads=attention.split[1], size=attention.size, rows=rows, capacity=capacity, like=like)
