@@ -1,6 +1,6 @@
 """The transformer: blocks composed from norm, attention and MLP objects, in a stack with named observation points."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,23 @@ from tessera.trunk.rotary import Rotary, Turn
 
 
 class Sight:
-    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one."""
+    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one.
 
-    def __init__(self, turn: Turn, mask: Bool[Tensor, "row query key"], condition: Hidden | None, opened: Pass | None):
-        self.turn, self.condition, self.opened = turn, condition, opened
-        self.mask = torch.zeros(mask.shape, dtype=turn.cos.dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
+    Without a turn places differ by what they hold alone, and without a mask all see all: so sees an eye a picture.
+    """
+
+    def __init__(
+        self,
+        turn: Turn | None = None,
+        mask: Bool[Tensor, "row query key"] | None = None,
+        condition: Hidden | None = None,
+        opened: Pass | None = None,
+    ):
+        self.turn, self.condition, self.opened = turn or (lambda x: x), condition, opened
+        self.mask: Tensor | None = None
+        if mask is not None:
+            dtype = turn.cos.dtype if turn else torch.get_default_dtype()
+            self.mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
 
     def attend(
         self,
@@ -36,13 +48,13 @@ class Sight:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
-def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Attention written out. For bfloat16 on a CPU its backward pass is ten times as fast as the fused kernel's."""
     group = q.shape[1] // k.shape[1]
     if group > 1:
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask
-    return scores.softmax(-1) @ v
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return (scores if mask is None else scores + mask).softmax(-1) @ v
 
 
 class SelfAttention(nn.Module):
@@ -77,19 +89,21 @@ class SelfAttention(nn.Module):
 class SwiGLU(nn.Module):
     """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8, in wide ones (1,024) of 256.
 
+    With another `activation` of the gate it is one of its siblings: `partial(F.gelu, approximate="tanh")` makes Gemma's.
     Source: Shazeer 2020, arXiv:2002.05202.
     """
 
-    def __init__(self, width: int, hidden: int | None = None):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.silu):
         super().__init__()
         unit = 8 if width < 1024 else 256
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.activation = activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""
         gate, up = self.gate_up(x).chunk(2, -1)
-        return self.down(F.silu(gate) * up)
+        return self.down(self.activation(gate) * up)
 
 
 class MLP(nn.Module):
