@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from tessera.attention import AttentionRule, causal
 from tessera.laws import Mixture
-from tessera.places import Places
 from tessera.readers import LinearReader
 from tessera.trunk import Block, OffsetRMSNorm, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
 from tessera.writers import LinearWriter

@@ -2,9 +2,25 @@
 
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.couplings import Couplings
+from tessera.codecs.flow import Flow, Settled
 from tessera.codecs.patches import Patches
 from tessera.codecs.quantizers import FSQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
 
-__all__ = ["BPE", "FSQ", "VQ", "Autoencoder", "Codec", "Encoded", "Markers", "Patches", "Residual", "Shifted"]
+__all__ = [
+    "BPE",
+    "FSQ",
+    "VQ",
+    "Autoencoder",
+    "Codec",
+    "Couplings",
+    "Encoded",
+    "Flow",
+    "Markers",
+    "Patches",
+    "Residual",
+    "Settled",
+    "Shifted",
+]

@@ -121,7 +121,7 @@ class Autoencoder(nn.Module):
         return Encoded(self.quantizer(self.encoder(squares)).codes)
 
     @torch.no_grad()
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures."""
         codes = torch.stack(tuple(cleans)).to(next(self.parameters()).device)
         return bytes_of(self._paint(self.quantizer.lookup(codes).to(next(self.parameters()).dtype))).cpu()
