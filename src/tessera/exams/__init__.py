@@ -6,6 +6,7 @@ from tessera.exams.captions import Captions
 from tessera.exams.drawing import Drawing
 from tessera.exams.editing import Editing, Stories
 from tessera.exams.hallucination import Counterfactuals, Pope
+from tessera.exams.likelihood import Likelihood
 from tessera.exams.likeness import Likeness
 from tessera.exams.shots import FewShots
 
@@ -21,6 +22,7 @@ __all__ = [
     "Editing",
     "Exam",
     "FewShots",
+    "Likelihood",
     "Likeness",
     "Pope",
     "Report",
