@@ -3,6 +3,16 @@
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
 from tessera.readers.hidden import HiddenReader
+from tessera.readers.linear import LinearReader
 from tessera.readers.tokens import Digits, TokenReader
 
-__all__ = ["Digits", "EyeReader", "HiddenReader", "Read", "Reader", "TokenReader", "grid_coordinates"]
+__all__ = [
+    "Digits",
+    "EyeReader",
+    "HiddenReader",
+    "LinearReader",
+    "Read",
+    "Reader",
+    "TokenReader",
+    "grid_coordinates",
+]
