@@ -63,6 +63,11 @@ class System(nn.Module):
         """Where the trunk lives."""
         return next(self.trunk.parameters()).device
 
+    @property
+    def draws(self) -> bool:
+        """Whether it writes pictures; some only read them."""
+        return any(port.writes and issubclass(port.kind, Image) for port in self.ports)
+
     def port(self, segment: Segment) -> Port:
         """The port that takes this segment first."""
         return port_of(self.name, self.ports, segment)

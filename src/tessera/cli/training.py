@@ -94,7 +94,7 @@ def train_command(
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
     finally:
         report_bad(source)
-    verb = "draw" if Task.DRAW in source.tasks else "ask"
+    verb = "draw" if Task.DRAW in source.tasks and built.draws else "ask"
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 

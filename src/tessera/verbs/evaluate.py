@@ -16,7 +16,7 @@ from tessera.system import System, evaluating
 from tessera.verbs.answers import PART, Answers, about_answers
 from tessera.verbs.generate import write
 from tessera.verbs.ladder import ladder
-from tessera.verbs.suites import EXAMS, STANDARD
+from tessera.verbs.suites import EXAMS, PICTURES, STANDARD
 from tessera.verbs.weights import weights_hash
 from tessera.verbs.writing import Request, Written
 from tessera.world import LEVELS, World, save_sheet
@@ -43,6 +43,10 @@ class Plan:
         """The same with a share of the cases, at least 10 of each."""
         some = lambda number: max(10, round(number * share)) if number else 0
         return replace(self, cases={name: some(number) for name, number in self.cases.items()}, pictures=some(self.pictures))
+
+    def within(self, system: System) -> "Plan":
+        """The same without exams that want pictures of a system that only reads them."""
+        return self if system.draws else replace(self, cases={name: each for name, each in self.cases.items() if name not in PICTURES})
 
     def exams(self, world: World) -> list[Exam]:
         """The exams, made for a world."""
