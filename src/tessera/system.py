@@ -21,6 +21,7 @@ from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
 from tessera.trunk.base import Trunk
+from tessera.writers import Whole
 
 Learned = Sequence[tuple[Piece, Goal]]
 ROW = 128  # places in a row of a training batch: what a dense mask wants
@@ -232,7 +233,7 @@ class System(nn.Module):
     def _loss(self, port: Port, learned: Learned, hidden: Tensor) -> tuple[Tensor, float]:
         pieces, goals = zip(*learned, strict=True)
         where = torch.cat([goal.where for goal in goals])
-        asked = where if port.writer.elementwise else torch.ones_like(where)
+        asked = torch.ones_like(where) if isinstance(port.writer, Whole) else where
 
         def chosen(parts: list[Tensor]) -> Tensor:
             return torch.cat(parts).to(hidden.device)[asked.to(hidden.device)]
