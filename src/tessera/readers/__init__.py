@@ -4,13 +4,16 @@ from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
 from tessera.readers.hidden import HiddenReader
 from tessera.readers.linear import LinearReader
+from tessera.readers.noisy import GridReader, NoisyReader
 from tessera.readers.tokens import Digits, TokenReader
 
 __all__ = [
     "Digits",
     "EyeReader",
+    "GridReader",
     "HiddenReader",
     "LinearReader",
+    "NoisyReader",
     "Read",
     "Reader",
     "TokenReader",
