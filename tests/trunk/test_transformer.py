@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tessera.attention import causal
-from tessera.trunk import MLP, Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
 from tessera.trunk.transformer import Sight, explicit_attention
 
 F64 = torch.float64
@@ -195,3 +195,31 @@ def test_it_is_llama(kv_heads, places):
         x = torch.randn(1, 9, 32, dtype=F64)
         expected = theirs(inputs_embeds=x).last_hidden_state
         torch.testing.assert_close(ours(x, None, places(order=list(range(9))), causal), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_parallel_block_adds_attention_and_mlp_of_one_norm(places):
+    norm, attention, mlp = nn.LayerNorm(8).to(F64), SelfAttention(8, 2, bias=True).to(F64), MLP(8, activation=torch.tanh).to(F64)
+    block, x, what = ParallelBlock(norm, attention, mlp), torch.randn(1, 5, 8, dtype=F64), sight(places, 5, 4)
+    normed = F.layer_norm(x, (8,), norm.weight, norm.bias)
+    expected = x + attention(normed, what) + mlp.down(torch.tanh(mlp.up(normed)))
+    torch.testing.assert_close(block(x, what), expected)
+    seen = []
+    for point in (block.after_attention, block.after_mlp):
+        point.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    block(x, what)
+    torch.testing.assert_close(seen, [x + attention(normed, what), expected])
+
+
+def test_parallel_blocks_are_stacked_and_cached_as_others_are(places):
+    blocks = [ParallelBlock(nn.LayerNorm(64), SelfAttention(64, 4, kv_heads=2, bias=True), MLP(64)) for _ in range(4)]
+    trunk = Transformer(blocks, norm=nn.LayerNorm(64), rotary=Rotary(16, portion=0.5)).to(F64)
+    for linear, inputs in {blocks[3].attention.qkv: 64, blocks[3].attention.out: 64 * 8, blocks[3].mlp.down: 256 * 8}.items():
+        assert linear.weight.detach().std().item() == pytest.approx(inputs**-0.5, rel=0.05)
+    x, where = torch.randn(1, 6, 64, dtype=F64), places(order=list(range(6)))
+    whole, cache, parts = trunk(x, None, where, causal), trunk.cache(rows=1, capacity=8), []
+    row = cache.take()
+    for some in (slice(0, 4), slice(4, 6)):
+        opened = cache.open([row], where[:, some])
+        parts.append(trunk(x[:, some], None, where[:, some], causal, opened))
+        opened.commit([True])
+    torch.testing.assert_close(torch.cat(parts, 1), whole)

@@ -3,6 +3,6 @@
 from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
 from tessera.trunk.rotary import Rotary
-from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 
-__all__ = ["MLP", "Block", "Cache", "PreNorm", "Rotary", "SelfAttention", "SwiGLU", "SwinNorm", "Transformer", "Trunk"]
+__all__ = ["MLP", "Block", "Cache", "ParallelBlock", "PreNorm", "Rotary", "SelfAttention", "SwiGLU", "SwinNorm", "Transformer", "Trunk"]

@@ -1,6 +1,6 @@
 """The transformer: blocks composed from norm, attention and MLP objects, in a stack with named observation points."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -93,16 +93,16 @@ class SwiGLU(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with GELU between. `hidden` defaults to four times the width."""
+    """Two linear layers with `activation` between. `hidden` defaults to four times the width."""
 
-    def __init__(self, width: int, hidden: int | None = None):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.gelu):
         super().__init__()
         hidden = hidden or 4 * width
-        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.up, self.down, self.activation = nn.Linear(width, hidden), nn.Linear(hidden, width), activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""
-        return self.down(F.gelu(self.up(x)))
+        return self.down(self.activation(self.up(x)))
 
 
 class PreNorm(nn.Module):
@@ -152,10 +152,38 @@ class Block(nn.Module):
         self.attention, self.mlp = attention, mlp
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
 
+    @property
+    def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
+        """What the steps are of."""
+        return self.attention.inner, self.mlp.inner
+
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream behind the block."""
         x = self.after_attention(self.attention(x, sight))
         return self.after_mlp(self.mlp(x, sight))
+
+
+class ParallelBlock(nn.Module):
+    """Attention and an MLP side by side, both of one norm: x + attention(norm x) + mlp(norm x).
+
+    Source: GPT-J (Wang and Komatsuzaki 2021); Phi has it, and so Show-o.
+    """
+
+    def __init__(self, norm: nn.Module, attention: SelfAttention, mlp: MLP | SwiGLU):
+        super().__init__()
+        self.norm, self.attention, self.mlp = norm, attention, mlp
+        self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
+
+    @property
+    def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
+        """What stands side by side."""
+        return self.attention, self.mlp
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream behind the block."""
+        normed = self.norm(x).to(x.dtype)
+        x = self.after_attention(x + self.attention(normed, sight))
+        return self.after_mlp(x + self.mlp(normed, sight))
 
 
 class Transformer(nn.Module):
@@ -165,15 +193,15 @@ class Transformer(nn.Module):
     Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth.
     """
 
-    blocks: Sequence[Block]
+    blocks: Sequence[Block | ParallelBlock]
 
-    def __init__(self, blocks: Sequence[Block], *, norm: nn.Module, rotary: Rotary):
+    def __init__(self, blocks: Sequence[Block | ParallelBlock], *, norm: nn.Module, rotary: Rotary):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
         for block in self.blocks:
-            attention, mlp = block.attention.inner, block.mlp.inner
-            for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):
+            attention, mlp = block.parts
+            for linear in (m for part in (attention, mlp) for m in part.modules() if isinstance(m, nn.Linear)):
                 into_stream = linear is attention.out or linear is mlp.down
                 nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(self.blocks) if into_stream else 1)) ** -0.5)
 
@@ -198,6 +226,6 @@ class Transformer(nn.Module):
 
     def cache(self, *, rows: int, capacity: int) -> Cache:
         """An empty cache of this trunk's shape, precision and device."""
-        attention = self.blocks[0].attention.inner
+        attention, _ = self.blocks[0].parts
         like = attention.qkv.weight
         return Cache(layers=len(self.blocks), heads=attention.split[1], size=attention.size, rows=rows, capacity=capacity, like=like)
