@@ -22,7 +22,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 LAYERS = {
     0: ("document", "places", "attention", "shapes", "paths", "bound", "draws", "grouping", "intervals"),
     1: ("clocks", "codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
-    2: ("ports", "pieces", "drops", "stages", "system"),
+    2: ("ports", "pieces", "drops", "stages", "parts", "system"),
     3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),
     4: ("cli", "lmms_eval", "__init__", "__main__"),
 }
@@ -40,7 +40,7 @@ WITHIN = {
 VERBS = [
     *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers", "ladder", "evaluate"),
     *("glance", "page", "results", "benchmark", "compare"),
-    *("optimizing", "loader", "estimate", "progress", "train", "describe"),
+    *("optimizing", "loader", "estimate", "progress", "parts", "train", "describe"),
 ]
 
 

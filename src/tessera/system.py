@@ -13,7 +13,7 @@ from tessera.codecs.base import EncodedSegment, Losses
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
-from tessera.drops import Absent
+from tessera.drops import Drop
 from tessera.orders.base import Context
 from tessera.pieces import Batch, Goal, Piece, assemble, number, pack, place, read
 from tessera.places import View
@@ -41,7 +41,7 @@ class System(nn.Module):
         ports: Sequence[Port],
         attention: AttentionRule,
         stages: Sequence[Stage] = (),
-        drop: Absent | None = None,
+        drop: Drop | None = None,
     ):
         super().__init__()
         self.name, self.trunk, self.attention, self.stages, self.drop = name, trunk, attention, tuple(stages), drop
@@ -125,9 +125,10 @@ class System(nn.Module):
         return pieces
 
     def given(self, document: Document, i: int, clean: Tensor) -> Piece:
-        """A given segment as a piece."""
+        """A given segment as a piece; nobody sees a dropped one where the system's drop hides it."""
         port = self.port(document[i])
-        return Piece(port, port.reveal(clean), self.writes(document, i))
+        hidden = document[i].dropped and self.drop is not None and self.drop.hides
+        return Piece(port, port.reveal(clean), self.writes(document, i), View.PRIVATE if hidden else View.PUBLIC)
 
     def before(self, document: Document, i: int) -> list[Piece]:
         """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw."""

@@ -100,7 +100,7 @@ def check_peek(system: System, glimpse, one: Watched) -> None:
 def test_guidance_zero_writes_the_dropped_document(system):
     for kind in kinds(system):
         asked = blank(draw(system, kind))
-        dropped = Document((*system.drop.dropped(asked, 1), asked[1]))
+        dropped = Document((*system.drop.left(asked.segments[:1]), asked[1]))
         guided, alone = write(system, [asked], guidance=0.0, seeds=[3]), write(system, [dropped], seeds=[3])
         torch.testing.assert_close(guided[0].clean[-1], alone[0].clean[-1], **TIGHT)
 

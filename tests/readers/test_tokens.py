@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tessera.codecs import FSQ
+from tessera.codecs import FSQ, LFQ
 from tessera.readers import Digits, TokenReader, grid_coordinates
 
 
@@ -48,6 +48,11 @@ def test_digits_of_a_code_are_those_of_its_quantizer():
     where = [(quantizer.lookup(codes)[..., i] * (levels[i] // 2) + levels[i] // 2).round().long() for i in range(3)]
     expected = sum(digits.rows.weight[rows[i][where[i]]] for i in range(3))
     torch.testing.assert_close(digits(codes + 7), expected)
+
+
+def test_digits_of_signs_are_a_row_for_each_sign():
+    digits = Digits(LFQ(3), 5)
+    assert torch.equal(digits(torch.tensor([[6]]))[0, 0], digits.rows.weight[[1, 3, 4]].sum(0))
 
 
 def test_digits_are_added_to_the_row_of_a_code():

@@ -35,6 +35,7 @@ from tessera.system import System
 from tessera.verbs import recipes
 from tessera.verbs.glance import glance, glance_data
 from tessera.verbs.machine import commit
+from tessera.verbs.parts import Parts
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
 from tessera.verbs.weights import find, latest, load, restore, save
@@ -71,6 +72,7 @@ def train_command(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train shared parts (codecs, eyes) too, and keep them to itself.")] = False,
 ) -> None:
     """Train a system through its stages, on the world or on your own pairs. Ctrl-C stops with a checkpoint."""
     built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
@@ -82,9 +84,10 @@ def train_command(
     source, look, notes = (
         opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
     )
-    notes |= {"only_stages": stages or [], "start": start or ""}
+    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh}
+    parts = Parts(source.hash()) if isinstance(source, World) and not fresh else None
     try:
-        train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes)
+        train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
     finally:
         report_bad(source)
     verb = "draw" if Task.DRAW in source.tasks else "ask"

@@ -2,9 +2,31 @@
 
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.patches import Patches
-from tessera.codecs.quantizers import FSQ, VQ, Residual
+from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
+from tessera.codecs.unquantized import Unquantized
+from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
 
-__all__ = ["BPE", "FSQ", "VQ", "Autoencoder", "Codec", "Encoded", "Markers", "Patches", "Residual", "Shifted"]
+__all__ = [
+    "BPE",
+    "FSQ",
+    "LFQ",
+    "VQ",
+    "VQGAN",
+    "Autoencoder",
+    "Codec",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Encoded",
+    "Markers",
+    "Patches",
+    "Residual",
+    "Shifted",
+    "Unquantized",
+    "chameleon_vqgan",
+    "llamagen_vq",
+    "magvit_v2",
+]

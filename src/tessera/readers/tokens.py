@@ -4,19 +4,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tessera.codecs.quantizers import FSQ
+from tessera.codecs.quantizers import FSQ, LFQ
 from tessera.readers.base import Read, grid_coordinates
 
 
 class Digits(nn.Module):
-    """Codes of finite scalar quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
+    """Codes of finite scalar (or lookup-free) quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
 
     `first` is the id of code 0.
     """
 
     offsets: Tensor
 
-    def __init__(self, quantizer: FSQ, width: int, *, first: int = 0):
+    def __init__(self, quantizer: FSQ | LFQ, width: int, *, first: int = 0):
         super().__init__()
         self.quantizer, self.first = quantizer, first
         self.register_buffer("offsets", quantizer.levels.cumsum(0) - quantizer.levels, persistent=False)

@@ -141,7 +141,7 @@ class Author:
             branch.queue(system.before(document, i))
             clean = encoded[i].clean
             if segment.learn:
-                segment, clean = yield from self._write(branch, i, clean)
+                segment, clean = yield from self._write(branch, i, clean, segments)
             else:
                 branch.queue([system.given(document, i, clean)])
             branch.queue(system.after(document, i))
@@ -150,12 +150,12 @@ class Author:
         self.rows.give(branch.row)
         return Written(replace(document, segments=tuple(segments)), tuple(cleans))
 
-    def _write(self, branch: Branch, i: int, encoded: Tensor) -> Generator[Any, Any, tuple[Segment, Tensor]]:
+    def _write(self, branch: Branch, i: int, encoded: Tensor, before: Sequence[Segment]) -> Generator[Any, Any, tuple[Segment, Tensor]]:
         """Write segment `i`, under guidance in two branches. Returns it finished, and its clean elements."""
         system, segment = self.system, self.request.document[i]
         port, text = system.port(segment), isinstance(segment, Text)
         sampling = self.request.sampling.get(type(segment), port.law.sampling)
-        branches = [branch, *self._dropped(i, sampling)]
+        branches = [branch, *self._dropped(segment, before, sampling)]
         hidden = yield [one.flush() for one in branches]
         like = port.codec.blank(self.request.longest) if segment.content is None else encoded.clone()
         writing = Writing(
@@ -182,9 +182,9 @@ class Author:
             branch.queue([system.context(finished, clean, room=extent)])
         return finished, clean
 
-    def _dropped(self, i: int, sampling: Sampling) -> list[Branch]:
-        """The branch that has not seen the prompt, where guidance asks for one."""
-        system, segment = self.system, self.request.document[i]
+    def _dropped(self, segment: Segment, before: Sequence[Segment], sampling: Sampling) -> list[Branch]:
+        """The branch that has not read what was before the segment, where guidance asks for one; it means nothing for text."""
+        system = self.system
         if sampling.guidance == 1:
             return []
         if system.drop is None:
@@ -192,15 +192,15 @@ class Author:
                 f"{system.name}: guidance {sampling.guidance}; it was trained without dropping prompts, so only 1 is accepted; "
                 "leave guidance out"
             )
-        dropped = system.drop.dropped(self.request.document, i)
-        if dropped is None:
+        if isinstance(segment, Text):
             return []
-        short = Document((*dropped, segment))
-        encoded = system.encode([dropped], [self.draw])[0]
+        left = system.drop.left(before)
+        short = Document((*left, segment))
+        encoded = system.encode([Document(left)], [self.draw])[0]
         branch = Branch(self.rows.take())
-        for j in range(len(dropped)):
+        for j in range(len(left)):
             branch.queue([*system.before(short, j), system.given(short, j, encoded[j].clean), *system.after(short, j)])
-        branch.queue(system.before(short, len(dropped)))
+        branch.queue(system.before(short, len(left)))
         return [branch]
 
     def _converse(
