@@ -24,7 +24,7 @@ def test_a_block_is_two_convolutions_beside_a_projection():
     torch.testing.assert_close(
         block(x), h + torch.einsum("oi,bihw->bohw", block.shortcut.weight[..., 0, 0], x) + block.shortcut.bias[:, None, None]
     )
-    assert isinstance(ConvBlock(16).shortcut, nn.Identity)
+    assert ConvBlock(16).shortcut is None
 
 
 def test_attention_mixes_all_cells_by_their_likeness():

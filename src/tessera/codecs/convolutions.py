@@ -27,11 +27,11 @@ class ConvBlock(nn.Module):
         out = out or channels
         conv = lambda into: nn.Conv2d(into, out, 3, padding=1)
         self.steps = nn.Sequential(norm(channels), nn.SiLU(), conv(channels), norm(out), nn.SiLU(), conv(out))
-        self.shortcut = nn.Identity() if out == channels else nn.Conv2d(channels, out, 1)
+        self.shortcut = nn.Conv2d(channels, out, 1) if out != channels else None
 
     def forward(self, x: Grid) -> Rewidened:
         """The same grid, each cell having looked two cells around."""
-        return self.shortcut(x) + self.steps(x)
+        return (x if self.shortcut is None else self.shortcut(x)) + self.steps(x)
 
 
 class SpatialAttention(nn.Module):
