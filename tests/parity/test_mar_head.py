@@ -7,74 +7,45 @@ with learned variances. Official sampling feeds both halves of a guided batch th
 import pytest
 import torch
 from parity.fixture import load
+from parity.heads import Official, head
 
 from tessera.bound import bits
-from tessera.draws import Streams
 from tessera.laws import Denoiser, Sampling
 from tessera.orders import Seen
 from tessera.paths import DDIM, Diffusion, Ends, Predicts, cosine_betas, log_variance, noised, posterior, resolve
-from tessera.writers import DenoisingWriter
 
 MAR = load("mar_head")
 CONFIG, IN = MAR.config, MAR.inputs
+HEAD = head(MAR.under("diffloss.net."))
 FEATURES, STEPS = CONFIG["target_channels"], int(CONFIG["num_sampling_steps"])
-NAMES = {
-    "time_embed.mlp.0": "clock.up",
-    "time_embed.mlp.2": "clock.out",
-    "cond_embed": "told",
-    "input_proj": "into",
-    "res_blocks": "blocks",
-    "in_ln": "norm",
-    "mlp.0": "up",
-    "mlp.2": "down",
-    "final_layer.": "",
-    "adaLN_modulation.1": "adapt",
-    "linear": "out",
-}
-
-
-def renamed(name: str) -> str:
-    for theirs, ours in NAMES.items():
-        name = name.replace(theirs, ours)
-    return name
-
-
-def head() -> DenoisingWriter:
-    writer = DenoisingWriter(CONFIG["z_channels"], FEATURES, hidden=CONFIG["width"], depth=CONFIG["depth"], outputs=2 * FEATURES)
-    writer.load_state_dict({renamed(name): weight for name, weight in MAR.under("diffloss.net.").items()})
-    return writer.requires_grad_(False)
 
 
 def law(predicts=Predicts.NOISE, solver=DDIM(eta=1.0)) -> Denoiser:
     return Denoiser(FEATURES, Diffusion(cosine_betas()), predicts=predicts, solver=solver, steps=STEPS)
 
 
-class Official(Streams):
-    """Stands in for Streams: noise as the official code drew it, and the values at which the head is asked."""
+class Watched:
+    """The head, and the values at which it is asked."""
 
-    def __init__(self, first, later, answers):
-        self.queue, self.answers, self.values, self.head = [first, *later], answers, [], head()
-
-    def normal(self, *shape):
-        noise = self.queue.pop(0)[: self.answers]
-        assert noise.shape == (self.answers, *shape)
-        return noise
+    def __init__(self):
+        self.values = []
 
     def __call__(self, hidden, aside, value, time):
         self.values.append(value[0])
-        return self.head(hidden, aside, value, time)
+        return HEAD(hidden, aside, value, time)
 
 
 def sampled(denoiser: Denoiser, guidance: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Where the steps lead, and where they end; under guidance the first half is asked, and the second has its prompt dropped."""
+    watched = Watched()
     if guidance == 1:
-        hidden, dice = IN["sample_z"][None], Official(IN["plain_init_noise"], IN["plain_step_noise"], 8)
+        hidden, noises, temperature = IN["sample_z"][None], (IN["plain_init_noise"], *IN["plain_step_noise"]), 1.0
     else:
-        hidden = IN["sample_z"].unflatten(0, (2, -1))
-        dice = Official(IN["sample_init_noise"], IN["sample_step_noise"], CONFIG["n"])
-    temperature = CONFIG["temperature"] if guidance != 1 else 1.0
-    drawn = denoiser.draw(dice, Seen(hidden), Sampling(guidance=guidance, temperature=temperature), dice).value
-    return torch.stack([*dice.values[1:], drawn]), drawn
+        hidden, temperature = IN["sample_z"].unflatten(0, (2, -1)), CONFIG["temperature"]
+        noises = (IN["sample_init_noise"], *IN["sample_step_noise"][:, : CONFIG["n"]])
+    sampling = Sampling(guidance=guidance, temperature=temperature)
+    drawn = denoiser.draw(watched, Seen(hidden), sampling, Official(*noises)).value
+    return torch.stack([*watched.values[1:], drawn]), drawn
 
 
 def loss_noise():
@@ -82,18 +53,18 @@ def loss_noise():
 
 
 def test_the_head_says_what_theirs_says():
-    MAR.check("net_out", head()(IN["loss_z"], None, IN["loss_target"], IN["loss_t"].float()))
+    MAR.check("net_out", HEAD(IN["loss_z"], None, IN["loss_target"], IN["loss_t"].float()))
 
 
 def test_the_loss_of_every_element():
     denoiser, target, time = law(), IN["loss_target"], IN["loss_t"][:, None].float()
-    each = denoiser.loss(head(), IN["loss_z"], None, target, loss_noise())
+    each = denoiser.loss(HEAD, IN["loss_z"], None, target, loss_noise())
     MAR.check("loss_per_row", each)
     MAR.check("loss", each.mean())
     MAR.check("loss_masked", (each * IN["loss_mask"]).sum() / IN["loss_mask"].sum())
     truth = Ends(target, IN["loss_noise"])
     value = noised(denoiser.path, truth, time)
-    said, width = head()(IN["loss_z"], None, value, time[:, 0]).chunk(2, -1)
+    said, width = HEAD(IN["loss_z"], None, value, time[:, 0]).chunk(2, -1)
     ends = resolve(denoiser.path, Predicts.NOISE, value, said, time)._replace(spread=(width + 1) / 2)
     assert 0 in IN["loss_t"]
     MAR.check("loss_vb", bits(denoiser.path, truth, ends, time).mean(-1))
@@ -113,7 +84,7 @@ def test_one_step_from_fixed_values():
     grid = path.grid(STEPS).flip(0)  # grid[0] is clean
     means, log_variances, cleans = [], [], []
     for time, later, before in zip(grid[1:], grid[:-1], [*grid[2:].tolist(), None], strict=True):
-        said, width = head()(z, None, x, time.expand(len(x))).chunk(2, -1)
+        said, width = HEAD(z, None, x, time.expand(len(x))).chunk(2, -1)
         clean, _, _ = resolve(path, Predicts.NOISE, x, said, time)
         back = posterior(path, time, later)
         if later == path.clean:  # the official code gives the last step the variance of the one before
@@ -143,5 +114,5 @@ def test_another_walk_ends_elsewhere(mutation):
 
 
 def test_a_loss_without_the_bound_is_another():
-    plain = lambda *told: head()(*told)[..., :FEATURES]
+    plain = lambda *told: HEAD(*told)[..., :FEATURES]
     assert not MAR.agrees("loss_per_row", law().loss(plain, IN["loss_z"], None, IN["loss_target"], loss_noise()))

@@ -8,6 +8,7 @@ import typer
 from PIL import Image as Pillow
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     LevelName,
@@ -47,13 +48,15 @@ def draw(
     top_k: TopK = None,
     top_p: TopP = None,
     steps: Steps = None,
+    denoising: Denoising = None,
     scale: Annotated[int, typer.Option(min=1, help="Enlarges pixels.")] = 8,
     device: Device = "auto",
 ) -> None:
     """Draw pictures of a prompt."""
     loaded = trained(system, run, level, device)
     usual = loaded.port(Image(learn=True)).law.sampling
-    sampling = sampling_of(usual, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps})
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    sampling = sampling_of(usual, asked)
     document = Document((Text(prompt), Image(learn=True)))
     pictures = [done.pictures[0] for done in write(loaded, [Request(document, seed + i, {Image: sampling}) for i in range(n)])]
     if n == 1:

@@ -19,7 +19,7 @@ class Denoiser:
     what `predicts` names. A writer that says twice as many numbers learns variances too, by the variational bound: the second half,
     from -1 to 1, says where in its range the logarithm of each lies (see `Ends`); a solver that adds noise then follows it.
     `repeats` is at how many times each element is learned per pass of the trunk. The solver makes `steps` steps, unless
-    `Sampling.steps` says otherwise. The temperature multiplies the noise that it adds, or, where it adds none, that from which it
+    `Sampling.denoising` says otherwise. The temperature multiplies the noise that it adds, or, where it adds none, that from which it
     starts. Guidance moves what is predicted, not variances, which are those under the prompt. It has no likelihood.
     Source: Li et al. 2024, arXiv:2406.11838 (MAR), section 3.2 and its code.
     """
@@ -79,7 +79,7 @@ class Denoiser:
         fresh = lambda: _precise(rng.normal(self.features))
         warm = lambda: sampling.temperature * fresh()
         start = fresh() if self.solver.adds else warm()
-        walk = self.solver(self.path, start, self.path.grid(sampling.steps or self.steps), warm)
+        walk = self.solver(self.path, start, self.path.grid(sampling.denoising or self.steps), warm)
         value, time = next(walk)
         while True:
             clock = self.path.clock(time).expand(branches, answers)

@@ -2,6 +2,7 @@
 
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.hidden import HiddenReader
+from tessera.readers.soft import SoftReader
 from tessera.readers.tokens import Digits, TokenReader
 
-__all__ = ["Digits", "HiddenReader", "Read", "Reader", "TokenReader", "grid_coordinates"]
+__all__ = ["Digits", "HiddenReader", "Read", "Reader", "SoftReader", "TokenReader", "grid_coordinates"]

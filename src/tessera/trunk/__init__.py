@@ -2,7 +2,21 @@
 
 from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
+from tessera.trunk.headwise import HeadwiseLayerNorm
 from tessera.trunk.rotary import Rotary
 from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 
-__all__ = ["MLP", "Block", "Cache", "ParallelBlock", "PreNorm", "Rotary", "SelfAttention", "SwiGLU", "SwinNorm", "Transformer", "Trunk"]
+__all__ = [
+    "MLP",
+    "Block",
+    "Cache",
+    "HeadwiseLayerNorm",
+    "ParallelBlock",
+    "PreNorm",
+    "Rotary",
+    "SelfAttention",
+    "SwiGLU",
+    "SwinNorm",
+    "Transformer",
+    "Trunk",
+]
