@@ -19,13 +19,17 @@ FACTS = len(FIELDS) - len(COORDINATES)
 
 
 class Goal(NamedTuple):
-    """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight."""
+    """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight.
+
+    `shown` is what the teacher of each of its port's auxiliary losses is shown.
+    """
 
     target: Tensor
     where: Tensor
     noise: Tensor | None
     nats: Tensor | None = None
     weight: float = 1.0
+    shown: tuple[Tensor, ...] = ()
 
 
 @dataclass(eq=False)

@@ -24,14 +24,14 @@ from tessera.cli.app import (
     how_trained,
     picture_side,
     progress,
-    sampling_of,
+    sampling_of_pictures,
     say,
     ticker,
     trained,
 )
 from tessera.cli.scoring import Place
 from tessera.data.benchmarks import read_coco, read_geneval, read_pope, read_questions, read_vqa, write_geneval
-from tessera.document import Image, Segment
+from tessera.document import Segment
 from tessera.exams.files import ChairFile, GenEvalFile, PopeFile, QuestionsFile, VqaFile
 from tessera.laws.base import Sampling
 from tessera.scoring.answers import CONVENTIONS
@@ -98,8 +98,8 @@ def sitting(
     folder = run if run and run.is_dir() else None
     training = how_trained(system, run, level)
     name = loaded.name if run or level == "easy" else f"{loaded.name}-{level}"
-    sampling = sampling_of(loaded.port(Image(learn=True)).law.sampling, asked)
-    return Sitting(loaded, name, out or (folder or Path()) / "benchmarks", training, seed, longest, {Image: sampling})
+    sampling = sampling_of_pictures(loaded, asked)
+    return Sitting(loaded, name, out or (folder or Path()) / "benchmarks", training, seed, longest, sampling)
 
 
 @benchmark.command("pope", epilog="Example: tessera benchmark pope coco_pope_random.json --images val2014 --convention official")

@@ -24,13 +24,12 @@ from tessera.cli.app import (
     console,
     how_trained,
     progress,
-    sampling_of,
+    sampling_of_pictures,
     say,
     ticker,
     trained,
     world_of,
 )
-from tessera.document import Image
 from tessera.exams import Report
 from tessera.system import System
 from tessera.verbs.answers import about_answers, named_after
@@ -83,11 +82,9 @@ def evaluate_command(
     world = asked_about(training, level, language, bias, held_out)
     if other is not None:
         alike(other, asked_of(world, plan))
-    usual = loaded.port(Image(learn=True)).law.sampling
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
-    sampling = sampling_of(usual, asked)
-    plan = replace(plan, sampling={Image: sampling})
-    published = plan == Plan(seed=seed, sampling={Image: usual}) and run is None
+    plan = replace(reading_plan(loaded, plan), sampling=sampling_of_pictures(loaded, asked))
+    published = plan == Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded) and run is None
     place = Place(
         out or (folder / "results" if folder else PUBLISHED if published else Path("results-unpublished")), file_name(loaded, world)
     )
@@ -164,6 +161,17 @@ def plan_of(suites: list[str], share: float, split: str, seed: int, seeds: int) 
             "change it"
         )
     return replace(Plan(chosen(suites)).scaled(share), seed=seed, split=split)
+
+
+def reading_plan(system: System, plan: Plan) -> Plan:
+    """The plan without exams of pictures where the system writes none, which is said."""
+    within = plan.within(system)
+    left = ", ".join(sorted(plan.cases.keys() - within.cases.keys()))
+    if left and not within.cases:
+        raise ValueError(f"evaluate: {left} of {system.name}; it writes no pictures; name exams of what it says")
+    if left:
+        say(f"{system.name} writes no pictures; left out: {left}")
+    return within
 
 
 def file_name(system: System, world: World) -> str:

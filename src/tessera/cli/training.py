@@ -65,6 +65,10 @@ def train_command(
     start: Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")] = None,
     stages: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be repeated.")] = None,
     documents: Annotated[list[str] | None, typer.Option(help="How many of a stage, as stage=number; may be repeated.")] = None,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(help="Another mix of tasks for the stages that train the system, as task=share; may be repeated."),
+    ] = None,
     scale: Annotated[float, typer.Option(help="Multiplies the documents of every stage.")] = 1.0,
     seed: Seed = 0,
     rate: Annotated[float, typer.Option(help="Multiplies the learning rate of every stage.")] = 1.0,
@@ -78,7 +82,7 @@ def train_command(
     built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
     if start:
         restore(built, find(start, level=level))
-    built.stages = chosen_stages(built, stages or [], arguments_of(documents, "--documents"))
+    built.stages = mixed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"))
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
     source, look, notes = (
@@ -90,7 +94,7 @@ def train_command(
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
     finally:
         report_bad(source)
-    verb = "draw" if Task.DRAW in source.tasks else "ask"
+    verb = "draw" if Task.DRAW in source.tasks and built.draws else "ask"
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 
@@ -131,6 +135,16 @@ def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]
         raise ValueError(f"--documents: {wrong}; whole numbers from 1 on are accepted; for example --documents {known[0]}=10000")
     chosen = (stage for stage in system.stages if not names or stage.name in names)
     return tuple(replace(stage, documents=documents.get(stage.name, stage.documents)) for stage in chosen)
+
+
+def mixed(stages: tuple[Stage, ...], shares: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """The stages with another mix of tasks; those that train a part keep theirs."""
+    known = [task.value for task in Task]
+    wrong = {name: share for name, share in shares.items() if name not in known or not isinstance(share, int | float) or share < 0}
+    if wrong or (shares and not any(shares.values())):
+        raise ValueError(f"--mix: {wrong or shares}; shares from 0 on of {', '.join(known)} are accepted; for example --mix edit=0.5")
+    mix = {Task(name): float(share) for name, share in shares.items()}
+    return tuple(replace(stage, mix=mix) if mix and stage.learner is None else stage for stage in stages)
 
 
 def report_bad(source: Source) -> None:

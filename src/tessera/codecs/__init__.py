@@ -8,12 +8,14 @@ from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
 from tessera.codecs.unquantized import Unquantized
+from tessera.codecs.vae import VAE, conv_vae
 from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
 
 __all__ = [
     "BPE",
     "FSQ",
     "LFQ",
+    "VAE",
     "VQ",
     "VQGAN",
     "Autoencoder",
@@ -27,6 +29,7 @@ __all__ = [
     "Shifted",
     "Unquantized",
     "chameleon_vqgan",
+    "conv_vae",
     "llamagen_vq",
     "magvit_v2",
 ]

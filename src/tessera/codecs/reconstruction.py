@@ -36,6 +36,15 @@ class Painter(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
+@runtime_checkable
+class Sized(Protocol):
+    """A module for pictures of so many `pixels` along their side."""
+
+    pixels: int
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
 class Noised(NamedTuple):
     """Pictures to learn from: as they shall be painted, and as the encoder sees them."""
 
@@ -57,7 +66,7 @@ def reconstruct(codec: Painter, pixels: Float[Tensor, "batch 3 height wide"]) ->
     return Painted(codec.paint(rounded), codes, commitment)
 
 
-def noised(codec: Painter, documents: Sequence[Document], draws: Sequence[Draw], noise: float) -> Noised:
+def noised(codec: Sized, documents: Sequence[Document], draws: Sequence[Draw], noise: float) -> Noised:
     """All pictures of the documents, whoever gave them, also under Gaussian noise of a strength between 0 and `noise` each."""
     like = next(codec.parameters())
     pictures, noises = [], []

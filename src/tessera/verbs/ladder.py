@@ -55,14 +55,16 @@ def ladder(system: System, world: World, pictures: int, split: str, seed: int) -
     """
     scenes = [world.scene(i, split) for i in range(pictures)]
     shown = [world.picture(scene) for scene in scenes]
-    painted = through_codec(system, shown)
+    painted = through_codec(system, shown) if system.draws else None
     oracle = Oracle(world.level)
     right = {
         name: [same_scene(reading, scene) for reading, scene in zip(oracle.read(torch.stack(seen)), scenes, strict=True)]
         for name, seen in (("codec.readable", painted), ("oracle.readable", shown))
+        if seen is not None
     }
     scores = {name: rate(ok) for name, ok in right.items()}
-    scores |= fidelity(torch.stack(shown), torch.stack(painted)) | codebook(system, shown, painted)
+    if painted is not None:
+        scores |= fidelity(torch.stack(shown), torch.stack(painted)) | codebook(system, shown, painted)
     scores |= teacher_forced(system, world, pictures, split, seed) | caption_excess(system, world, pictures, split)
     return Report(scores, right=right)
 
@@ -139,9 +141,12 @@ def used(codes: Codes, size: int) -> dict[str, Score]:
 
 
 def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> dict[str, Score]:
-    """Loss per element of each port, given everything before it, over unseen documents of the world's mix, with its z-loss."""
+    """Loss per element of each port, given everything before it, over unseen documents of the world's mix, with its z-loss.
+
+    A system that draws nothing gets no documents to draw.
+    """
     each: dict[str, list[tuple[float, float]]] = {}
-    order = schedule(world, world.mix, seed)
+    order = schedule(world, {task: share for task, share in world.mix.items() if system.draws or task is not Task.DRAW}, seed)
     for i in range(documents):
         document = world.document(*order[i], split)
         for port, (total, count) in system.losses([document], [Draw(seed, i)]).items():

@@ -104,6 +104,7 @@ def train(
     system.to(settings.device)
     stages = [scaled(stage, settings) for stage in system.stages]
     for stage in stages:
+        (stage.learner or system).to(settings.device)
         schedule(source, stage.mix, settings.seed)  # what the source does not offer is said before anything is written
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, stages, source, diary, settings, glance, parts)

@@ -2,6 +2,8 @@
 
 from tessera.writers.base import Writer
 from tessera.writers.denoising import DenoisingWriter
+from tessera.writers.grid import GridWriter
 from tessera.writers.linear import LinearWriter
+from tessera.writers.mlp import MLPWriter
 
-__all__ = ["DenoisingWriter", "LinearWriter", "Writer"]
+__all__ = ["DenoisingWriter", "GridWriter", "LinearWriter", "MLPWriter", "Writer"]

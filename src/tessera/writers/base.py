@@ -8,6 +8,11 @@ from torch import Tensor
 
 @runtime_checkable
 class Writer(Protocol):
-    """hidden (and what the reader sent round the trunk) -> parameters of a law, which may tell it more."""
+    """hidden (and what the reader sent round the trunk) -> parameters of a law, which may tell it more.
+
+    `elementwise` says that each answer is alone; if not, the writer is handed those of whole segments, one segment after another.
+    """
+
+    elementwise: bool
 
     def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None, *told: Tensor) -> Tensor: ...
