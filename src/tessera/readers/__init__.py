@@ -3,6 +3,7 @@
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
 from tessera.readers.hidden import HiddenReader
+from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
 from tessera.readers.soft import SoftReader
 from tessera.readers.tokens import Digits, TokenReader
@@ -12,6 +13,7 @@ __all__ = [
     "EyeReader",
     "GridReader",
     "HiddenReader",
+    "LinearReader",
     "NoisyReader",
     "Read",
     "Reader",
