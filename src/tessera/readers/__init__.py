@@ -5,6 +5,7 @@ from tessera.readers.eye import EyeReader
 from tessera.readers.hidden import HiddenReader
 from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
+from tessera.readers.soft import SoftReader
 from tessera.readers.tokens import Digits, TokenReader
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "NoisyReader",
     "Read",
     "Reader",
+    "SoftReader",
     "TokenReader",
     "grid_coordinates",
 ]

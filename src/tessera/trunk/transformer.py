@@ -60,11 +60,13 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> 
 class SelfAttention(nn.Module):
     """Multi-head attention with rotary positions, grouped keys and values, and optional norms of queries and keys.
 
-    `qk_norm` makes the norm for one head (shared by all heads), e.g. `nn.LayerNorm`; it is applied before the turn
+    `qk_norm` makes the norm from the features of a head, e.g. `nn.LayerNorm`, which all heads share; it is applied before the turn
     (Dehghani et al. 2023, arXiv:2302.05442; Chameleon, arXiv:2405.09818, section 2.3).
     """
 
-    def __init__(self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: type[nn.Module] | None = None, bias: bool = False):
+    def __init__(
+        self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: Callable[[int], nn.Module] | None = None, bias: bool = False
+    ):
         super().__init__()
         kv_heads = kv_heads or heads
         if width % heads or heads % kv_heads or width // heads % 2:
