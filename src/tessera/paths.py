@@ -254,20 +254,22 @@ def posterior(path: Path, time: Tensor, later: Tensor) -> Posterior:
 class DDIM:
     """Straight to the clean value as it looks now, as far as the next time; on a flow, that is Euler's step.
 
-    `eta` 0 adds no noise; 1 adds as much as was taken (ancestral sampling, DDPM). Source: Song et al. 2020, arXiv:2010.02502.
+    `eta` 0 adds no noise; 1 adds as much as was taken (ancestral sampling, DDPM). `bound` holds clean values between -bound and bound:
+    where there is hardly any signal, a predicted noise leaves them wide open, and a walk in few steps does not come back from there.
+    Sources: Song et al. 2020, arXiv:2010.02502; static thresholding, Saharia et al. 2022, arXiv:2205.11487, section 2.3.
     """
 
     passes = 1
 
-    def __init__(self, eta: float = 0.0):
+    def __init__(self, eta: float = 0.0, *, bound: float | None = None):
         if not 0 <= eta <= 1:
             raise ValueError(f"DDIM: eta {eta}; 0 (nothing random) to 1 (ancestral) is accepted")
-        self.eta = eta
+        self.eta, self.bound = eta, bound
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """One pass a step."""
         for time, later in pairwise(grid.to(x)):
-            clean, noise = yield x, time
+            clean, noise = self._bounded(path, x, time, (yield x, time))
             signal, weight = path.weights(later)
             if not self.eta or not weight:
                 x = signal * clean + weight * noise
@@ -275,6 +277,13 @@ class DDIM:
                 variance = self.eta**2 * posterior(path, time, later).variance
                 x = signal * clean + (weight.square() - variance).clamp(min=0).sqrt() * noise + variance.sqrt() * fresh()
         return x
+
+    def _bounded(self, path: Path, x: Tensor, time: Tensor, ends: Ends) -> Ends:
+        """Both ends of the path through x, the clean one within the bound."""
+        if self.bound is None:
+            return ends
+        (signal, weight), clean = path.weights(time), ends.clean.clamp(-self.bound, self.bound)
+        return Ends(clean, (x - signal * clean) / weight)
 
 
 class Heun:

@@ -47,7 +47,7 @@ def transfusion(
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2])
     reader, writer = around_unet(codec, width, unet) if unet else around_linear(codec, width)
-    along = InPlace(Flow()) if flow else InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0), steps=50)
+    along = InPlace(Flow()) if flow else InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0, bound=5.0), steps=50)
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=along, law=Regression(sampling=Sampling(guidance=2.0)))
 
     trunk = Transformer(
