@@ -21,10 +21,15 @@ class Predicts(Enum):
 
 
 class Ends(NamedTuple):
-    """The two ends of the path through a noisy value."""
+    """The two ends of the path through a noisy value.
+
+    Where a network learns variances too, `spread` says that of a step back: 0 is the posterior's, 1 all the noise of the step,
+    and between them logarithms are mixed (Nichol and Dhariwal 2021, arXiv:2102.09672, section 3.1).
+    """
 
     clean: Tensor
     noise: Tensor
+    spread: Tensor | None = None
 
 
 @runtime_checkable
@@ -222,10 +227,11 @@ Walk = Generator[tuple[Tensor, Tensor], Ends, Tensor]
 class Solver(Protocol):
     """A walk from noise to clean: it yields a value and its time, hears both ends, and returns the clean value.
 
-    `passes` is how often it asks for each step of the grid.
+    `passes` is how often it asks for each step of the grid; `adds` says whether it draws noise on the way.
     """
 
     passes: int
+    adds: bool
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk: ...
 
@@ -251,12 +257,18 @@ def posterior(path: Path, time: Tensor, later: Tensor) -> Posterior:
     return Posterior(kept * fade, signal_later * step / noise.square(), step * fade, step)
 
 
+def log_variance(back: Posterior, spread: Tensor) -> Tensor:
+    """The logarithm of a learned variance, between that of the posterior and that of the step (see `Ends`)."""
+    return spread * back.step.log().to(spread) + (1 - spread) * back.variance.log().to(spread)
+
+
 class DDIM:
     """Straight to the clean value as it looks now, as far as the next time; on a flow, that is Euler's step.
 
-    `eta` 0 adds no noise; 1 adds as much as was taken (ancestral sampling, DDPM). `bound` holds clean values between -bound and bound:
-    where there is hardly any signal, a predicted noise leaves them wide open, and a walk in few steps does not come back from there.
-    Sources: Song et al. 2020, arXiv:2010.02502; static thresholding, Saharia et al. 2022, arXiv:2205.11487, section 2.3.
+    `eta` 0 adds no noise; 1 adds as much as was taken (ancestral sampling, DDPM), or as much as a learned variance says. `bound` holds
+    clean values between -bound and bound: where there is hardly any signal, a predicted noise leaves them wide open, and a walk in few
+    steps does not come back from there. Sources: Song et al. 2020, arXiv:2010.02502; static thresholding, Saharia et al. 2022,
+    arXiv:2205.11487, section 2.3.
     """
 
     passes = 1
@@ -264,18 +276,20 @@ class DDIM:
     def __init__(self, eta: float = 0.0, *, bound: float | None = None):
         if not 0 <= eta <= 1:
             raise ValueError(f"DDIM: eta {eta}; 0 (nothing random) to 1 (ancestral) is accepted")
-        self.eta, self.bound = eta, bound
+        self.eta, self.bound, self.adds = eta, bound, eta > 0
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """One pass a step."""
-        for time, later in pairwise(grid.to(x)):
-            clean, noise = self._bounded(path, x, time, (yield x, time))
+        for time, later in pairwise(grid.to(x.device)):
+            clean, noise, spread = self._bounded(path, x, time, (yield x, time))
             signal, weight = path.weights(later)
             if not self.eta or not weight:
                 x = signal * clean + weight * noise
             else:
-                variance = self.eta**2 * posterior(path, time, later).variance
-                x = signal * clean + (weight.square() - variance).clamp(min=0).sqrt() * noise + variance.sqrt() * fresh()
+                back = posterior(path, time, later)
+                variance = self.eta**2 * back.variance
+                added = variance.sqrt() if spread is None else self.eta * (log_variance(back, spread) / 2).exp()
+                x = signal * clean + (weight.square() - variance).clamp(min=0).sqrt() * noise + added * fresh()
         return x
 
     def _bounded(self, path: Path, x: Tensor, time: Tensor, ends: Ends) -> Ends:
@@ -283,17 +297,17 @@ class DDIM:
         if self.bound is None:
             return ends
         (signal, weight), clean = path.weights(time), ends.clean.clamp(-self.bound, self.bound)
-        return Ends(clean, (x - signal * clean) / weight)
+        return ends._replace(clean=clean, noise=(x - signal * clean) / weight)
 
 
 class Heun:
     """Along the mean of the velocity here and at the end of the step (the last step too). For flows; order 2."""
 
-    passes = 2
+    passes, adds = 2, False
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """Two passes a step."""
-        for time, later in pairwise(grid.to(x)):
+        for time, later in pairwise(grid.to(x.device)):
             here = _slope(path, (yield x, time))
             there = _slope(path, (yield x + (later - time) * here, later))
             x = x + (later - time) * (here + there) / 2
@@ -303,11 +317,11 @@ class Heun:
 class Midpoint:
     """Along the velocity in the middle of the step. For flows; order 2."""
 
-    passes = 2
+    passes, adds = 2, False
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """Two passes a step."""
-        for time, later in pairwise(grid.to(x)):
+        for time, later in pairwise(grid.to(x.device)):
             middle = (time + later) / 2
             here = _slope(path, (yield x, time))
             x = x + (later - time) * _slope(path, (yield x + (middle - time) * here, middle))

@@ -229,3 +229,13 @@ def test_the_loss_of_signs_rewards_sure_and_even_ones_and_is_finite_where_all_ar
     LFQ(1)(x).commitment.sum().backward()
     assert x.grad.isfinite().all()
     assert LFQ(1)(x.detach().bfloat16()).commitment.isfinite().all()
+
+
+@pytest.mark.parametrize("quantizer", [FSQ((4, 5, 8)), LFQ(3), VQ(size=9, features=3), VQ(size=9, features=3, normalized=True)], ids=repr)
+def test_what_is_rounded_lies_where_codes_lie(quantizer):
+    """Rounding takes the code nearest to the features before rounding, each counted in its own steps."""
+    x = 2 * torch.randn(1, 200, 3)
+    steps = quantizer.levels // 2 if isinstance(quantizer, FSQ) else 1
+    book = quantizer.lookup(torch.arange(quantizer.size)[None])[0]
+    distances = ((quantizer.unrounded(x)[..., None, :] - book) * steps).square().sum(-1)
+    assert torch.equal(distances.argmin(-1), quantizer.eval()(x).codes)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,7 @@ from torch import nn
 from tessera.draws import Draw, Streams
 from tessera.laws import Denoiser, Sampling
 from tessera.orders import Seen
-from tessera.paths import DDIM, Diffusion, Flow, Predicts, cosine_betas, linear_betas
+from tessera.paths import DDIM, Diffusion, Flow, Predicts, cosine_betas, linear_betas, posterior
 from tessera.writers import DenoisingWriter
 
 PATHS = {
@@ -98,3 +100,74 @@ def test_a_head_learns_a_mixture():
             near = (drawn - points[which]).abs()
             assert float((near.min(-1).values < 0.3).float().mean()) > 0.9
             assert abs(float((near.argmin(-1) == 0).float().mean()) - 0.5) < 0.12
+
+
+class PerfectlyWide:
+    """As Perfect, of noise; and how wide the step back is. What each step takes from the noisy value is normal, so both say all."""
+
+    def __init__(self, path, grid):
+        self.mean, self.path, self.later = Perfect(path, Predicts.NOISE), path, dict(pairwise(grid.tolist()))
+
+    def __call__(self, hidden, aside, value, time):
+        now = time.flatten()[0].double()
+        back = posterior(self.path, now, torch.tensor(self.later[float(now)], dtype=torch.float64))
+        signal, noise = self.path.weights(now)
+        unknown = noise**2 / 4 / (signal**2 / 4 + noise**2)
+        spread = ((back.variance + back.clean**2 * unknown) / back.variance).log() / (back.step / back.variance).log()
+        wide = torch.full_like(value, float((2 * spread - 1).nan_to_num()))
+        return torch.cat([self.mean(hidden, aside, value, time), wide], -1)
+
+
+def test_learned_variances_need_fewer_steps():
+    path, steps = Diffusion(linear_betas()), 5
+    law = Denoiser(1, path, predicts=Predicts.NOISE, solver=DDIM(1.0), steps=steps)
+    hidden = torch.full((1, 20_000, 1), 2.0)
+    heads = PerfectlyWide(path, path.grid(steps)), Perfect(path, Predicts.NOISE)
+    learned, fixed = (float(law.draw(head, Seen(hidden), Sampling(), streams(20_000)).value.std()) for head in heads)
+    assert learned == pytest.approx(0.5, abs=0.012)
+    assert fixed < 0.43
+
+
+def test_variances_are_learned_beside_the_mean_and_leave_it_alone():
+    law, head = Denoiser(3, Diffusion(cosine_betas()), predicts=Predicts.NOISE), DenoisingWriter(4, 3, hidden=8, depth=1, outputs=6)
+    target, hidden = torch.randn(10, 3), torch.randn(10, 4)
+    noise = law.noise(target, Draw(1))
+    law.loss(head, hidden, None, target, noise).mean().backward()
+    both = head.out.bias.grad.clone()
+    head.zero_grad()
+    law.loss(lambda *told: head(*told)[..., :3], hidden, None, target, noise).mean().backward()
+    torch.testing.assert_close(both[:3], head.out.bias.grad[:3])
+    assert bool((both[3:] != 0).all()) and not head.out.bias.grad[3:].any()
+
+
+def test_guidance_leaves_variances_alone():
+    path = Diffusion(linear_betas())
+    law = Denoiser(1, path, predicts=Predicts.NOISE, solver=DDIM(1.0), steps=8)
+    asked = []
+
+    class Spy(DDIM):
+        def __call__(self, *of):
+            walk = super().__call__(*of)
+            x = next(walk)
+            while True:
+                ends = yield x
+                asked.append(ends.spread.unique().tolist())
+                try:
+                    x = walk.send(ends)
+                except StopIteration as finished:
+                    return finished.value
+
+    law.solver = Spy(1.0)
+    head = lambda hidden, aside, value, time: torch.cat([value, hidden], -1)
+    law.draw(head, Seen(torch.stack([torch.full((3, 1), 0.5), torch.full((3, 1), -0.5)])), Sampling(guidance=4.0), streams(3))
+    assert asked == [[0.75]] * 8
+
+
+def test_temperature_is_that_of_the_noise_on_the_way_where_there_is_any():
+    path, predicts = PATHS["noise"]
+    law = Denoiser(2, path, predicts=predicts, solver=DDIM(1.0), steps=50)
+    stds = [
+        float(law.draw(Perfect(path, predicts), Seen(torch.ones(1, 4000, 2)), Sampling(temperature=t), streams(4000)).value.std())
+        for t in (0.0, 0.7, 1.0)
+    ]
+    assert stds[0] < 0.02 and stds[0] < stds[1] < stds[2] - 0.1

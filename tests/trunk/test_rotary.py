@@ -30,6 +30,16 @@ def test_several_axes_share_the_frequencies_in_turn(places):
     torch.testing.assert_close(rotary(where, torch.float64)(x), turned(x, angle))
 
 
+def test_of_partial_rotary_only_a_portion_turns(places):
+    """The pairs that turn do so as if there were no others."""
+    x, where = torch.randn(1, 2, 5, 16, dtype=torch.float64), places(order=[0, 1, 2, 9, 40])
+    full = Rotary(16, portion=0.5, theta=500.0)(where, torch.float64)(x)
+    first, second = x.chunk(2, -1)
+    alone = Rotary(8, theta=500.0)(where, torch.float64)(torch.cat([first[..., :4], second[..., :4]], -1))
+    torch.testing.assert_close(full, torch.cat([alone[..., :4], first[..., 4:], alone[..., 4:], second[..., 4:]], -1))
+    assert (full[0, :, 1:, :4] - x[0, :, 1:, :4]).abs().max() > 0.1
+
+
 @pytest.mark.parametrize("axes", [("order",), ("order", "row", "column")])
 def test_shifting_all_positions_changes_no_product(axes, places):
     rotary = Rotary(12, axes=axes)

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tessera.attention import causal
-from tessera.trunk import MLP, Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
 from tessera.trunk.transformer import Sight, explicit_attention
 
 F64 = torch.float64
@@ -60,6 +60,16 @@ def test_query_and_key_norms_come_before_the_turn_and_are_shared_by_heads(places
     torch.testing.assert_close(attention(x, seen), expected)
 
 
+def test_without_a_mask_all_see_all_and_without_a_turn_nobody_is_anywhere(places):
+    attention, x = SelfAttention(8, 2).to(F64), torch.randn(2, 5, 8, dtype=F64)
+    q, k, v = (part.view(2, 5, 2, 4).transpose(1, 2) for part in attention.qkv(x).chunk(3, -1))
+    expected = attention.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x, Sight()), expected)
+    torch.testing.assert_close(attention(x.flip(1), Sight()).flip(1), expected)
+    half = attention.to(torch.bfloat16)(x.bfloat16(), Sight())
+    torch.testing.assert_close(half.double(), expected, rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("width, heads, kv_heads", [(10, 4, None), (16, 4, 3)])
 def test_heads_that_do_not_divide_are_refused(width, heads, kv_heads):
     with pytest.raises(ValueError, match=f"SelfAttention: width {width}, {heads} heads, {kv_heads or heads} kv_heads; the width must"):
@@ -73,6 +83,8 @@ def test_mlps_are_their_formulas(places):
     gate, up = gated.gate_up.weight.chunk(2)
     torch.testing.assert_close(gated(x, seen), (F.silu(x @ gate.T) * (x @ up.T)) @ gated.down.weight.T)
     torch.testing.assert_close(plain(x, seen), plain.down(F.gelu(x @ plain.up.weight.T + plain.up.bias)))
+    other = MLP(16, activation=nn.ReLU())
+    torch.testing.assert_close(other(x, seen), other.down(other.up(x).clamp(min=0)))
     assert [SwiGLU(width).down.in_features for width in (192, 16, 4096)] == [512, 48, 11008]  # as in Llama 7B
     assert plain.up.out_features == 64
 
@@ -195,3 +207,31 @@ def test_it_is_llama(kv_heads, places):
         x = torch.randn(1, 9, 32, dtype=F64)
         expected = theirs(inputs_embeds=x).last_hidden_state
         torch.testing.assert_close(ours(x, None, places(order=list(range(9))), causal), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_parallel_block_adds_attention_and_mlp_of_one_norm(places):
+    norm, attention, mlp = nn.LayerNorm(8).to(F64), SelfAttention(8, 2, bias=True).to(F64), MLP(8, activation=torch.tanh).to(F64)
+    block, x, what = ParallelBlock(norm, attention, mlp), torch.randn(1, 5, 8, dtype=F64), sight(places, 5, 4)
+    normed = F.layer_norm(x, (8,), norm.weight, norm.bias)
+    expected = x + attention(normed, what) + mlp.down(torch.tanh(mlp.up(normed)))
+    torch.testing.assert_close(block(x, what), expected)
+    seen = []
+    for point in (block.after_attention, block.after_mlp):
+        point.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    block(x, what)
+    torch.testing.assert_close(seen, [x + attention(normed, what), expected])
+
+
+def test_parallel_blocks_are_stacked_and_cached_as_others_are(places):
+    blocks = [ParallelBlock(nn.LayerNorm(64), SelfAttention(64, 4, kv_heads=2, bias=True), MLP(64)) for _ in range(4)]
+    trunk = Transformer(blocks, norm=nn.LayerNorm(64), rotary=Rotary(16, portion=0.5)).to(F64)
+    for linear, inputs in {blocks[3].attention.qkv: 64, blocks[3].attention.out: 64 * 8, blocks[3].mlp.down: 256 * 8}.items():
+        assert linear.weight.detach().std().item() == pytest.approx(inputs**-0.5, rel=0.05)
+    x, where = torch.randn(1, 6, 64, dtype=F64), places(order=list(range(6)))
+    whole, cache, parts = trunk(x, None, where, causal), trunk.cache(rows=1, capacity=8), []
+    row = cache.take()
+    for some in (slice(0, 4), slice(4, 6)):
+        opened = cache.open([row], where[:, some])
+        parts.append(trunk(x[:, some], None, where[:, some], causal, opened))
+        opened.commit([True])
+    torch.testing.assert_close(torch.cat(parts, 1), whole)

@@ -50,6 +50,7 @@ Temperature = Annotated[float | None, typer.Option(help="0 takes the likeliest."
 TopK = Annotated[int | None, typer.Option(help="Draw among so many of the likeliest only.")]
 TopP = Annotated[float | None, typer.Option(help="Draw among the fewest that hold this probability.")]
 Steps = Annotated[int | None, typer.Option(help="Passes, for orders that may choose.")]
+Denoising = Annotated[int | None, typer.Option(min=1, help="Steps from noise to each part of a picture, where parts are denoised.")]
 Longest = Annotated[int, typer.Option(help="The most ids a text may have.")]
 
 

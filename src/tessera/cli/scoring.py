@@ -9,12 +9,14 @@ import typer
 from rich.table import Table
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     HeldOut,
     Leaning,
     RunFolder,
     Seed,
+    Steps,
     Temperature,
     TopK,
     TopP,
@@ -60,6 +62,8 @@ def evaluate_command(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
+    steps: Steps = None,
+    denoising: Denoising = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results, pages and contact sheets; of a run, RUN/results.")] = None,
     against: Annotated[Path | None, typer.Option(help="Other results (.json): differences case by case, with intervals.")] = None,
     device: Device = "auto",
@@ -68,7 +72,7 @@ def evaluate_command(
 
     The standard suite on shipped weights goes to results/, and its headlines to the table of the README beside it.
     What the system wrote is kept in OUT/answers: a stopped evaluation goes on where it was, and `tessera judge` scores it anew.
-    Guidance, temperature, top-k and top-p are those of pictures; texts are written as the recipe says.
+    Guidance, temperature, top-k, top-p, steps and denoising are those of pictures; texts are written as the recipe says.
     """
     other = read_results(against) if against else None
     plan = plan_of(suite or ["standard"], share, split, seed, seeds)
@@ -78,8 +82,8 @@ def evaluate_command(
     world = asked_about(training, level, language, bias, held_out)
     if other is not None:
         alike(other, asked_of(world, plan))
-    sampling = sampling_of_pictures(loaded, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p})
-    plan = replace(reading_plan(loaded, plan), sampling=sampling)
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    plan = replace(reading_plan(loaded, plan), sampling=sampling_of_pictures(loaded, asked))
     published = plan == Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded) and run is None
     place = Place(
         out or (folder / "results" if folder else PUBLISHED if published else Path("results-unpublished")), file_name(loaded, world)

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     LevelName,
@@ -56,13 +57,15 @@ def draw(
     top_k: TopK = None,
     top_p: TopP = None,
     steps: Steps = None,
+    denoising: Denoising = None,
     scale: Scale = 8,
     device: Device = "auto",
 ) -> None:
-    """Draw pictures of a prompt, or (--over, --keep) what is missing of one."""
+    """Draw pictures of a prompt. With --over and --keep, draw what is missing of one."""
     loaded = trained(system, run, level, device)
     usual = loaded.port(Image(learn=True)).law.sampling
-    sampling = sampling_of(usual, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps})
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    sampling = sampling_of(usual, asked)
     document = Document((Text(prompt), blank(over, keep, picture_side(loaded))))
     pictures = [done.pictures[0] for done in write(loaded, [Request(document, seed + i, {Image: sampling}) for i in range(n)])]
     if n == 1:

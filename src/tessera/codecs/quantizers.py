@@ -29,6 +29,10 @@ class Quantizer(Protocol):
 
     def __call__(self, x: Features) -> Quantized: ...
 
+    def unrounded(self, x: Features) -> Features:
+        """What is rounded of features: as they are, or bounded or scaled first. Codes looked up lie in the same space."""
+        ...
+
     def lookup(self, codes: Int[Tensor, "batch element ..."]) -> Features: ...
 
 
@@ -55,20 +59,27 @@ class FSQ(nn.Module):
 
     def forward(self, x: Features) -> Quantized:
         """Each feature becomes one of its levels, spread evenly from -1 to 1."""
-        half = (self.levels - 1) * (1 - 1e-3) / 2
-        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
-        bounded = (x + (offset / half).tan()).tanh() * half - offset
+        bounded = self._bounded(x)
         rounded = bounded.round()
         digits = rounded.long() + self.levels // 2
         codes = (digits * self.basis).sum(-1)
         scale = self.levels // 2
         return Quantized(straight_through(bounded, rounded) / scale, codes, x.new_zeros(x.shape[:-1]))
 
+    def unrounded(self, x: Features) -> Features:
+        """Bounded, from about -1 to 1."""
+        return self._bounded(x) / (self.levels // 2)
+
+    def _bounded(self, x: Features) -> Features:
+        half = (self.levels - 1) * (1 - 1e-3) / 2
+        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
+        return (x + (offset / half).tan()).tanh() * half - offset
+
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The features of codes."""
         return (self.digits(codes) - self.levels // 2) / (self.levels // 2)
 
-    def digits(self, codes: Int[Tensor, "batch element"]) -> Int[Tensor, "batch element feature"]:
+    def digits(self, codes: Int[Tensor, "*answers"]) -> Int[Tensor, "*answers feature"]:
         """Which level each feature of a code has, counted from 0."""
         return codes[..., None] // self.basis % self.levels
 
@@ -101,11 +112,15 @@ class LFQ(nn.Module):
         loss = self.commitment * (x - rounded).square().mean(-1) + self.entropy * self._unsure(x)
         return Quantized(straight_through(x, rounded), (signs * self.basis).sum(-1), loss)
 
+    def unrounded(self, x: Features) -> Features:
+        """As they are."""
+        return x
+
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The signs that a code stands for."""
         return self.digits(codes) * 2.0 - 1
 
-    def digits(self, codes: Int[Tensor, "batch element"]) -> Int[Tensor, "batch element feature"]:
+    def digits(self, codes: Int[Tensor, "*answers"]) -> Int[Tensor, "*answers feature"]:
         """0 or 1 for each feature."""
         return codes[..., None] // self.basis % 2
 
@@ -163,6 +178,10 @@ class VQ(nn.Module):
         rounded = self._scaled(self.book[codes]).view_as(x).to(x.dtype)
         commitment = self.commitment * (x - rounded.detach()).square().mean(-1)
         return Quantized(straight_through(x, rounded), codes.view(x.shape[:-1]), commitment)
+
+    def unrounded(self, x: Features) -> Features:
+        """As they are, or of length 1."""
+        return self._scaled(x)
 
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The features of codes."""
@@ -225,6 +244,10 @@ class Residual(nn.Module):
             codes.append(one.codes)
             commitment = commitment + one.commitment
         return Quantized(straight_through(x, total), torch.stack(codes, -1), commitment)
+
+    def unrounded(self, x: Features) -> Features:
+        """As they are."""
+        return x
 
     def lookup(self, codes: Int[Tensor, "batch element level"]) -> Features:
         """The features of codes, summed over the stages."""

@@ -107,7 +107,7 @@ class VAE(nn.Module):
         return Encoded(patchify((latents - self.mean) / self.variance.sqrt(), self.patch))
 
     @torch.no_grad()
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped."""
         clean = torch.stack(tuple(cleans)).to(next(self.parameters()))
         latents = unpatchify(clean, self.patch, self.columns) * self.variance.sqrt() + self.mean

@@ -17,7 +17,7 @@ class Sampling:
 
     `guidance` 1 is the model as it is, 0 the model without its prompt, more than 1 leans towards the prompt.
     `temperature` 0 takes the likeliest; `top_k` and `top_p` cut the tail of a categorical law; `steps` is how many
-    passes an order takes that may choose.
+    passes an order takes that may choose, `denoising` how many steps a law takes that walks from noise to each value.
     """
 
     temperature: float = 1.0
@@ -25,10 +25,14 @@ class Sampling:
     top_p: float | None = None
     guidance: float = 1.0
     steps: int | None = None
+    denoising: int | None = None
 
     def __post_init__(self):
-        if self.temperature < 0 or (self.top_k is not None and self.top_k < 1) or not (self.top_p is None or 0 < self.top_p <= 1):
-            raise ValueError(f"Sampling: {self}; temperature >= 0, top_k >= 1 and 0 < top_p <= 1 are accepted; change the one outside")
+        counts = [number for number in (self.top_k, self.steps) if number is not None]
+        if self.temperature < 0 or any(number < 1 for number in counts) or not (self.top_p is None or 0 < self.top_p <= 1):
+            raise ValueError(
+                f"Sampling: {self}; temperature >= 0, top_k >= 1, 0 < top_p <= 1 and steps >= 1 are accepted; change the one outside"
+            )
 
     def __str__(self) -> str:
         said = ((name.replace("_", "-"), value) for name, value in vars(self).items() if value is not None)

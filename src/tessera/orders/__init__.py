@@ -2,6 +2,24 @@
 
 from tessera.orders.base import Ask, Context, Corrupted, Done, Order, Pick, Seen, Writing
 from tessera.orders.in_place import InPlace, Noisy
+from tessera.orders.masked import Hidden, Masked, Power, cosine, linear
 from tessera.orders.next import Next
 
-__all__ = ["Ask", "Context", "Corrupted", "Done", "InPlace", "Next", "Noisy", "Order", "Pick", "Seen", "Writing"]
+__all__ = [
+    "Ask",
+    "Context",
+    "Corrupted",
+    "Done",
+    "Hidden",
+    "InPlace",
+    "Masked",
+    "Next",
+    "Noisy",
+    "Order",
+    "Pick",
+    "Power",
+    "Seen",
+    "Writing",
+    "cosine",
+    "linear",
+]

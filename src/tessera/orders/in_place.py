@@ -49,7 +49,7 @@ class InPlace:
         value, time = next(walk)
         for number in range(steps * self.solver.passes):
             value = torch.where(given, w.like, value)
-            times = time.expand(len(value)).masked_fill(w.keep, self.path.clean)
+            times = time.to(value).expand(len(value)).masked_fill(w.keep, self.path.clean)
             seen = yield Ask(self._shown(value, times), clean=value, known=number / (steps * self.solver.passes))
             said = (yield Pick(seen)).value.to(value)
             try:

@@ -2,7 +2,22 @@
 
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
+from tessera.readers.hidden import HiddenReader
+from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
+from tessera.readers.soft import SoftReader
 from tessera.readers.tokens import Digits, TokenReader
 
-__all__ = ["Digits", "EyeReader", "GridReader", "NoisyReader", "Read", "Reader", "TokenReader", "grid_coordinates"]
+__all__ = [
+    "Digits",
+    "EyeReader",
+    "GridReader",
+    "HiddenReader",
+    "LinearReader",
+    "NoisyReader",
+    "Read",
+    "Reader",
+    "SoftReader",
+    "TokenReader",
+    "grid_coordinates",
+]

@@ -23,7 +23,7 @@ class Digits(nn.Module):
         self.rows = nn.Embedding(quantizer.digit_values, width)
         nn.init.normal_(self.rows.weight, std=quantizer.features**-0.5)  # their sum has variance 1
 
-    def forward(self, ids: Int[Tensor, "batch element"]) -> Float[Tensor, "batch element width"]:
+    def forward(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
         """One vector per id."""
         return self.rows(self.quantizer.digits(ids - self.first) + self.offsets).sum(-2)
 
@@ -55,13 +55,17 @@ class TokenReader(nn.Module):
 
     def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
         """One place per id."""
-        elements = visible.shape[1]
-        embeddings = self.table(visible) * self.scale
+        return self.placed(self.rows(visible), start)
+
+    def rows(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
+        """What each id is read as, wherever it stands."""
+        rows = self.table(ids) * self.scale
         if self.digits is not None:
-            embeddings = embeddings + self.digits(visible)
-        if self.adaptor is not None:
-            embeddings = self.adaptor(embeddings)
-        if self.positions is not None:
-            embeddings = embeddings + self.positions(start[:, None] + torch.arange(elements, device=visible.device))
-        coordinates = grid_coordinates(start, elements, self.columns)
-        return Read(embeddings, torch.arange(elements, device=visible.device), coordinates)
+            rows = rows + self.digits(ids)
+        return rows if self.adaptor is None else self.adaptor(rows)
+
+    def placed(self, rows: Float[Tensor, "batch element width"], start: Int[Tensor, "batch"]) -> Read:
+        """Rows as places of a segment, from element `start` on."""
+        number = torch.arange(rows.shape[1], device=rows.device)
+        embeddings = rows if self.positions is None else rows + self.positions(start[:, None] + number)
+        return Read(embeddings, number, grid_coordinates(start, rows.shape[1], self.columns))

@@ -25,20 +25,22 @@ class Rotary(nn.Module):
     """Angles from places. One coordinate gives the usual 1-D rotary; several share the frequencies in turn.
 
     `Rotary(64)` turns by `order`. `Rotary(64, axes=("order", "row", "column"))` gives each axis every third frequency,
-    so that pictures carry their two dimensions.
+    so that pictures carry their two dimensions. `portion` is the share of the features that turn (partial rotary, as in
+    GPT-NeoX and Phi); the pairs beyond it stand still.
     Source: Su et al. 2021, arXiv:2104.09864; several axes as in M-RoPE (Wang et al. 2024, arXiv:2409.12191), interleaved.
     """
 
     axis: Tensor
     frequency: Tensor
 
-    def __init__(self, size: int, *, axes: Sequence[str] = ("order",), theta: float = 10_000.0):
+    def __init__(self, size: int, *, axes: Sequence[str] = ("order",), theta: float = 10_000.0, portion: float = 1.0):
         super().__init__()
         assert size % 2 == 0
-        self.pairs = size // 2
+        self.pairs, turning = size // 2, int(size * portion) // 2
         turns = torch.arange(self.pairs) % len(axes)
         self.register_buffer("axis", torch.tensor([FIELDS.index(axis) for axis in axes])[turns], persistent=False)
-        self.frequency = theta ** (-torch.arange(self.pairs, dtype=torch.float64) / self.pairs)  # no buffer: stays float64
+        frequency = theta ** (-torch.arange(turning, dtype=torch.float64) / turning)
+        self.frequency = torch.cat([frequency, frequency.new_zeros(self.pairs - turning)])  # no buffer: stays float64
 
     def forward(self, places: Places, dtype: torch.dtype) -> Turn:
         """Angles are computed in float64 whatever the model's precision: far places would lose their phase."""

@@ -60,11 +60,13 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> 
 class SelfAttention(nn.Module):
     """Multi-head attention with rotary positions, grouped keys and values, and optional norms of queries and keys.
 
-    `qk_norm` makes the norm for one head (shared by all heads), e.g. `nn.LayerNorm`; it is applied before the turn
+    `qk_norm` makes the norm from the features of a head, e.g. `nn.LayerNorm`, which all heads share; it is applied before the turn
     (Dehghani et al. 2023, arXiv:2302.05442; Chameleon, arXiv:2405.09818, section 2.3).
     """
 
-    def __init__(self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: type[nn.Module] | None = None, bias: bool = False):
+    def __init__(
+        self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: Callable[[int], nn.Module] | None = None, bias: bool = False
+    ):
         super().__init__()
         kv_heads = kv_heads or heads
         if width % heads or heads % kv_heads or width // heads % 2:
@@ -89,19 +91,21 @@ class SelfAttention(nn.Module):
 class SwiGLU(nn.Module):
     """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8, in wide ones (1,024) of 256.
 
+    With another `activation` of the gate it is one of its siblings: `partial(F.gelu, approximate="tanh")` makes Gemma's.
     Source: Shazeer 2020, arXiv:2002.05202.
     """
 
-    def __init__(self, width: int, hidden: int | None = None):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.silu):
         super().__init__()
         unit = 8 if width < 1024 else 256
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.activation = activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""
         gate, up = self.gate_up(x).chunk(2, -1)
-        return self.down(F.silu(gate) * up)
+        return self.down(self.activation(gate) * up)
 
 
 class MLP(nn.Module):
@@ -164,17 +168,45 @@ class Block(nn.Module):
         self.attention, self.mlp = attention, mlp
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
 
+    @property
+    def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
+        """What the steps are of."""
+        return self.attention.inner, self.mlp.inner
+
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream behind the block."""
         x = self.after_attention(self.attention(x, sight))
         return self.after_mlp(self.mlp(x, sight))
 
 
-def start(blocks: Sequence[Block]) -> None:
+class ParallelBlock(nn.Module):
+    """Attention and an MLP side by side, both of one norm: x + attention(norm x) + mlp(norm x).
+
+    Source: GPT-J (Wang and Komatsuzaki 2021); Phi has it, and so Show-o.
+    """
+
+    def __init__(self, norm: nn.Module, attention: SelfAttention, mlp: MLP | SwiGLU):
+        super().__init__()
+        self.norm, self.attention, self.mlp = norm, attention, mlp
+        self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
+
+    @property
+    def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
+        """What stands side by side."""
+        return self.attention, self.mlp
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream behind the block."""
+        normed = self.norm(x).to(x.dtype)
+        x = self.after_attention(x + self.attention(normed, sight))
+        return self.after_mlp(x + self.mlp(normed, sight))
+
+
+def start(blocks: Sequence[Block | ParallelBlock]) -> None:
     """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth."""
     for block in blocks:
-        attention, mlp = block.attention.inner, block.mlp.inner
-        for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):
+        attention, mlp = block.parts
+        for linear in (m for part in (attention, mlp) for m in part.modules() if isinstance(m, nn.Linear)):
             into_stream = linear is attention.out or linear is mlp.down
             nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(blocks) if into_stream else 1)) ** -0.5)
 
@@ -186,9 +218,9 @@ class Transformer(nn.Module):
     Weights start as `start` says.
     """
 
-    blocks: Sequence[Block]
+    blocks: Sequence[Block | ParallelBlock]
 
-    def __init__(self, blocks: Sequence[Block], *, norm: nn.Module, rotary: Rotary):
+    def __init__(self, blocks: Sequence[Block | ParallelBlock], *, norm: nn.Module, rotary: Rotary):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
@@ -215,6 +247,6 @@ class Transformer(nn.Module):
 
     def cache(self, *, rows: int, capacity: int) -> Cache:
         """An empty cache of this trunk's shape, precision and device."""
-        attention = self.blocks[0].attention.inner
+        attention, _ = self.blocks[0].parts
         like = attention.qkv.weight
         return Cache(layers=len(self.blocks), heads=attention.split[1], size=attention.size, rows=rows, capacity=capacity, like=like)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
+from tessera.orders import Hidden
 from tessera.pieces import Piece, leaves
 from tessera.places import Places, View
 from tessera.system import System, evaluating
@@ -115,8 +116,10 @@ def _shows(piece: Piece, place: int) -> str:
     element = np.flatnonzero(piece.predicts == place)
     if not len(element):
         return "(added by the reader)"
-    value = leaves(piece.visible)[0][int(element[0])]
-    return _value(piece, value)
+    number = int(element[0])
+    if isinstance(piece.visible, Hidden) and piece.visible.hidden[number]:
+        return "(hidden)"
+    return _value(piece, leaves(piece.visible)[0][number])
 
 
 def _value(piece: Piece, value: Tensor) -> str:

@@ -32,7 +32,7 @@ class DenoisingWriter(nn.Module):
         aside: Tensor | None,
         value: Float[Tensor, "*answers feature"],
         time: Float[Tensor, "*answers"],
-    ) -> Float[Tensor, "*answers feature"]:
+    ) -> Float[Tensor, "*answers value"]:
         """What is predicted of each noisy value."""
         condition = nn.functional.silu(self.clock(time) + self.told(hidden))
         x = self.into(value)

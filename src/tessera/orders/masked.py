@@ -1,0 +1,125 @@
+"""Masked: elements in any order, several at a time, each from all that is known so far."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from tessera.draws import Draw, Streams
+from tessera.orders.base import Ask, Context, Coroutine, Corrupted, Done, Pick, Seen, Writing
+
+Schedule = Callable[[float], float]
+"""The share of elements that is hidden at a time between 0 (all of them) and 1 (none)."""
+
+
+def cosine(time: float) -> float:
+    """Much is hidden for long: few elements become known at first, while little is known of the others."""
+    return math.cos(math.pi / 2 * time)
+
+
+def linear(time: float) -> float:
+    """As many elements become known in every pass."""
+    return 1 - time
+
+
+class Power:
+    """1 - time ** exponent: above 1 it begins slowly as `cosine` does, below 1 fast."""
+
+    def __init__(self, exponent: float):
+        self.exponent = exponent
+
+    def __call__(self, time: float) -> float:
+        return 1 - time**self.exponent
+
+
+class Hidden(NamedTuple):
+    """A segment as the trunk sees it: its elements, 0 where they are hidden, and which are."""
+
+    value: Tensor
+    hidden: Bool[Tensor, "..."]
+
+
+class Masked:
+    """Hide some elements and learn them from the others; write in a few passes, and hide again what is least sure.
+
+    In training `schedule` at a uniform time says which share of the elements not given is hidden (at least one); the loss
+    is taken of these. In writing each of `steps` passes draws all that is hidden, and hides as many again as `schedule`
+    says, the least confident. Every pass decides at least one element, so there are never more passes than elements.
+
+    Confidence is the logarithm of the law's, plus Gumbel noise times a temperature, which falls from `temperature` to 0
+    over the passes: in a line, or, where it `compounds`, by the same factors multiplied up, as in Show-o's code. It leans
+    towards likely elements, even when one becomes known in a pass. With an infinite `temperature` nothing leans: chance
+    says which elements become known next, and only those are drawn.
+
+    Source: Chang et al. 2022, arXiv:2202.04200 (MaskGIT), section 3; Xie et al. 2024, arXiv:2408.12528 (Show-o). Differs:
+    the schedule counts the elements that are to be written, as MaskGIT's code does, where Show-o's counts given ones too;
+    what is decided is never hidden again, whatever the noise; a last hidden element alone is drawn once.
+    """
+
+    lead, shared = 0, False
+
+    def __init__(self, *, schedule: Schedule = cosine, steps: int = 8, temperature: float = 1.0, compounds: bool = False):
+        self.schedule, self.steps, self.temperature, self.compounds = schedule, steps, temperature, compounds
+
+    def corrupt(self, clean: Tensor, keep: Bool[Tensor, "element"], context: Context, draw: Draw) -> Corrupted:
+        """A share of what is not given is hidden and learned; nothing only where all is given."""
+        free = (~keep).nonzero()[:, 0]
+        share = self.schedule(float(torch.rand((), generator=draw.rng)))
+        some = torch.randperm(len(free), generator=draw.rng)[: max(1, round(share * len(free)))]
+        hidden = torch.zeros_like(keep).index_fill(0, free[some], True)
+        return Corrupted(hide(clean, hidden), clean, hidden)
+
+    def reveal(self, clean: Tensor) -> Hidden:
+        """A given segment as the trunk sees it: nothing is hidden."""
+        return hide(clean, torch.zeros(len(clean), dtype=torch.bool))
+
+    def write(self, w: Writing) -> Coroutine:
+        """Show the whole segment in every pass, leaving nothing behind; `like` also holds what was drawn and hidden again."""
+        clean, hidden, steps = w.like, ~w.keep, w.steps or self.steps
+        total, temperature = int(hidden.sum()), self.temperature
+        for step in range(1, steps + 1):
+            where = hidden.nonzero()[:, 0]
+            if not len(where):
+                break
+            seen = yield Ask(hide(clean, hidden), clean=clean, known=1 - len(where) / len(clean))
+            known = len(where) - self._left(step / steps, total, len(where))
+            temperature = (temperature if self.compounds else self.temperature) * (1 - step / steps)
+            noise = gumbel(Streams([w.rng], [len(where)], w.like).uniform())
+            if self.temperature == math.inf:
+                where = where[noise.topk(known).indices]
+            drawn = yield Pick(of(seen, where))
+            clean[where] = drawn.value.to(clean)
+            if self.temperature != math.inf:
+                where = where[(log(drawn.confidence.to(noise)) + temperature * noise).topk(known).indices]
+            hidden = hidden.index_fill(0, where, False)
+        return Done(clean)
+
+    def _left(self, time: float, total: int, unknown: int) -> int:
+        """How many elements stay hidden until the next pass: some, and fewer than before, until the last."""
+        if time == 1 or unknown == 1:
+            return 0
+        scheduled = math.floor(total * self.schedule(time) + 1e-9)  # a product that is whole but for rounding is whole
+        return max(1, min(unknown - 1, scheduled))
+
+
+def hide(clean: Tensor, hidden: Bool[Tensor, "element"]) -> Hidden:
+    """The elements, those that are hidden blank."""
+    return Hidden(clean.masked_fill(hidden.view(-1, *[1] * (clean.ndim - 1)), 0), hidden)
+
+
+def of(seen: Seen, where: Int[Tensor, "answer"]) -> Seen:
+    """What was seen of some elements."""
+    return Seen(seen.hidden[:, where], None if seen.aside is None else seen.aside[:, where])
+
+
+def log(x: Float[Tensor, "answer"]) -> Float[Tensor, "answer"]:
+    """Logarithms, of numbers below 1e-20 that of 1e-20: a law without confidence may say 0."""
+    return x.clamp(min=1e-20).log()
+
+
+def gumbel(uniform: Float[Tensor, "answer"]) -> Float[Tensor, "answer"]:
+    """Gumbel noise from uniform numbers: the largest of log p plus noise belongs to each i with probability p[i]."""
+    return -log(-log(uniform))
