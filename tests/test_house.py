@@ -39,7 +39,7 @@ WITHIN = {
 }
 VERBS = [
     *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers", "ladder", "evaluate"),
-    *("glance", "page", "results", "benchmark", "compare"),
+    *("glance", "page", "results", "benchmark", "distance", "compare"),
     *("optimizing", "loader", "estimate", "progress", "train", "describe"),
 ]
 

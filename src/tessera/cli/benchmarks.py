@@ -31,6 +31,7 @@ from tessera.cli.app import (
 )
 from tessera.cli.scoring import Place
 from tessera.data.benchmarks import read_coco, read_geneval, read_pope, read_questions, read_vqa, write_geneval
+from tessera.data.rows import BadRow
 from tessera.document import Image, Segment
 from tessera.exams.files import ChairFile, GenEvalFile, PopeFile, QuestionsFile, VqaFile
 from tessera.laws.base import Sampling
@@ -85,9 +86,14 @@ class Sitting:
         report = files.exam.report(answers)
         found = benchmark_results(self.system, files, about, report, training=self.training)
         Place(self.out, asked + variant).save(found, report)
-        if files.rows.bad:
-            say("\n".join([f"{len(files.rows.bad)} bad rows were left out:", *(f"  {row}" for row in files.rows.bad)]))
+        say_bad(files.rows.bad)
         return own, answers
+
+
+def say_bad(rows: Sequence[BadRow]) -> None:
+    """The rows that were left out, if there are any."""
+    if rows:
+        say("\n".join([f"{len(rows)} bad rows were left out:", *(f"  {row}" for row in rows)]))
 
 
 def sitting(
