@@ -69,19 +69,20 @@ def distance_command(
     With --run or --system what it draws is judged, and the one folder is what it is held against.
     """
     paths = [folder for folder in (pictures, other) if folder]
+    draws = bool(system or run)
+    if not 1 <= draws + len(paths) <= 2:
+        raise ValueError(
+            f"distance: {draws + len(paths)} sets of pictures were named; one folder, two, or a system's drawings and at most one are "
+            "accepted; for example tessera benchmark distance drawings val2014"
+        )
     rows = [read_image_folder(folder, skip_bad=skip_bad) for folder in paths]
     folders = [Folder(path.resolve().name, row.items, pixels, seed) for path, row in zip(paths, rows, strict=True)]
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
-    sat = sitting(system, run, level, out, seed, device, asked=asked) if system or run else None
+    sat = sitting(system, run, level, out, seed, device, asked=asked) if draws else None
     world = asked_about(sat.training, "", "", None, "") if sat else world_of(level, "en")
     told = prompts_of(prompts, world, n or (folders[0].count if folders else USUAL)) if sat else []
     drawings = [Drawings(sat.name, told, sat.pixels, pixels)] if sat else []
     sets: list[PictureSet] = [*drawings, *folders, Scenes(world, pixels=pixels, first=len(told))]
-    if not 2 <= len(sets) <= 3:
-        raise ValueError(
-            f"distance: {len(sets) - 1} sets of pictures were named; one folder, two, or a system's drawings and at most one are accepted; "
-            "for example tessera benchmark distance drawings val2014"
-        )
     with progress() as bars:
         exam = Distance(extractor(features, chosen_device(device)), sets[0], sets[1], n, tick=ticker(bars))
         by, answers = drawn(sat, exam, ticker(bars)) if sat else ({}, [])

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from PIL import Image as Pillow
@@ -18,6 +18,7 @@ from tessera.world import World
 Size = tuple[int, int]  # height and width in pixels
 
 
+@runtime_checkable
 class PictureSet(Protocol):
     """Pictures of one size, under a name; `count` is None where there is no end of them."""
 

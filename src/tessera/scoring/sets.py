@@ -53,7 +53,7 @@ def densities(made: Vectors, real: Vectors) -> dict[str, Score]:
     """
     k = NEAREST["density"]
     found = balls(real, made, k)
-    return {"density": bootstrap((found.within / k).tolist(), fmean), "coverage": rate(found.filled.tolist())}
+    return {"density": bootstrap((found.within.double() / k).tolist(), fmean), "coverage": rate(found.filled.tolist())}
 
 
 def measures(made: Vectors, real: Vectors) -> dict[str, float]:
