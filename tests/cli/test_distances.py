@@ -137,6 +137,7 @@ def test_other_sizes_are_scaled_and_cropped_on_request(tessera, folders):
         ("test val --n 100", "100 pictures of test; features 'world' have 64 dimensions, and need 131 pictures of each set"),
         ("test val --level hard", "level 'hard'; there are easy, standard"),
         ("test val --run WEIGHTS", "3 sets of pictures were named"),
+        ("test val --prompts empty.txt --top-k 3", "--prompts, --top-k without a system that draws; name one with --run or --system"),
         ("test --run WEIGHTS --prompts empty.txt", "empty.txt holds no prompts; a prompt a line is accepted"),
         ("test --run WEIGHTS --prompts none.txt", "none.txt does not exist; a file with a prompt in each line is accepted"),
     ],

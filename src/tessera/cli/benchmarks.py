@@ -57,7 +57,7 @@ SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, a
 Against = Annotated[
     Path | None, typer.Option(help="Other results (.json) on the same files: differences question by question, with intervals.")
 ]
-Out = Annotated[Path | None, typer.Option(help="Folder for results and answers; of a run, RUN/benchmarks. [default: benchmarks]")]
+Out = Annotated[Path | None, typer.Option(help="Folder for results and answers; by default benchmarks, or of a run RUN/benchmarks.")]
 
 
 @dataclass(frozen=True, eq=False)

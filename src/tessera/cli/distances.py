@@ -39,18 +39,18 @@ from tessera.world import Skill, World
 def distance_command(
     pictures: Annotated[Path | None, typer.Argument(help="A folder of pictures to judge.")] = None,
     other: Annotated[
-        Path | None, typer.Argument(help="A folder of real pictures to hold them against. [default: the world's test pictures]")
+        Path | None, typer.Argument(help="A folder of real pictures to hold them against; by default the world's of the test split.")
     ] = None,
-    features: Annotated[str, typer.Option(help=f"{', '.join(NAMES)}: what pictures are compared in; FID is inception's.")] = "world",
+    features: Annotated[str, typer.Option(help=f"What pictures are compared in, FID being inception's: {', '.join(NAMES)}.")] = "world",
     pixels: Annotated[
         int | None, typer.Option(min=1, help="Scale and crop all pictures to so many pixels a side, as for training.")
     ] = None,
     n: Annotated[
         int | None,
-        typer.Option("--n", min=1, help=f"How many of each set. [default: all of a folder; of the others as many, or {USUAL}]"),
+        typer.Option("--n", min=1, help=f"How many of each set; by default all of a folder, and of the others as many, or {USUAL}."),
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="What a system draws: a prompt a line. [default: captions of the world's test scenes]")
+        Path | None, typer.Option(help="What a system draws, a prompt a line; by default captions of the world's test scenes.")
     ] = None,
     system: Trained = "",
     run: RunFolder = None,
@@ -69,15 +69,11 @@ def distance_command(
     With --run or --system what it draws is judged, and the one folder is what it is held against.
     """
     paths = [folder for folder in (pictures, other) if folder]
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     draws = bool(system or run)
-    if not 1 <= draws + len(paths) <= 2:
-        raise ValueError(
-            f"distance: {draws + len(paths)} sets of pictures were named; one folder, two, or a system's drawings and at most one are "
-            "accepted; for example tessera benchmark distance drawings val2014"
-        )
+    check(len(paths), draws, [name for name, value in {"prompts": prompts, **asked}.items() if value is not None])
     rows = [read_image_folder(folder, skip_bad=skip_bad) for folder in paths]
     folders = [Folder(path.resolve().name, row.items, pixels, seed) for path, row in zip(paths, rows, strict=True)]
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
     sat = sitting(system, run, level, out, seed, device, asked=asked) if draws else None
     world = asked_about(sat.training, "", "", None, "") if sat else world_of(level, "en")
     told = prompts_of(prompts, world, n or (folders[0].count if folders else USUAL)) if sat else []
@@ -94,6 +90,18 @@ def distance_command(
     if not exam.numbers.half:
         enough = least(exam.extractor.dim)
         say(f"There is no ceiling: halves of {sets[1].name} need {enough} pictures each, and it has {sets[1].count}.")
+
+
+def check(folders: int, draws: bool, drawing: list[str]) -> None:
+    """Raises ValueError for fewer or more than two sets, and for options of drawing where nothing is drawn."""
+    if not 1 <= draws + folders <= 2:
+        raise ValueError(
+            f"distance: {draws + folders} sets of pictures were named; one folder, two, or a system's drawings and at most one are "
+            "accepted; for example tessera benchmark distance drawings val2014"
+        )
+    if drawing and not draws:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in drawing)
+        raise ValueError(f"distance: {named} without a system that draws; name one with --run or --system, or leave out {named}")
 
 
 def prompts_of(file: Path | None, world: World, n: int) -> list[str]:
