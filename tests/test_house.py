@@ -40,7 +40,7 @@ WITHIN = {
 VERBS = [
     *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
-    *("glance", "page", "results", "benchmark", "compare"),
+    *("glance", "page", "results", "benchmark", "distance", "compare"),
     *("optimizing", "loader", "estimate", "progress", "parts", "train", "describe"),
 ]
 

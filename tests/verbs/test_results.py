@@ -176,7 +176,7 @@ def test_results_of_another_schema_are_not_read(found, tmp_path):
     save_results({**found, "schema": 1}, path)
     with pytest.raises(ValueError) as refused:
         read_results(path)
-    assert str(refused.value) == f"results: {path} has schema 1; this version reads 2; evaluate anew"
+    assert str(refused.value) == f"results: {path} has schema 1; here 2 is read; evaluate anew, or name other results"
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '"schema"'])

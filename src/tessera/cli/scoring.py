@@ -48,7 +48,7 @@ def evaluate_command(
     system: Annotated[str, typer.Argument(metavar="[SYSTEM]", help="Whose shipped weights to judge.")] = "",
     run: RunFolder = None,
     suite: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(SUITES)}, or an exam: {', '.join(EXAMS)}; may be repeated. [default: standard]")
+        list[str] | None, typer.Option(help=f"{', '.join(SUITES)}, or an exam: {', '.join(EXAMS)}; may be repeated. By default standard.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Write everything under so many seeds, and give the spread.")] = 1,
     level: Annotated[str, typer.Option(help="Level of the world; by default the one it was trained on, or easy.")] = "",
