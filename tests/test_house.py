@@ -21,8 +21,8 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
     0: ("document", "places", "attention", "shapes", "paths", "draws", "grouping", "intervals"),
-    1: ("clocks", "codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
-    2: ("ports", "pieces", "drops", "stages", "parts", "system"),
+    1: ("clocks", "codecs", "perceptron", "vision", "readers", "writers", "trunk", "orders", "laws"),
+    2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "system"),
     3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),
     4: ("cli", "lmms_eval", "__init__", "__main__"),
 }

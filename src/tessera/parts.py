@@ -1,9 +1,13 @@
 """Parts that several systems share, each with the stage that trains it: once for all of them, by `tessera parts --make`."""
 
-from tessera.codecs import Autoencoder
+from collections.abc import Callable
+
+from tessera.codecs import BPE, Autoencoder
 from tessera.codecs.quantizers import Quantizer
+from tessera.contrast import Pair, TextEncoder
 from tessera.document import Task
 from tessera.stages import Stage
+from tessera.vision import ViT, siglip
 
 MIX = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}  # the world's own
 
@@ -12,3 +16,13 @@ def codes(quantizer: Quantizer, *, channels: int = 64, pixels: int = 32, stride:
     """Pictures as codes of squares. At the default sizes trained in about 3 minutes on one core."""
     codec = Autoencoder(quantizer=quantizer, pixels=pixels, stride=stride, channels=channels)
     return codec, Stage("codec", learner=codec, train=(codec,), documents=210_000, mix=MIX, lr=2e-3, weight_decay=0.0)
+
+
+def eye(
+    *, pixels: int = 32, patch: int = 8, width: int = 128, depth: int = 3, heads: int = 4, shape: Callable[..., ViT] = siglip
+) -> tuple[ViT, Stage]:
+    """An eye, in the shape of SigLIP's or of CLIP's (`vision.clip`), that learns what captions and prompts say of pictures."""
+    look, batch = shape(pixels=pixels, patch=patch, width=width, depth=depth, heads=heads), 128
+    pair = Pair(look, TextEncoder(BPE(), width), batch=batch)
+    mix = {Task.CAPTION: 0.7, Task.DRAW: 0.3}
+    return look, Stage("eye", learner=pair, train=(pair,), documents=120_000, mix=mix, batch=batch)

@@ -14,6 +14,7 @@ LEGEND = {
     "kvhead": "a head of keys and values",
     "size": "features of one attention head",
     "batch": "segments of one shape handled together",
+    "other": "a segment of the same batch that one is compared with",
     "element": "one clean element of a segment: a token, a code, a patch",
     "feature": "features of a clean element",
     "lead": "whatever stands before the rows: fields, or heads",

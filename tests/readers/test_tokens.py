@@ -60,3 +60,10 @@ def test_digits_are_added_to_the_row_of_a_code():
     ids = torch.tensor([[9, 19]])
     read = TokenReader(table, digits=digits)(ids, torch.tensor([0]))
     assert torch.equal(read.embeddings, table(ids) + digits(ids))
+
+
+def test_an_adaptor_takes_rows_to_the_trunks_width_and_positions_are_added_behind_it():
+    table, adaptor, positions = nn.Embedding(10, 3), nn.Linear(3, 5), nn.Embedding(4, 5)
+    reader = TokenReader(table, columns=2, adaptor=adaptor, positions=positions)
+    read = reader(torch.tensor([[7, 2]]), torch.tensor([1]))
+    torch.testing.assert_close(read.embeddings[0], adaptor(table.weight[[7, 2]]) + positions.weight[1:3])

@@ -1,6 +1,7 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
 from tessera.readers.base import Read, Reader, grid_coordinates
+from tessera.readers.eye import EyeReader
 from tessera.readers.tokens import Digits, TokenReader
 
-__all__ = ["Digits", "Read", "Reader", "TokenReader", "grid_coordinates"]
+__all__ = ["Digits", "EyeReader", "Read", "Reader", "TokenReader", "grid_coordinates"]

@@ -33,8 +33,8 @@ class TokenReader(nn.Module):
 
     Two ports may share one table (early fusion): pass the same `nn.Embedding`. `scale` multiplies its rows: a table that is
     also a head is small (Vaswani et al. 2017, arXiv:1706.03762, section 3.4). `digits` adds what codes have in common.
-    `positions`, an embedding with a row for each element of a segment, is added too: rotary positions alone tell who looks
-    where, not what stands where.
+    `adaptor` takes what was looked up to the trunk's width (Janus, arXiv:2410.13848, section 3.1). `positions`, an embedding
+    with a row for each element of a segment, is added last: rotary positions alone tell who looks where, not what stands where.
     """
 
     elementwise = True
@@ -46,10 +46,12 @@ class TokenReader(nn.Module):
         scale: float = 1.0,
         columns: int = 0,
         digits: Digits | None = None,
+        adaptor: nn.Module | None = None,
         positions: nn.Embedding | None = None,
     ):
         super().__init__()
-        self.table, self.scale, self.columns, self.digits, self.positions = table, scale, columns, digits, positions
+        self.table, self.scale, self.columns = table, scale, columns
+        self.digits, self.adaptor, self.positions = digits, adaptor, positions
 
     def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
         """One place per id."""
@@ -57,6 +59,8 @@ class TokenReader(nn.Module):
         embeddings = self.table(visible) * self.scale
         if self.digits is not None:
             embeddings = embeddings + self.digits(visible)
+        if self.adaptor is not None:
+            embeddings = self.adaptor(embeddings)
         if self.positions is not None:
             embeddings = embeddings + self.positions(start[:, None] + torch.arange(elements, device=visible.device))
         coordinates = grid_coordinates(start, elements, self.columns)

@@ -1,6 +1,6 @@
 """The transformer: blocks composed from norm, attention and MLP objects, in a stack with named observation points."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,23 @@ from tessera.trunk.rotary import Rotary, Turn
 
 
 class Sight:
-    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one."""
+    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one.
 
-    def __init__(self, turn: Turn, mask: Bool[Tensor, "row query key"], condition: Hidden | None, opened: Pass | None):
-        self.turn, self.condition, self.opened = turn, condition, opened
-        self.mask = torch.zeros(mask.shape, dtype=turn.cos.dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
+    Without a turn places differ by what they hold alone, and without a mask all see all: so sees an eye a picture.
+    """
+
+    def __init__(
+        self,
+        turn: Turn | None = None,
+        mask: Bool[Tensor, "row query key"] | None = None,
+        condition: Hidden | None = None,
+        opened: Pass | None = None,
+    ):
+        self.turn, self.condition, self.opened = turn or (lambda x: x), condition, opened
+        self.mask: Tensor | None = None
+        if mask is not None:
+            dtype = turn.cos.dtype if turn else torch.get_default_dtype()
+            self.mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
 
     def attend(
         self,
@@ -36,13 +48,13 @@ class Sight:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
-def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Attention written out. For bfloat16 on a CPU its backward pass is ten times as fast as the fused kernel's."""
     group = q.shape[1] // k.shape[1]
     if group > 1:
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask
-    return scores.softmax(-1) @ v
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return (scores if mask is None else scores + mask).softmax(-1) @ v
 
 
 class SelfAttention(nn.Module):
@@ -93,16 +105,16 @@ class SwiGLU(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with GELU between. `hidden` defaults to four times the width."""
+    """Two linear layers with `activation` between. `hidden` defaults to four times the width."""
 
-    def __init__(self, width: int, hidden: int | None = None):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.gelu):
         super().__init__()
         hidden = hidden or 4 * width
-        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.up, self.down, self.activation = nn.Linear(width, hidden), nn.Linear(hidden, width), activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""
-        return self.down(F.gelu(self.up(x)))
+        return self.down(self.activation(self.up(x)))
 
 
 class PreNorm(nn.Module):
@@ -158,11 +170,20 @@ class Block(nn.Module):
         return self.after_mlp(self.mlp(x, sight))
 
 
+def start(blocks: Sequence[Block]) -> None:
+    """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth."""
+    for block in blocks:
+        attention, mlp = block.attention.inner, block.mlp.inner
+        for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):
+            into_stream = linear is attention.out or linear is mlp.down
+            nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(blocks) if into_stream else 1)) ** -0.5)
+
+
 class Transformer(nn.Module):
     """A stack of blocks under one attention rule. It serves every order and every rule.
 
     Observation points are modules: hook `trunk.blocks[i].after_attention`, `.after_mlp` or `trunk.embedded`.
-    Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth.
+    Weights start as `start` says.
     """
 
     blocks: Sequence[Block]
@@ -171,11 +192,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
-        for block in self.blocks:
-            attention, mlp = block.attention.inner, block.mlp.inner
-            for linear in (m for inner in (attention, mlp) for m in inner.modules() if isinstance(m, nn.Linear)):
-                into_stream = linear is attention.out or linear is mlp.down
-                nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(self.blocks) if into_stream else 1)) ** -0.5)
+        start(blocks)
 
     def forward(
         self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None

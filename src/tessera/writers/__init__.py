@@ -3,5 +3,6 @@
 from tessera.writers.base import Writer
 from tessera.writers.denoising import DenoisingWriter
 from tessera.writers.linear import LinearWriter
+from tessera.writers.mlp import MLPWriter
 
-__all__ = ["DenoisingWriter", "LinearWriter", "Writer"]
+__all__ = ["DenoisingWriter", "LinearWriter", "MLPWriter", "Writer"]
