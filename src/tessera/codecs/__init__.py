@@ -3,6 +3,9 @@
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
+from tessera.codecs.features import Features
+from tessera.codecs.former import CausalFormer
+from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
@@ -17,11 +20,14 @@ __all__ = [
     "VQ",
     "VQGAN",
     "Autoencoder",
+    "CausalFormer",
     "Codec",
     "ConvDecoder",
     "ConvEncoder",
     "Encoded",
+    "Features",
     "Markers",
+    "Painter",
     "Patches",
     "Residual",
     "Shifted",
