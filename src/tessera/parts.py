@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from tessera.codecs import BPE, VAE, Autoencoder, conv_vae
+from torch import nn
+
+from tessera.codecs import BPE, VAE, Autoencoder, CausalFormer, Features, Painter, conv_vae
 from tessera.codecs.quantizers import Quantizer
 from tessera.contrast import Pair, TextEncoder
 from tessera.document import Task
@@ -36,3 +38,27 @@ def eye(
     pair = Pair(look, TextEncoder(BPE(), width), batch=batch)
     mix = {Task.CAPTION: 0.65, Task.DRAW: 0.3, Task.QUESTION: 0.05}  # prompts tell a part: without them things are found less well
     return look, Stage("eye", learner=pair, train=(pair,), documents=120_000, mix=mix, batch=batch)
+
+
+def features(eye: ViT, *, columns: int = 0, unit: bool = True, channels: int = 64) -> tuple[Features, Stage]:
+    """Pictures as what an eye sees of them, in a grid, and the stage of the picture decoder; the eye has learned before."""
+    across = columns or eye.columns
+    sizes = {"pixels": eye.pixels, "patch": eye.patch // 2, "channels": channels}
+    painter = Painter(features=eye.width, elements=across**2, columns=across, **sizes)
+    codec = Features(eye, painter, columns=columns, unit=unit)
+    return codec, _painted(codec, "painter", painter)
+
+
+def row(eye: ViT, former: CausalFormer, *, channels: int = 64) -> tuple[Features, Stage, Stage]:
+    """Pictures as the row that a former makes of what an eye sees, the former's stage, and that of the picture decoder alone.
+
+    The former learns by having pictures painted from what it says: its decoder learns beside it, and goes on when it stands.
+    """
+    sizes = {"pixels": eye.pixels, "patch": eye.patch // 2, "channels": channels}
+    painter = Painter(features=former.features, elements=former.elements, **sizes)
+    codec = Features(eye, painter, former=former)
+    return codec, _painted(codec, "former", former, painter), _painted(codec, "painter", painter)
+
+
+def _painted(codec: Features, name: str, *train: nn.Module) -> Stage:
+    return Stage(name, learner=codec, train=train, documents=100_000, mix=MIX, lr=2e-3, weight_decay=0.0)

@@ -79,6 +79,11 @@ def draws(system: System, kind: type[Image]) -> bool:
     return any(port.accepts(kind(learn=True)) for port in system.ports)
 
 
+def whole(system: System, kind: type[Image]) -> bool:
+    """Whether pictures of this kind are known as a whole: their elements are a row, and none is of a part of the picture."""
+    return getattr(system.port(kind(learn=True)).codec, "columns", 1) == 0
+
+
 def picture(system: System, number: int, kind: type[Image] = Image) -> Tensor:
     """A picture as large as the system's own: four by four squares, each of a colour and a little noise."""
     codec, rng = system.port(kind(learn=draws(system, kind))).codec, torch.Generator().manual_seed(number)

@@ -4,7 +4,10 @@ from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
+from tessera.codecs.features import Features
 from tessera.codecs.flow import Flow, Settled
+from tessera.codecs.former import CausalFormer
+from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
@@ -21,13 +24,16 @@ __all__ = [
     "VQ",
     "VQGAN",
     "Autoencoder",
+    "CausalFormer",
     "Codec",
     "ConvDecoder",
     "ConvEncoder",
     "Couplings",
     "Encoded",
+    "Features",
     "Flow",
     "Markers",
+    "Painter",
     "Patches",
     "Residual",
     "Settled",

@@ -2,6 +2,7 @@
 
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
+from tessera.readers.features import FeatureReader
 from tessera.readers.hidden import HiddenReader
 from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
@@ -11,6 +12,7 @@ from tessera.readers.tokens import Digits, TokenReader
 __all__ = [
     "Digits",
     "EyeReader",
+    "FeatureReader",
     "GridReader",
     "HiddenReader",
     "LinearReader",
