@@ -36,7 +36,7 @@ def eye(
     """
     look, batch = shape(pixels=pixels, patch=patch, width=width, depth=depth, heads=heads), 128
     pair = Pair(look, TextEncoder(BPE(), width), batch=batch)
-    mix = {Task.CAPTION: 0.65, Task.DRAW: 0.3, Task.QUESTION: 0.05}  # prompts tell a part: without them things are found less well
+    mix = {Task.CAPTION: 0.65, Task.DRAW: 0.3, Task.QUESTION: 0.05}  # prompts say less, and it learns more with them
     return look, Stage("eye", learner=pair, train=(pair,), documents=120_000, mix=mix, batch=batch)
 
 
