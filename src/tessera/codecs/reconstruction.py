@@ -14,7 +14,7 @@ from tessera.draws import Draw
 
 
 @runtime_checkable
-class Painter(Protocol):
+class Coder(Protocol):
     """A codec with features between its encoder and its decoder, which its quantizer rounds."""
 
     pixels: int
@@ -60,7 +60,7 @@ class Painted(NamedTuple):
     commitment: Float[Tensor, "batch element"]
 
 
-def reconstruct(codec: Painter, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
+def reconstruct(codec: Coder, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
     """Pictures from -1 to 1 through the codec's codes and back."""
     rounded, codes, commitment = codec.quantizer(codec.latents(pixels))
     return Painted(codec.paint(rounded), codes, commitment)
@@ -82,7 +82,7 @@ def noised(codec: Sized, documents: Sequence[Document], draws: Sequence[Draw], n
     return Noised(pixels, pixels + torch.stack(noises).to(pixels))
 
 
-def reconstruction(codec: Painter, pictures: Noised) -> Losses:
+def reconstruction(codec: Coder, pictures: Noised) -> Losses:
     """Summed over pictures: squared error per pixel; and over codes: commitment."""
     if not len(pictures.pixels):  # documents without a picture
         nothing = next(codec.parameters())[:0].sum()
@@ -93,20 +93,20 @@ def reconstruction(codec: Painter, pictures: Noised) -> Losses:
 
 
 @torch.no_grad()
-def encode_codes(codec: Painter, raws: Sequence[Tensor]) -> Encoded:
+def encode_codes(codec: Coder, raws: Sequence[Tensor]) -> Encoded:
     """Codes of each uint8 picture; [element], or [element, level] with a residual quantizer."""
     return Encoded(codec.quantizer(codec.latents(floats(raws, next(codec.parameters()), codec.pixels))).codes)
 
 
 @torch.no_grad()
-def decode_codes(codec: Painter, cleans: Cleans) -> Tensor:
+def decode_codes(codec: Coder, cleans: Cleans) -> Tensor:
     """uint8 pictures, clipped, of codes."""
     like = next(codec.parameters())
     codes = torch.stack(tuple(cleans)).to(like.device)
     return bytes_of(codec.paint(codec.quantizer.lookup(codes).to(like.dtype))).cpu()
 
 
-def blank_codes(codec: Painter) -> Int[Tensor, "element ..."]:
+def blank_codes(codec: Coder) -> Int[Tensor, "element ..."]:
     """Code 0 everywhere."""
     levels = getattr(codec.quantizer, "quantizers", None)
     return torch.zeros((codec.elements, *((len(levels),) if levels else ())), dtype=torch.long)

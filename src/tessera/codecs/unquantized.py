@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tessera.codecs.base import Cleans, Encoded, Losses, bytes_of, floats
 from tessera.codecs.quantizers import Features
-from tessera.codecs.reconstruction import Noised, Painter, noised
+from tessera.codecs.reconstruction import Coder, Noised, noised
 from tessera.document import Document
 from tessera.draws import Draw
 
@@ -21,10 +21,10 @@ class Unquantized(nn.Module):
     Source: Orthus (Kou et al. 2024, arXiv:2412.00127).
     """
 
-    codec: Painter
+    codec: Coder
     pixels: int
 
-    def __init__(self, codec: Painter, *, scale: float = 1.0, noise: float = 0.2):
+    def __init__(self, codec: Coder, *, scale: float = 1.0, noise: float = 0.2):
         super().__init__()
         self.codec, self.scale, self.noise = codec, scale, noise
         self.pixels, self.elements, self.features = codec.pixels, codec.elements, codec.quantizer.features

@@ -47,8 +47,8 @@ def transfusion(
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2])
     reader, writer = around_unet(codec, width, unet) if unet else around_linear(codec, width)
-    noisy = InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0, bound=5.0))
-    order, drawn = InPlace(Flow()) if flow else noisy, Sampling(guidance=2.0, steps=32)
+    diffusion = InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0, bound=5.0))
+    order, drawn = InPlace(Flow()) if flow else diffusion, Sampling(guidance=2.0, steps=32)
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=Regression(sampling=drawn))
 
     trunk = Transformer(
