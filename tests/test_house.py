@@ -11,7 +11,9 @@ import pytest
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.shapes import LEGEND
+from tessera.verbs.describe import PLACES, page
 from tessera.verbs.generate import generate
+from tessera.verbs.recipes import names
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tessera"
@@ -172,6 +174,13 @@ def test_the_system_of_ones_own_in_the_docs_reads_draws_and_learns():
     assert picture.shape == (3, 32, 32)
     losses = system.losses([Document((Text("a red circle"), Image(picture, learn=True)))], [Draw(0)])
     assert losses["image"][1] == 16 and losses["image"][0].requires_grad
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_system_has_a_page_and_it_says_what_the_recipe_says(name):
+    text = (ROOT / "docs" / "systems" / f"{name}.md").read_text()
+    assert text.partition(PLACES)[0] == page(name).partition(PLACES)[0], f"tessera describe {name} --page docs/systems/{name}.md"
+    assert f"systems/{name}.md" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_readme_table_equals_results():

@@ -45,7 +45,9 @@ def systems() -> None:
     console.print(table)
 
 
-@app.command(epilog='Example: tessera describe chameleon --document "a red circle / image*"')
+@app.command(
+    epilog='Examples: tessera describe chameleon --document "a red circle / image*" · tessera describe show_o --page docs/systems/show_o.md'
+)
 def describe(
     system: SystemName,
     document: Annotated[str, typer.Option(help=describing.NOTATION + ".")] = "",
@@ -53,8 +55,13 @@ def describe(
     arguments: Arguments = None,
     run: RunFolder = None,
     level: LevelName = "easy",
+    page: Annotated[Path | None, typer.Option(help="Write the recipe's page here (Markdown); notes at its end stay.")] = None,
 ) -> None:
     """Show what a system is made of, and with --document every place, who predicts what from where, and the mask."""
+    if page:
+        notes = page.read_text().partition(describing.NOTES + "\n")[2] if page.is_file() else ""
+        page.write_text(describing.page(system, notes))
+        return
     weightless = not run and not document  # sizes alone need no memory
     with torch.device("meta") if weightless else nullcontext():
         built = load(run) if run else recipes.build(system, preset=preset, arguments=arguments_of(arguments))

@@ -1,14 +1,16 @@
 """Describe: a system as tables, and a document as the trunk sees it: every place, who predicts what from where, the mask."""
 
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import torch
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Line
 from torch import Tensor, nn
 
+from tessera.codecs.base import PictureCodec
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
@@ -17,6 +19,7 @@ from tessera.pieces import Piece, leaves
 from tessera.places import Places, View
 from tessera.system import System, evaluating
 from tessera.trunk import Trunk
+from tessera.verbs.recipes import build, told
 from tessera.world import World
 
 NOTATION = "text and pictures separated by ' / '; `image` is a picture; a star behind a segment says that it is learned"
@@ -31,6 +34,33 @@ def parse_document(notation: str, world: World, pixels: int = 32) -> Document:
     if not notation.strip():
         raise ValueError(f"describe: document {notation!r}; accepted are {NOTATION}; try 'a red circle / image*'")
     return Document(tuple(segments))
+
+
+NOTES = "<!-- notes -->"  # what stands behind it on a page is written by hand, and stays
+PLACES = "## Place by place, at its tiny size"
+EXAMPLES = ("a red dot / image*", "image / what is it / a dot*")
+
+
+def page(name: str, notes: str = "") -> str:
+    """A recipe's page in Markdown: what it says of itself, its parts, and documents place by place at its tiny size; then notes."""
+    title, what, rest = told(name)
+    with torch.device("meta"):
+        parts = plain_text(describe(build(name)))
+    tiny = build(name, preset="tiny")
+    codec = next(port.codec for port in tiny.ports if port.kind is Image)
+    assert isinstance(codec, PictureCodec)
+    shown = [one for one in EXAMPLES if tiny.draws or not one.endswith("image*")]
+    places = [plain_text(describe_document(tiny, parse_document(one, World.easy(), codec.pixels))) for one in shown]
+    blocks = [f"`{one}`\n\n```\n{text}\n```" for one, text in zip(shown, places, strict=True)]
+    head = [f"# {title}", what[0].upper() + what[1:], rest, "## Parts", f"```\n{parts}\n```", PLACES]
+    return "\n\n".join([*head, *blocks, f"{NOTES}\n{notes}"])
+
+
+def plain_text(shown: RenderableType) -> str:
+    """As a terminal of 140 columns shows it, without colours."""
+    console = Console(width=140, record=True, file=StringIO(), color_system=None)
+    console.print(shown)
+    return "\n".join(line.rstrip() for line in console.export_text().rstrip().splitlines())
 
 
 def resized(picture: Tensor, pixels: int) -> Tensor:

@@ -79,7 +79,14 @@ def fits(value: Any, default: Any) -> bool:
     return value > 0 if type(default) in (int, float) and default > 0 else bool(value) or type(default) is not tuple
 
 
-def summary(name: str) -> str:
-    """The first line of a recipe's page: what the system is."""
+def told(name: str) -> tuple[str, str, str]:
+    """What a recipe says of itself: the system's name, what it is, and all the rest."""
     module = importlib.import_module(f"tessera.systems.{name}")
-    return (module.__doc__ or "").strip().splitlines()[0].partition(": ")[2]
+    first, _, rest = (module.__doc__ or "").strip().partition("\n")
+    title, _, what = first.partition(": ")
+    return title, what, rest.strip()
+
+
+def summary(name: str) -> str:
+    """What the system is, in a sentence."""
+    return told(name)[1]
