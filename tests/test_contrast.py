@@ -107,4 +107,4 @@ def test_the_part_is_the_eye_and_the_stage_that_trains_it():
         pair = stage.learner
         assert isinstance(pair, Pair) and pair.eye is look and stage.train == (pair,)
         assert pair.bias.item() == pytest.approx(-math.log(stage.batch))
-        assert set(stage.mix) == {Task.CAPTION, Task.DRAW}
+        assert stage.mix.keys() == {Task.CAPTION, Task.DRAW, Task.QUESTION}

@@ -38,7 +38,8 @@ WITHIN = {
     "verbs": {"verbs", "world", "data", "scoring", "exams", "systems"},
 }
 VERBS = [
-    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers", "ladder", "evaluate"),
+    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers"),
+    *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "benchmark", "compare"),
     *("optimizing", "loader", "estimate", "progress", "parts", "train", "describe"),
 ]

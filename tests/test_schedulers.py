@@ -70,6 +70,35 @@ def test_ancestral(table):
     torch.testing.assert_close(ours(path, DDIM(1.0), Predicts.NOISE, start(), noises), x, **EXACT)
 
 
+def test_bounded_ancestral():
+    betas, settings = TABLES["cosine"]
+    how = {"clip_sample": True, "clip_sample_range": 0.7, "variance_type": "fixed_small", "timestep_spacing": "trailing"}
+    theirs = diffusers.DDPMScheduler(**settings, **how)
+    theirs.alphas_cumprod, theirs.one = (1 - betas).cumprod(0), torch.tensor(1.0, dtype=torch.float64)
+    theirs.set_timesteps(STEPS)
+    x, rng = start(), torch.Generator().manual_seed(2)
+    for time in theirs.timesteps:
+        x = theirs.step(said(x, time), time, x, generator=rng).prev_sample
+    rng = torch.Generator().manual_seed(2)
+    noises = [torch.randn(25, 2, generator=rng, dtype=torch.float64) for _ in range(STEPS - 1)]
+    path = Diffusion(betas, spacing=spaced_trailing)
+    torch.testing.assert_close(ours(path, DDIM(1.0, bound=0.7), Predicts.NOISE, start(), noises), x, **EXACT)
+
+
+@pytest.mark.parametrize("predicts", Predicts)
+def test_bounded_ddim(predicts):
+    betas, settings = TABLES["cosine"]
+    how = {"clip_sample": True, "clip_sample_range": 0.7, "set_alpha_to_one": True, "timestep_spacing": "trailing"}
+    theirs = diffusers.DDIMScheduler(**settings, **how, prediction_type=KINDS[predicts])
+    theirs.alphas_cumprod = (1 - betas).cumprod(0)
+    theirs.set_timesteps(STEPS)
+    x = start()
+    for time in theirs.timesteps:
+        x = theirs.step(said(x, time), time, x, use_clipped_model_output=True).prev_sample
+    path = Diffusion(betas, spacing=spaced_trailing)
+    torch.testing.assert_close(ours(path, DDIM(bound=0.7), predicts, start()), x, **EXACT)
+
+
 def test_zero_terminal_snr():
     theirs = diffusers.DDIMScheduler(
         **TABLES["scaled"][1], prediction_type="v_prediction", rescale_betas_zero_snr=True, clip_sample=False, timestep_spacing="trailing"

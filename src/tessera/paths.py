@@ -269,21 +269,23 @@ def log_variance(back: Posterior, spread: Tensor) -> Tensor:
 class DDIM:
     """Straight to the clean value as it looks now, as far as the next time; on a flow, that is Euler's step.
 
-    `eta` 0 adds no noise; 1 adds as much as was taken (ancestral sampling, DDPM), or as much as a learned variance says.
-    Source: Song et al. 2020, arXiv:2010.02502.
+    `eta` 0 adds no noise; 1 adds as much as was taken (ancestral sampling, DDPM), or as much as a learned variance says. `bound` holds
+    clean values between -bound and bound: where there is hardly any signal, a predicted noise leaves them wide open, and a walk in few
+    steps does not come back from there. Sources: Song et al. 2020, arXiv:2010.02502; static thresholding, Saharia et al. 2022,
+    arXiv:2205.11487, section 2.3.
     """
 
     passes = 1
 
-    def __init__(self, eta: float = 0.0):
+    def __init__(self, eta: float = 0.0, *, bound: float | None = None):
         if not 0 <= eta <= 1:
             raise ValueError(f"DDIM: eta {eta}; 0 (nothing random) to 1 (ancestral) is accepted")
-        self.eta, self.adds = eta, eta > 0
+        self.eta, self.bound, self.adds = eta, bound, eta > 0
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """One pass a step."""
         for time, later in pairwise(grid.to(x.device)):
-            clean, noise, spread = yield x, time
+            clean, noise, spread = self._bounded(path, x, time, (yield x, time))
             signal, weight = path.weights(later)
             if not self.eta or not weight:
                 x = signal * clean + weight * noise
@@ -293,6 +295,13 @@ class DDIM:
                 added = variance.sqrt() if spread is None else self.eta * (log_variance(back, spread) / 2).exp()
                 x = signal * clean + (weight.square() - variance).clamp(min=0).sqrt() * noise + added * fresh()
         return x
+
+    def _bounded(self, path: Path, x: Tensor, time: Tensor, ends: Ends) -> Ends:
+        """Both ends of the path through x, the clean one within the bound."""
+        if self.bound is None:
+            return ends
+        (signal, weight), clean = path.weights(time), ends.clean.clamp(-self.bound, self.bound)
+        return ends._replace(clean=clean, noise=(x - signal * clean) / weight)
 
 
 class Heun:

@@ -25,6 +25,8 @@ LEGEND = {
     "branch": "rows that write one segment under guidance: as asked, and with the prompt dropped",
     "answer": "a hidden state that answers for one element",
     "value": "values a categorical law can take, or numbers that say what another law is",
+    "component": "one Gaussian of a mixture",
+    "attempt": "one of several draws, of which one is taken",
     "height": "pixels, or rows of codes, from top to bottom",
     "wide": "pixels, or columns of codes, from left to right (`width` is taken)",
     "number": "numbers in a row: times of a schedule, draws",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from tessera.draws import Draw
 from tessera.drops import Drop
 from tessera.extras import Extra, observed
 from tessera.orders.base import Context
-from tessera.pieces import Batch, Goal, Piece, assemble, number, pack, place, read
+from tessera.pieces import Batch, Goal, Later, Piece, assemble, number, pack, place, read
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
 from tessera.trunk.base import Trunk
+from tessera.writers import Whole
 
 Learned = Sequence[tuple[Piece, Goal]]
 ROW = 128  # places in a row of a training batch: what a dense mask wants
@@ -163,7 +165,8 @@ class System(nn.Module):
         port, alone = self.port(segment), self.stands_alone(segment)
         visible, target, where = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
         shown = tuple(extra.shown(segment) for extra in self._extras_of(port))
-        goal = Goal(target, where, port.law.noise(target, draw), encoded.nats, shown=shown)
+        nats = encoded.nats if where.any() else None  # of what is given nothing is learned
+        goal = Goal(target, where, port.law.noise(target, draw), nats, shown=shown)
         view = View.PUBLIC if alone else View.PRIVATE
         pieces = [Piece(port, visible, port.number, view, learned=True, goal=goal)]
         if not alone and i + 1 < len(document):
@@ -188,8 +191,24 @@ class System(nn.Module):
 
     def arrange(
         self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+    ) -> Sequence[list[Piece]]:
+        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs).
+
+        Ahead of the step, that is without gradients, a codec that learns cannot encode: its pieces are made when asked for.
+        """
+        if clean is None and self.codecs_learn and not torch.is_grad_enabled():
+            return Later(partial(self._arrange, documents, draws), len(documents))
+        return self._arrange(documents, draws, clean)
+
+    @property
+    def codecs_learn(self) -> bool:
+        """Whether a stage trains a codec, or a part of one: these are in training mode, frozen ones are not."""
+        codecs = (port.codec for port in self.ports)
+        return any(part.training for codec in codecs if isinstance(codec, nn.Module) for part in codec.modules())
+
+    def _arrange(
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
     ) -> list[list[Piece]]:
-        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs)."""
         if clean is None:
             encoded = self.encode(documents, draws)
         else:
@@ -219,6 +238,7 @@ class System(nn.Module):
 
     def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int | None = None) -> Losses:
         """The losses of arranged documents, packed into rows of at most `capacity` places (by default ROW)."""
+        laid = list(laid)
         with observed([extra.point for extra in self.extras]) as seen:
             hidden, _ = self.hidden(laid, ROW if capacity is None else capacity)
         losses: Losses = {}
@@ -232,7 +252,7 @@ class System(nn.Module):
     def _loss(self, port: Port, learned: Learned, hidden: Tensor) -> tuple[Tensor, float]:
         pieces, goals = zip(*learned, strict=True)
         where = torch.cat([goal.where for goal in goals])
-        asked = where if port.writer.elementwise else torch.ones_like(where)
+        asked = torch.ones_like(where) if isinstance(port.writer, Whole) else where
 
         def chosen(parts: list[Tensor]) -> Tensor:
             return torch.cat(parts).to(hidden.device)[asked.to(hidden.device)]

@@ -153,7 +153,7 @@ def test_bad_rows_stop_the_command_or_are_left_out_and_listed(score, files, tmp_
 
 
 def test_prompts_are_drawn_into_genevals_folders_once(score, files, tmp_path, writing):
-    ask = ("geneval", "files/prompts.jsonl", "--samples", "2", "--guidance", "1.5")
+    ask = ("geneval", "files/prompts.jsonl", "--samples", "2", "--guidance", "1.5", "--steps", "3")
     said = score(*ask)
     (folder,) = (tmp_path / "benchmarks" / "pictures").iterdir()
     assert said.code == 0 and f"evaluate_images.py benchmarks/pictures/{folder.name}" in said.words
@@ -165,7 +165,7 @@ def test_prompts_are_drawn_into_genevals_folders_once(score, files, tmp_path, wr
     ).read_text().splitlines()
     made = found(tmp_path / "benchmarks" / "chameleon-geneval-prompts.json")
     assert made["scores"] == {} and made["benchmark"]["samples"] == 2
-    assert made["sampling"]["image"]["guidance"] == 1.5 and Sampling(**made["sampling"]["image"])
+    assert made["sampling"]["image"] | {"guidance": 1.5, "steps": 3} == made["sampling"]["image"] and Sampling(**made["sampling"]["image"])
     assert score(*ask).code == 0 and writing == [6]
 
 

@@ -69,7 +69,7 @@ def test_every_port_is_described(system):
     console = Console(width=250, record=True, file=StringIO())
     console.print(describe(system))
     said = console.export_text()
-    assert all(port.name in said for port in system.ports)
+    assert all(part.name in said for part in (*system.ports, *system.extras))
     for document in documents(system):
         console.print(describe_document(system, document))
     shown = console.export_text()

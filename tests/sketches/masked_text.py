@@ -3,14 +3,16 @@
 import torch
 from torch import nn
 
-from sketches.parts import WIDTH, HiddenReader, InPlace, Masked, NoisedReader, Regression, SkipWriter, joint, patches, transformer
+from sketches.parts import WIDTH, InPlace, NoisedReader, Regression, SkipWriter, joint, patches, transformer
 from tessera.attention import causal, within
 from tessera.codecs import BPE
 from tessera.codecs.base import Encoded
 from tessera.document import Image, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical
+from tessera.orders import Masked
 from tessera.ports import Port
+from tessera.readers import HiddenReader, TokenReader
 from tessera.system import System
 from tessera.writers import LinearWriter
 
@@ -37,9 +39,9 @@ class Padded:
 def masked_text(length: int = 24) -> System:
     """Attention is open inside texts and inside pictures."""
     bpe, codec = BPE(), patches()
-    words, out = HiddenReader(nn.Embedding(bpe.size, WIDTH), columns=0), LinearWriter(WIDTH, bpe.size)
+    words, out = HiddenReader(TokenReader(nn.Embedding(bpe.size, WIDTH)), WIDTH), LinearWriter(WIDTH, bpe.size)
     law = Categorical(allowed=bpe.writable)
-    text = Port("text", Text, codec=Padded(bpe, length), reader=words, writer=out, order=Masked(), law=law)
+    text = Port("text", Text, codec=Padded(bpe, length), reader=words, writer=out, order=Masked(steps=3), law=law)
     reader, writer = NoisedReader(codec.features), SkipWriter(codec.features)
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=InPlace(), law=Regression())
     trunk, rule = transformer(conditioned=True), causal | within(text) | within(image)

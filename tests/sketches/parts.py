@@ -1,6 +1,5 @@
 """What the sketches share: a text port, a trunk, pictures of 8 x 8 pixels, and crude orders, laws, readers and writers."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -47,51 +46,7 @@ def joint(*modules: nn.Module) -> Stage:
     return Stage("joint", train=modules, documents=64, mix=MIX, batch=8, lr=3e-3)
 
 
-def over(elements: Tensor, like: Tensor) -> Tensor:
-    """One fact per element, shaped to meet elements with features."""
-    return elements.view(-1, *[1] * (like.ndim - 1))
-
-
 # ---------------------------------------------------------------- orders
-
-
-class Hidden(NamedTuple):
-    """Elements, and which of them are hidden (and blank)."""
-
-    value: Tensor
-    hidden: Tensor
-
-
-class Masked:
-    """Some elements hidden; written in a few passes, surest first (Chang et al. 2022, arXiv:2202.04200)."""
-
-    lead, shared = 0, False
-
-    def __init__(self, steps: int = 3):
-        self.steps = steps
-
-    def reveal(self, clean):
-        return Hidden(clean, torch.zeros(len(clean), dtype=torch.bool))
-
-    def corrupt(self, clean, keep, context, draw):
-        share = math.cos(math.pi / 2 * float(torch.rand((), generator=draw.rng)))
-        rank = torch.rand(len(clean), generator=draw.rng).masked_fill(keep, 2.0).argsort().argsort()
-        hidden = (rank < max(1, round(share * int((~keep).sum())))) & ~keep
-        return Corrupted(self._hide(clean, hidden), clean, hidden)
-
-    def write(self, w):
-        clean, hidden, steps = w.like, ~w.keep, w.steps or self.steps
-        total = int(hidden.sum())
-        for step in range(steps if total else 0):
-            drawn = yield Pick((yield Ask(self._hide(clean, hidden), clean=clean, known=1 - int(hidden.sum()) / len(hidden))))
-            clean = torch.where(over(hidden, clean), drawn.value, clean)
-            left = math.floor(math.cos(math.pi / 2 * (step + 1) / steps) * total) if step + 1 < steps else 0
-            unsure = drawn.confidence.masked_fill(~hidden, math.inf).argsort()[:left]
-            hidden = hidden & torch.zeros_like(hidden).index_fill(0, unsure, True)
-        return Done(clean)
-
-    def _hide(self, clean, hidden):
-        return Hidden(clean.masked_fill(over(hidden, clean), 0), hidden)
 
 
 class Noised(NamedTuple):
@@ -168,21 +123,6 @@ class Denoiser:
 
 
 # ---------------------------------------------------------------- readers and writers
-
-
-class HiddenReader(nn.Module):
-    """Elements through `embed`, and one learned vector where they are hidden."""
-
-    elementwise = True
-
-    def __init__(self, embed: nn.Module, *, columns: int = COLUMNS):
-        super().__init__()
-        self.embed, self.columns, self.unknown = embed, columns, nn.Parameter(torch.randn(WIDTH))
-
-    def forward(self, visible, start):
-        embeddings = torch.where(visible.hidden[..., None], self.unknown, self.embed(visible.value))
-        n = embeddings.shape[1]
-        return Read(embeddings, torch.arange(n), grid_coordinates(start, n, self.columns))
 
 
 class NoisedReader(nn.Module):

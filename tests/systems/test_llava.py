@@ -1,8 +1,10 @@
 """LLaVA: what its stages train, and what its presets are."""
 
+import pytest
 import torch
 
-from tessera.document import Document, Image, Text
+from tessera.data import schedule
+from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
 from tessera.systems.llava import PRESETS, llava
 from tessera.verbs.evaluate import Plan
@@ -38,3 +40,17 @@ def test_it_reads_and_says_and_draws_nothing():
     picture = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
     losses = system.losses([Document((Image(picture), Text("what is it?"), Text("a dot", learn=True)))], [Draw(0)])
     assert list(losses) == ["text"] and losses["text"][1] > 0
+
+
+@pytest.mark.parametrize("tasks", [{Task.CAPTION, Task.DRAW}, {Task.QUESTION}], ids=["pairs", "questions"])
+@pytest.mark.parametrize("name", ["llava", "janus"])
+def test_every_stage_finds_something_to_learn_in_data_of_ones_own(name, tasks):
+    class Own:
+        def __init__(self):
+            self.tasks = tasks
+
+        def document(self, task, index):
+            raise NotImplementedError
+
+    for stage in build(name, preset="tiny").stages:
+        assert set(schedule(Own(), stage.mix).shares) <= tasks

@@ -16,6 +16,7 @@ from tessera.cli.app import (
     Longest,
     RunFolder,
     Seed,
+    Steps,
     Temperature,
     TopK,
     TopP,
@@ -206,13 +207,14 @@ def geneval_command(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
+    steps: Steps = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """GenEval's prompts, drawn into the folders that its own detector scores; no score is given here."""
     rows = read_geneval(file, skip_bad=skip_bad)
     exam = GenEvalFile(rows.items, samples)
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps}
     sat = sitting(system, run, level, out, seed, device, asked=asked)
     own, pictures = sat.take(Files(exam, (file,), rows, {"samples": samples}))
     folder = sat.out / "pictures" / own

@@ -61,7 +61,7 @@ def draw(
     scale: Scale = 8,
     device: Device = "auto",
 ) -> None:
-    """Draw pictures of a prompt, or (--over, --keep) what is missing of one."""
+    """Draw pictures of a prompt. With --over and --keep, draw what is missing of one."""
     loaded = trained(system, run, level, device)
     usual = loaded.port(Image(learn=True)).law.sampling
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}

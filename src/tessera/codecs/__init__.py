@@ -3,6 +3,8 @@
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
+from tessera.codecs.couplings import Couplings
+from tessera.codecs.flow import Flow, Settled
 from tessera.codecs.patches import Patches
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
@@ -22,10 +24,13 @@ __all__ = [
     "Codec",
     "ConvDecoder",
     "ConvEncoder",
+    "Couplings",
     "Encoded",
+    "Flow",
     "Markers",
     "Patches",
     "Residual",
+    "Settled",
     "Shifted",
     "Unquantized",
     "chameleon_vqgan",

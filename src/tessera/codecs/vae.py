@@ -14,7 +14,7 @@ from tessera.codecs.convolutions import ConvBlock
 from tessera.codecs.patches import kept_patches, patchify, unpatchify
 from tessera.codecs.reconstruction import Noised, noised
 from tessera.document import Document
-from tessera.draws import Draw, normal_like
+from tessera.draws import Draw
 
 Grid = Float[Tensor, "batch channel height wide"]
 FOLLOW = 0.01  # how fast the measured mean and variance follow the latents of a batch
@@ -46,10 +46,11 @@ class VAE(nn.Module):
     """Pictures <-> latents on a grid of `pixels / stride` columns, taken together in squares of `patch` x `patch` cells.
 
     `encoder` turns pictures (-1 to 1) into twice `channels` numbers a cell, mean and log variance; `decoder` turns `channels` numbers
-    a cell into pictures. An element has `features`, `channels` times `patch` squared, numbers. Encoding samples by each document's own
-    Draw, and without draws returns the mean. Clean elements have mean 0 and variance 1 over all: both are measured while it learns,
-    and stored. Its own stage (`losses_of`) learns reconstruction in mean squares, and the divergence in nats, whose weight the stage
-    says; the encoder sees each picture under Gaussian noise of a strength between 0 and `noise`, so that it knows what it painted.
+    a cell into pictures. An element has `features`, `channels` times `patch` squared, numbers. While it learns, latents are sampled by
+    each document's own Draw; encoding returns their mean. Clean elements have mean 0 and variance 1 over all: both are measured while
+    it learns, and stored. Its own stage (`losses_of`) learns reconstruction in mean squares, and the divergence in nats, whose weight
+    the stage says; the encoder sees each picture under Gaussian noise of a strength between 0 and `noise`, so that it knows what it
+    painted.
     Source: Kingma and Welling 2013, arXiv:1312.6114; scaled as in Rombach et al. 2021, arXiv:2112.10752, section 4.3.2 and appendix D.1.
     """
 
@@ -94,24 +95,19 @@ class VAE(nn.Module):
             nothing = next(self.parameters())[:0].sum()
             return {"pixels": (nothing, 0), "divergence": (nothing, 0)}
         posterior = self.posterior(seen)
-        latents = posterior.sample(noise)
         if self.training:
-            self._measure(latents.detach())
-        error = (self.decoder(latents).to(pixels.dtype) - pixels).square().mean((1, 2, 3))
+            self._measure(posterior.mean.detach())
+        error = (self.decoder(posterior.sample(noise)).to(pixels.dtype) - pixels).square().mean((1, 2, 3))
         return {"pixels": (error.sum(), len(error)), "divergence": (posterior.divergence().sum(), len(error) * self.elements)}
 
     @torch.no_grad()
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
-        """Latents of each uint8 picture, [element, feature]."""
-        posterior = self.posterior(floats(raws, next(self.parameters()), self.pixels))
-        latents = posterior.mean
-        if draws:
-            noise = [normal_like(mean, draw.rng) for mean, draw in zip(latents, draws, strict=True)]
-            latents = posterior.sample(torch.stack(noise))
+        """The mean latents of each uint8 picture, [element, feature]."""
+        latents = self.posterior(floats(raws, next(self.parameters()), self.pixels)).mean
         return Encoded(patchify((latents - self.mean) / self.variance.sqrt(), self.patch))
 
     @torch.no_grad()
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped."""
         clean = torch.stack(tuple(cleans)).to(next(self.parameters()))
         latents = unpatchify(clean, self.patch, self.columns) * self.variance.sqrt() + self.mean

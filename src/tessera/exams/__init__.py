@@ -6,6 +6,7 @@ from tessera.exams.captions import Captions
 from tessera.exams.drawing import Drawing
 from tessera.exams.editing import Editing
 from tessera.exams.hallucination import Counterfactuals, Pope
+from tessera.exams.likelihood import Likelihood
 from tessera.exams.likeness import Likeness
 from tessera.exams.shots import FewShots
 from tessera.exams.stories import OwnStories, Stories
@@ -22,6 +23,7 @@ __all__ = [
     "Editing",
     "Exam",
     "FewShots",
+    "Likelihood",
     "Likeness",
     "OwnStories",
     "Pope",

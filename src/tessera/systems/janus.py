@@ -66,12 +66,13 @@ def janus(
     blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
-    told = Stage("language", train=(trunk, words), documents=10_000, mix={Task.TEXT: 1.0}, batch=32, lr=2e-3)
-    pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.5}, {"image": 2.0}, {Task.QUESTION: 4.0}
-    adapt = replace(told, name="adaptors", train=(squares, drawer, reader.projector), mix=pairs, weights=weights)
+    told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone
+    language = Stage("language", train=(trunk, words), documents=10_000, mix=told, batch=32, lr=2e-3)
+    pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.4, Task.QUESTION: 0.1}, {"image": 2.0}, {Task.QUESTION: 4.0}
+    adapt = replace(language, name="adaptors", train=(squares, drawer, reader.projector), mix=pairs, weights=weights)
     opened = (trunk, words, *adapt.train)
-    unified = replace(adapt, name="unified", train=opened, documents=60_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
+    unified = replace(adapt, name="unified", train=opened, documents=50_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(unified, name="tuned", train=(*opened, seen), documents=40_000, mix=asked, decay="cosine", carry=True)
-    stages = (learn_eye, learn_codes, told, adapt, unified, tuned)
+    stages = (learn_eye, learn_codes, language, adapt, unified, tuned)
     return System("janus", trunk=trunk, ports=(text, image, given), attention=causal, stages=stages, drop=Absent())

@@ -59,8 +59,10 @@ def llava(
     blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
-    told = Stage("language", train=(trunk, words), documents=20_000, mix={Task.TEXT: 1.0}, batch=32, lr=2e-3)
-    align = replace(told, name="align", train=(projector,), documents=10_000, mix={Task.CAPTION: 1.0})
+    told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone
+    language = Stage("language", train=(trunk, words), documents=20_000, mix=told, batch=32, lr=2e-3)
+    captions = {Task.CAPTION: 0.9, Task.QUESTION: 0.1}
+    align = replace(language, name="align", train=(projector,), documents=10_000, mix=captions)
     asked, emphasis = {Task.CAPTION: 0.3, Task.QUESTION: 0.7}, {Task.QUESTION: 4.0}
     tuned = replace(align, name="tuned", train=(projector, trunk, words), documents=80_000, mix=asked, emphasis=emphasis)
-    return System("llava", trunk=trunk, ports=(text, image), attention=causal, stages=(learn_eye, told, align, tuned))
+    return System("llava", trunk=trunk, ports=(text, image), attention=causal, stages=(learn_eye, language, align, tuned))

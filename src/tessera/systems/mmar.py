@@ -51,7 +51,8 @@ def mmar(
     bpe = BPE()
     table = nn.Embedding(bpe.size, width)
     head, words = LinearWriter(width, bpe.size, tied=table), Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
-    text = Port("text", Text, codec=bpe, reader=TokenReader(table, scale=width**0.5), writer=head, order=Next(), law=words)
+    told = TokenReader(table, scale=width**0.5)
+    text = Port("text", Text, codec=bpe, reader=told, writer=head, order=Next(), law=words)
 
     latents, codec = parts.latents(pixels=pixels, stride=stride // 2, channels=channels)
     known = LinearReader(latents.features, width, columns=latents.columns)
@@ -69,7 +70,7 @@ def mmar(
         rotary=Rotary(width // heads),
     )
     weights, emphasis = {"image": 5.0}, {Task.QUESTION: 4.0}
-    joint = Stage("joint", train=(trunk, text.reader, reader, writer), documents=70_000, mix=parts.MIX, batch=32, lr=2e-3)
+    joint = Stage("joint", train=(trunk, told, reader, writer), documents=70_000, mix=parts.MIX, batch=32, lr=2e-3)
     joint = replace(joint, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=40_000, mix=asked, decay="cosine", carry=True)

@@ -47,8 +47,9 @@ def transfusion(
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2])
     reader, writer = around_unet(codec, width, unet) if unet else around_linear(codec, width)
-    along = InPlace(Flow()) if flow else InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0), steps=50)
-    image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=along, law=Regression(sampling=Sampling(guidance=2.0)))
+    noise = {"predicts": Predicts.NOISE, "solver": DDIM(eta=1.0, bound=5.0)}
+    order, drawn = InPlace(Flow()) if flow else InPlace(Diffusion(cosine_betas()), **noise), Sampling(guidance=2.0, steps=32)
+    image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=Regression(sampling=drawn))
 
     trunk = Transformer(
         [Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads)), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)],

@@ -3,6 +3,7 @@
 from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
 from tessera.trunk.headwise import HeadwiseLayerNorm
+from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import Rotary
 from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 
@@ -11,6 +12,7 @@ __all__ = [
     "Block",
     "Cache",
     "HeadwiseLayerNorm",
+    "OffsetRMSNorm",
     "ParallelBlock",
     "PreNorm",
     "Rotary",

@@ -91,19 +91,21 @@ class SelfAttention(nn.Module):
 class SwiGLU(nn.Module):
     """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8, in wide ones (1,024) of 256.
 
+    With another `activation` of the gate it is one of its siblings: `partial(F.gelu, approximate="tanh")` makes Gemma's.
     Source: Shazeer 2020, arXiv:2002.05202.
     """
 
-    def __init__(self, width: int, hidden: int | None = None):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.silu):
         super().__init__()
         unit = 8 if width < 1024 else 256
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.activation = activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""
         gate, up = self.gate_up(x).chunk(2, -1)
-        return self.down(F.silu(gate) * up)
+        return self.down(self.activation(gate) * up)
 
 
 class MLP(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
+from tessera.orders import Hidden
 from tessera.pieces import Piece, leaves
 from tessera.places import Places, View
 from tessera.system import System, evaluating
@@ -47,6 +48,9 @@ def describe(system: System) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trunk", f"{part_name(system.trunk)}, {len(system.trunk.blocks)} blocks, {count(system.trunk):,} parameters")
     facts.add_row("attention", str(system.attention))
+    for extra in system.extras:
+        point = next(name for name, module in system.named_modules() if module is extra.point)
+        facts.add_row(f"extra {extra.name}", f"of {extra.port.name}, at {point}: what {part_name(extra.teacher)} says")
     facts.add_row("guidance", f"trained: {part_name(system.drop)} prompts" if system.drop else "not trained")
     for stage in system.stages:
         mix = ", ".join(f"{task.value} {share:g}" for task, share in stage.mix.items())
@@ -112,8 +116,10 @@ def _shows(piece: Piece, place: int) -> str:
     element = np.flatnonzero(piece.predicts == place)
     if not len(element):
         return "(added by the reader)"
-    value = leaves(piece.visible)[0][int(element[0])]
-    return _value(piece, value)
+    number = int(element[0])
+    if isinstance(piece.visible, Hidden) and piece.visible.hidden[number]:
+        return "(hidden)"
+    return _value(piece, leaves(piece.visible)[0][number])
 
 
 def _value(piece: Piece, value: Tensor) -> str:

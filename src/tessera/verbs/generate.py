@@ -81,7 +81,7 @@ def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:
     for numbers in alike(finishes, lambda one: one.port.number):
         with torch.inference_mode(False):  # what was written may be learned from later
             cleans = [finishes[i].clean.clone() for i in numbers]
-            raws = finishes[numbers[0]].port.codec.decode(cleans)
+            raws = finishes[numbers[0]].port.codec.decode(cleans, [finishes[i].draw for i in numbers])
         found.update(zip(numbers, zip(cleans, raws, strict=True), strict=True))
     return [found[i] for i in range(len(finishes))]
 

@@ -25,7 +25,15 @@ EXAMS: Mapping[str, Callable[[World, int, str], Exam]] = {
     "held_out.questions": lambda world, each, split: Apart(Asking(world, each, kept_out(world))),
     "held_out.captions": lambda world, each, split: Apart(Captions(world, each, kept_out(world))),
 }
-PICTURES = ("drawing", "likeness", "editing", "stories", "stories.forced", "held_out.drawing")  # where pictures are to be written
+PICTURES = (
+    "drawing",
+    "likeness",
+    "editing",
+    "stories",
+    "stories.forced",
+    "stories.own",
+    "held_out.drawing",
+)  # where pictures are to be written
 STANDARD = {
     "drawing": 500,
     "questions": 200,

@@ -34,9 +34,9 @@ CHECK = 10  # steps between looks at the losses: each look waits for the device
 class Settings:
     """How to train, whatever the system.
 
-    `scale` multiplies the documents of every stage, `rate` its learning rate. `precision` "bfloat16" is autocast; "auto" takes it where the
-    machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at the system per stage) do not
-    change what is learned.
+    `scale` multiplies the documents of every stage, `rate` its learning rate; shared parts stay as they are. `precision` "bfloat16"
+    is autocast; "auto" takes it where the machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at
+    the system per stage) do not change what is learned.
     """
 
     seed: int = 0
@@ -102,7 +102,7 @@ def train(
     """
     settings, folder = settings.resolved(), Path(folder)
     system.to(settings.device)
-    stages = [scaled(stage, settings) for stage in system.stages]
+    stages = [stage if parts and stage.learner else scaled(stage, settings) for stage in system.stages]
     for stage in stages:
         (stage.learner or system).to(settings.device)
         schedule(source, stage.mix, settings.seed)  # what the source does not offer is said before anything is written

@@ -121,6 +121,7 @@ class Finish(NamedTuple):
 
     port: Port
     clean: Tensor
+    draw: Draw
 
 
 Requests = Generator[list[Step] | Roll | Finish, Any, Written]
@@ -202,7 +203,7 @@ class Author:
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
-        clean, raw = yield Finish(port, done.clean)
+        clean, raw = yield Finish(port, done.clean, self.draw)
         finished = replace(segment, content=raw)
         left = raw[len(self._told.get(i, "")) :] if text else raw
         if len(left):

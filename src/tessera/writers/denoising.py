@@ -13,8 +13,6 @@ class DenoisingWriter(nn.Module):
     identity, and the last layer at zero. Source: Li et al. 2024, arXiv:2406.11838 (MAR), section 3.2 and its code.
     """
 
-    elementwise = True
-
     def __init__(self, width: int, features: int, *, hidden: int | None = None, depth: int = 3, outputs: int | None = None):
         super().__init__()
         hidden = hidden or width

@@ -12,11 +12,9 @@ class GridWriter(nn.Module):
     `columns` is the width, and the height, of a picture in elements. `norm` stands in front, where given. Whole pictures are asked for.
     """
 
-    elementwise = False
-
     def __init__(self, width: int, net: Up, *, columns: int, norm: nn.Module | None = None):
         super().__init__()
-        self.net, self.columns = net, columns
+        self.net, self.columns, self.elements = net, columns, columns**2
         self.norm, self.into = norm or nn.Identity(), nn.Linear(width, net.channels)
 
     def forward(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None = None) -> Float[Tensor, "*answers feature"]:

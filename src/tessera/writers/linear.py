@@ -11,8 +11,6 @@ class LinearWriter(nn.Module):
     starts the table at variance 1 / width; a reader of it wants `scale` width ** 0.5.
     """
 
-    elementwise = True
-
     def __init__(self, width: int, features: int, *, bias: bool = False, tied: nn.Embedding | None = None):
         super().__init__()
         self.out = nn.Linear(width, features, bias=bias)

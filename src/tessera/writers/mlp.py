@@ -13,8 +13,6 @@ class MLPWriter(nn.Module):
     The last one starts so small that the first predictions are nearly uniform.
     """
 
-    elementwise = True
-
     def __init__(self, *widths: int):
         super().__init__()
         *first, inner, features = widths
