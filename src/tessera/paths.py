@@ -19,6 +19,10 @@ class Predicts(Enum):
     NOISE = "noise"
     VELOCITY = "velocity"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Predicts":
+        raise ValueError(f"predicts: {value!r}; {', '.join(one.value for one in cls)} are accepted; choose one")
+
 
 class Ends(NamedTuple):
     """The two ends of the path through a noisy value.

@@ -28,10 +28,10 @@ class Sampling:
     denoising: int | None = None
 
     def __post_init__(self):
-        counts = [number for number in (self.top_k, self.steps) if number is not None]
+        counts = [number for number in (self.top_k, self.steps, self.denoising) if number is not None]
         if self.temperature < 0 or any(number < 1 for number in counts) or not (self.top_p is None or 0 < self.top_p <= 1):
             raise ValueError(
-                f"Sampling: {self}; temperature >= 0, top_k >= 1, 0 < top_p <= 1 and steps >= 1 are accepted; change the one outside"
+                f"Sampling: {self}; temperature >= 0, top_k, steps, denoising >= 1 and 0 < top_p <= 1 are accepted; change the one outside"
             )
 
     def __str__(self) -> str:

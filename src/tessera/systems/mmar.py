@@ -32,21 +32,29 @@ from tessera.writers import DenoisingWriter, LinearWriter
 
 PRESETS = {
     "tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "steps": 3},
-    "paper": {"width": 896, "depth": 24, "heads": 14, "channels": 128, "pixels": 256, "steps": 100},
+    "paper": {"width": 896, "depth": 24, "heads": 14, "channels": 128, "pixels": 256, "stride": 16, "steps": 100},
 }
 
 
 def mmar(
-    *, width: int = 192, depth: int = 5, heads: int = 6, channels: int = 64, pixels: int = 32, steps: int = 25, predicts: str = "velocity"
+    *,
+    width: int = 192,
+    depth: int = 5,
+    heads: int = 6,
+    channels: int = 64,
+    pixels: int = 32,
+    stride: int = 8,
+    steps: int = 25,
+    predicts: str = "velocity",
 ) -> System:
-    """Build MMAR. `steps` is how many the head takes from noise to a token; `predicts` is velocity, noise or clean."""
+    """Build MMAR. A token stands for `stride` pixels squared; `steps` lead from noise to one; `predicts` is velocity, noise or clean."""
     bpe = BPE()
     table = nn.Embedding(bpe.size, width)
     head, words = LinearWriter(width, bpe.size, tied=table), Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
     told = TokenReader(table, scale=width**0.5)
     text = Port("text", Text, codec=bpe, reader=told, writer=head, order=Next(), law=words)
 
-    latents, codec = parts.latents(pixels=pixels, channels=channels)
+    latents, codec = parts.latents(pixels=pixels, stride=stride // 2, channels=channels)
     known = LinearReader(latents.features, width, columns=latents.columns)
     reader, writer = HiddenReader(known, width, positions=nn.Embedding(latents.elements, width)), DenoisingWriter(width, latents.features)
     path, drawing = Diffusion(cosine_betas()), Sampling(guidance=2.0, steps=8)

@@ -1,11 +1,10 @@
 """Orthus: text as tokens, pictures as continuous features, each drawn by a small diffusion behind one causal trunk.
 
-Source: Kou et al. 2024, arXiv:2412.00127, section 3, and its code. Reads and writes text and pictures. It is made of a Chameleon:
-the codec is used without rounding, a picture is read as a softmax over the codes near each feature, and a head that denoises takes
-the place of the codes' logits. As there, `base` is trained on codes, `adapted` trains the added modules only, `tuned` all of it.
-Differs: Chameleon's FSQ codes of squares, read also by their digits and places; in `adapted` the rows of the table stand still, as
-words share it; questions weigh more; the default is 3 M parameters, not 7 B.
-Command: `tessera train orthus`.
+Source: Kou et al. 2024, arXiv:2412.00127, section 3, and its code. Reads and writes text and pictures. It is made of a Chameleon: the
+codec is used without rounding (its painter learns that), a picture is read as a softmax over the codes near each feature, a head that
+denoises replaces the codes' logits. As there, `base` learns codes, `adapted` trains the added modules only, `tuned` all but the codec.
+Differs: Chameleon's FSQ codes of squares, read also by their digits and places; while adapting the table stands still, as words share
+it; questions weigh more; the default is 3 M parameters, not 7 B. Command: `tessera train orthus`.
 """
 
 from collections.abc import Sequence
@@ -32,14 +31,24 @@ from tessera.writers import DenoisingWriter, LinearWriter
 
 PRESETS = {
     "tiny": {"width": 32, "depth": 2, "heads": 2, "levels": (4, 4), "channels": 16, "steps": 3},
-    "paper": {"width": 4096, "depth": 32, "heads": 32, "levels": (8, 8, 8, 4, 4), "channels": 128, "steps": 100},
+    "paper": {"width": 4096, "depth": 32, "heads": 32, "levels": (8, 8, 8, 4, 4), "pixels": 512, "stride": 16, "steps": 100},
 }
 
 
-def orthus(*, width: int = 192, depth: int = 5, heads: int = 6, levels: Sequence = (4,) * 5, channels: int = 64, steps: int = 25) -> System:
+def orthus(
+    *,
+    width: int = 192,
+    depth: int = 5,
+    heads: int = 6,
+    levels: Sequence = (4,) * 5,
+    channels: int = 64,
+    pixels: int = 32,
+    stride: int = 8,
+    steps: int = 25,
+) -> System:
     """Build Orthus. `steps` is how many the head takes from noise to the features of a square."""
     bpe, quantizer = BPE(), FSQ(levels)
-    pictures, codec = parts.codes(quantizer, channels=channels)
+    pictures, codec = parts.codes(quantizer, channels=channels, pixels=pixels, stride=stride)
     table, scale = nn.Embedding(bpe.size + quantizer.size, width), width**0.5
     head = LinearWriter(width, bpe.size + quantizer.size, tied=table)
     words = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0), z_loss=1e-5)
@@ -52,24 +61,20 @@ def orthus(*, width: int = 192, depth: int = 5, heads: int = 6, levels: Sequence
 
     features = Unquantized(pictures, scale=2.0)
     book = features.scale * quantizer.lookup(torch.arange(quantizer.size)[None])[0]
-    reader = SoftReader(squares, book, first=bpe.size, temperature=0.2)
-    writer = DenoisingWriter(width, features.features, depth=3)
+    reader, writer = SoftReader(squares, book, first=bpe.size, temperature=0.2), DenoisingWriter(width, features.features)
     path = Diffusion(scaled_linear_betas(), zero_snr=True, spacing=spaced_trailing)
     denoiser = Denoiser(features.features, path, steps=steps, repeats=4, sampling=Sampling(guidance=2.0))
     image = Port("image", Image, codec=features, reader=reader, writer=writer, order=Next(), law=denoiser)
 
-    def block() -> Block:
-        attention = SelfAttention(width, heads, qk_norm=nn.LayerNorm)
-        return Block(PreNorm(nn.RMSNorm(width), attention), PreNorm(nn.RMSNorm(width), SwiGLU(width)))
-
-    trunk = Transformer([block() for _ in range(depth)], norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
+    attention = lambda: PreNorm(nn.RMSNorm(width), SelfAttention(width, heads, qk_norm=nn.LayerNorm))
+    blocks = [Block(attention(), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)]
+    trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
     chameleon, emphasis = System("orthus_base", trunk=trunk, ports=(text, codes), attention=causal), {Task.QUESTION: 4.0}
     base = Stage("base", learner=chameleon, train=(trunk, squares), documents=70_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant")
     base = replace(base, weights={"codes": 2.0}, emphasis=emphasis, transform=partial(now_and_then, Absent()))
-    drawing = {Task.DRAW: 1.0}
-    painter = Stage("painter", learner=features, train=(pictures.decoder,), documents=20_000, mix=drawing, lr=1e-3, weight_decay=0.0)
-    adapted = Stage("adapted", train=(reader.codebook, writer), documents=20_000, mix=drawing, batch=32, lr=2e-3)
-    asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(adapted, name="tuned", train=(trunk, reader, writer), documents=40_000, mix=asked, weights={"image": 5.0})
-    stages = (codec, base, painter, adapted, replace(tuned, emphasis=emphasis))
+    painter = Stage("painter", learner=features, train=(pictures.decoder,), documents=20_000, mix=parts.MIX, weight_decay=0.0)
+    drawn, asked = {Task.DRAW: 0.9, Task.CAPTION: 0.1}, {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
+    adapted = Stage("adapted", train=(reader.codebook, writer), documents=20_000, mix=drawn, batch=32, lr=2e-3)
+    tuned = Stage("tuned", train=(trunk, reader, writer), documents=40_000, mix=asked, batch=32, lr=2e-3)
+    stages = (codec, base, painter, adapted, replace(tuned, weights={"image": 5.0}, emphasis=emphasis))
     return System("orthus", trunk=trunk, ports=(text, image), attention=causal, stages=stages, drop=Absent())
