@@ -33,4 +33,4 @@ def test_parts_are_listed_with_who_shares_them_made_once_and_then_found(tessera,
 
 def test_a_stage_that_trains_no_part_is_named_with_those_that_do(tessera):
     code, words = tessera("parts", "joint")
-    assert code == 2 and "parts: joint; there are codec" in words
+    assert code == 2 and re.search(r"parts: joint; there are [\w, ]*codec", words)

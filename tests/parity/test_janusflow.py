@@ -200,7 +200,7 @@ def from_this_noise(path, x, grid, fresh):
     return DDIM()(path, elements(JANUSFLOW.inputs["gen_noise"])[0], grid, fresh)
 
 
-from_this_noise.passes = 1
+from_this_noise.passes, from_this_noise.adds = 1, False
 
 
 class Published:

@@ -13,6 +13,8 @@ from tessera.system import System, evaluating
 
 def has_likelihood(system: System) -> bool:
     """Whether the nats of its pictures are pixels' own: tokens one after another by a mixture, from a codec that adds its own."""
+    if not system.draws:
+        return False
     port = system.port(Image(learn=True))
     written = isinstance(port.order, Next) and isinstance(port.law, Mixture)
     if not written:
