@@ -2,9 +2,10 @@
 
 Source: Wu et al. 2024, arXiv:2410.13848, section 3. Text is read and written. Pictures are written as codes, with a table, an
 adaptor and a head of their own, and read by an eye and its adaptor: given ones, and those just written. All look back only.
-Differs: the codes are Chameleon's (FSQ, read by digits and places too), so that the two compare their ports; a stage of text
-stands for the pretrained language model; prompts are left out for guidance, not padded; mixes and weights are Chameleon's.
-Command: `tessera train janus`.
+Differs: codes are Chameleon's (FSQ, read by digits and places too), so that the two compare their ports, and their table is
+as wide as the trunk; table and head of text are tied; a stage of text stands for the pretrained language model; prompts are
+left out for guidance, not padded; mixes and weights are Chameleon's.
+Command: `tessera train janus`, about 11 minutes on one core beside the shared parts.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,8 @@
 Source: Liu et al. 2023, arXiv:2310.03744, section 3 (LLaVA-1.5). The projector is aligned first, on captions, and then tuned
 together with the language model; the eye stays as it is.
 Differs: the eye is SigLIP's in shape and learned on the world (the paper preset has CLIP's, read at its last layer but one);
-a stage of text stands for the pretrained language model; answers weigh more in the loss.
-Command: `tessera train llava`.
+a stage of text stands for the pretrained language model; table and head are tied; answers weigh more in the loss.
+Command: `tessera train llava`, about 12 minutes on one core beside the eye.
 """
 
 from collections.abc import Sequence
