@@ -139,7 +139,10 @@ def used(codes: Codes, size: int) -> dict[str, Score]:
 
 
 def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> dict[str, Score]:
-    """Loss per element of each port, given everything before it, over unseen documents of the world's mix, with its z-loss."""
+    """Loss per element of each port, given the truth as in training, over unseen documents of the world's mix, with its z-loss.
+
+    Given everything before it, or, where elements are hidden, those that are not.
+    """
     each: dict[str, list[tuple[float, float]]] = {}
     order = schedule(world, world.mix, seed)
     for i in range(documents):
