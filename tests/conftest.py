@@ -14,6 +14,12 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _nothing_kept(tmp_path, monkeypatch):
+    """What a test trains is kept in a folder of its own."""
+    monkeypatch.setenv("TESSERA_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def _seeded():
     """Modules start from the global generator; every test starts it at the same place."""
     torch.manual_seed(0)

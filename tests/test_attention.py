@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_mask
 
-from tessera.attention import AttentionRule, bar, causal, within
+from tessera.attention import bar, causal, everywhere, within
 from tessera.places import PADDING, UNUSED, View
 
 PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
-everywhere = AttentionRule("everywhere", lambda q, k: q.order == q.order)
 
 
 @dataclass

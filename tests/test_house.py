@@ -20,9 +20,9 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
-    0: ("document", "places", "attention", "shapes", "paths", "draws", "grouping", "intervals"),
-    1: ("codecs", "vision", "readers", "writers", "trunk", "orders", "laws"),
-    2: ("ports", "pieces", "drops", "stages", "system"),
+    0: ("document", "places", "attention", "shapes", "paths", "bound", "draws", "grouping", "intervals"),
+    1: ("clocks", "codecs", "perceptron", "vision", "unets", "readers", "writers", "trunk", "orders", "laws"),
+    2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "system"),
     3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),
     4: ("cli", "lmms_eval", "__init__", "__main__"),
 }
@@ -38,9 +38,10 @@ WITHIN = {
     "verbs": {"verbs", "world", "data", "scoring", "exams", "systems"},
 }
 VERBS = [
-    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers", "ladder", "evaluate"),
-    *("glance", "page", "results", "benchmark", "compare"),
-    *("optimizing", "loader", "estimate", "progress", "train", "describe"),
+    *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers"),
+    *("likelihood", "ladder", "evaluate"),
+    *("glance", "page", "results", "benchmark", "distance", "compare"),
+    *("optimizing", "loader", "estimate", "progress", "parts", "train", "describe"),
 ]
 
 

@@ -9,7 +9,7 @@ from tessera.codecs import Patches
 from tessera.document import Image
 from tessera.laws import Categorical
 from tessera.orders import Next
-from tessera.pieces import Piece, assemble, join, number, pack, place, read
+from tessera.pieces import Later, Piece, assemble, join, number, pack, place, read
 from tessera.places import PADDING, View
 from tessera.ports import Port
 from tessera.readers import Read, TokenReader, grid_coordinates
@@ -172,3 +172,15 @@ def test_rows_are_assembled_side_by_side_and_padded():
     assert torch.equal(batch.embeddings[1, [0, 4, 5, 6]], table[[3, 4, 5, 6]])
     assert batch.embeddings[1, 1:4, 0].tolist() == [0.5, 1.0, 2.0] and batch.condition[1, 1:4, 0].tolist() == [5.0, 10.0, 20.0]
     assert [(one.row, one.offset) for pieces in documents for one in pieces] == [(1, 0), (1, 1), (1, 4), (1, 5), (0, 0)]
+
+
+def test_later_pieces_are_made_anew_each_time():
+    made = []
+
+    def make() -> list[list[Piece]]:
+        made.append(len(made))
+        return [[made[-1]], [-1]]
+
+    later = Later(make, 2)
+    assert len(later) == 2 and made == []
+    assert list(later) == [[0], [-1]] and later[0] == [1] and list(later) == [[2], [-1]]

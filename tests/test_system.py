@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,7 @@ from tessera.attention import causal, within
 from tessera.codecs import BPE, FSQ, Autoencoder
 from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
-from tessera.drops import Absent
+from tessera.drops import Absent, now_and_then
 from tessera.laws import Categorical
 from tessera.orders import Next
 from tessera.orders.base import Corrupted
@@ -182,13 +184,14 @@ def test_a_written_picture_is_read_again_through_the_eye(pictures):
 
 def test_absent_drops_prompts_of_drawings_at_its_rate(pictures):
     drop = Absent(0.25)
+    train = partial(now_and_then, drop)
     drawing = Document((Text("red"), Image(pictures[0], learn=True)), task=Task.DRAW, id="7")
-    seen = [drop.train(drawing, Draw(0, i)) for i in range(1000)]
+    seen = [train(drawing, Draw(0, i)) for i in range(1000)]
     short = [document for document in seen if len(document) == 1]
     assert 210 < len(short) < 290 and all(document[0] is drawing[1] and document.id == "7" for document in short)
     caption = Document((Image(pictures[0]), Text("red", learn=True)))
-    assert all(drop.train(caption, Draw(0, i)) is caption for i in range(50))
-    assert len(drop.dropped(drawing, 1)) == 0 and drop.dropped(caption, 1) is None
+    assert all(train(caption, Draw(0, i)) is caption for i in range(50))
+    assert drop.left(drawing.segments[:1]) == ()
 
 
 def test_a_port_belongs_to_one_system(tiny):

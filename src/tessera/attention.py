@@ -61,6 +61,9 @@ def _across_views(q: Places, k: Places) -> Tensor:
 bar = AttentionRule("bar", _across_views)
 """Inside a segment a place sees its own view only; other segments see public views only. Part of every rule."""
 
+everywhere = AttentionRule("everywhere", lambda q, k: q.document == k.document)
+"""Look at the whole document."""
+
 causal = AttentionRule("causal", lambda q, k: q.order >= k.order)
 """Look at itself and at what came before."""
 

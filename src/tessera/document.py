@@ -20,10 +20,14 @@ class Task(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A piece of text. `content` is None where a model shall write it; `learn` asks for that."""
+    """A piece of text. `content` is None where a model shall write it; `learn` asks for that.
+
+    `dropped` marks what guidance leaves unread (see drops.py).
+    """
 
     content: str | None = None
     learn: bool = False
+    dropped: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +35,13 @@ class Image:
     """A picture: uint8 [3, height, width], sRGB; None where a model shall write it.
 
     `keep`, a bool tensor [height, width], gives part of a learned picture: True is given (in-painting).
+    `dropped` marks what guidance leaves unread.
     """
 
     content: Tensor | None = None
     learn: bool = False
     keep: Tensor | None = None
+    dropped: bool = field(default=False, kw_only=True)
 
 
 Segment = Text | Image

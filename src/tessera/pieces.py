@@ -1,6 +1,6 @@
 """Pieces: how documents become rows of places. A piece is one view of one segment (or a marker), as one port reads it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -19,13 +19,17 @@ FACTS = len(FIELDS) - len(COORDINATES)
 
 
 class Goal(NamedTuple):
-    """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight."""
+    """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight.
+
+    `shown` is what the teacher of each of its port's auxiliary losses is shown.
+    """
 
     target: Tensor
     where: Tensor
     noise: Tensor | None
     nats: Tensor | None = None
     weight: float = 1.0
+    shown: tuple[Tensor, ...] = ()
 
 
 @dataclass(eq=False)
@@ -61,6 +65,22 @@ class Piece:
         """The place in its row that answers for each element: its own, or `lead` places earlier."""
         at = self.predicts - self.port.order.lead
         return self.offset + np.where(at < 0, -self.before, at)
+
+
+class Later(Sequence[list[Piece]]):
+    """Pieces of documents that are made when they are looked at, anew each time: what they hold depends on weights that move."""
+
+    def __init__(self, make: Callable[[], list[list[Piece]]], documents: int):
+        self.make, self.documents = make, documents
+
+    def __len__(self) -> int:
+        return self.documents
+
+    def __iter__(self) -> Iterator[list[Piece]]:
+        return iter(self.make())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.make()[index]
 
 
 class ReadAll(NamedTuple):

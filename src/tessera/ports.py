@@ -15,12 +15,16 @@ from tessera.writers import Writer
 
 
 class Takes(Enum):
-    """Which segments of its kind a port takes. AFTERWARDS: given ones, and written ones again once they are finished."""
+    """Which segments of its kind a port takes. AFTERWARDS: given ones, and written ones again once they are finished.
+
+    DROPPED: those that guidance leaves unread, in place of the port that would read them.
+    """
 
     GIVEN = "given"
     LEARNED = "learned"
     EITHER = "either"
     AFTERWARDS = "afterwards"
+    DROPPED = "dropped"
 
 
 class Port(nn.Module):
@@ -76,6 +80,8 @@ class Port(nn.Module):
 def port_of(system_name: str, ports: Sequence[Port], segment: Segment) -> Port:
     """The one port that takes this segment. Raises ValueError, naming what there is, where none or several do."""
     found = [port for port in ports if port.accepts(segment)]
+    instead = [port for port in ports if segment.dropped and port.takes is Takes.DROPPED and port.kind is type(segment)]
+    found = instead or found
     if len(found) != 1:
         there = ", ".join(f"{port.name}={port.kind.__name__}/{port.takes.value}" for port in ports)
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,25 @@ from tessera.codecs.base import EncodedSegment, Losses
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
-from tessera.drops import Absent
+from tessera.drops import Drop
+from tessera.extras import Extra, observed
 from tessera.orders.base import Context
-from tessera.pieces import Batch, Goal, Piece, assemble, number, pack, place, read
+from tessera.pieces import Batch, Goal, Later, Piece, assemble, number, pack, place, read
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
 from tessera.trunk.base import Trunk
+from tessera.writers import Whole
 
+Learned = Sequence[tuple[Piece, Goal]]
 ROW = 128  # places in a row of a training batch: what a dense mask wants
 
 
 class System(nn.Module):
     """One model of several modalities: every verb is a function over it.
 
-    Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained.
+    Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained; `extras` are
+    auxiliary losses.
     `origin`, where a recipe was called by name, is that name and its arguments.
     """
 
@@ -41,18 +46,20 @@ class System(nn.Module):
         ports: Sequence[Port],
         attention: AttentionRule,
         stages: Sequence[Stage] = (),
-        drop: Absent | None = None,
+        drop: Drop | None = None,
+        extras: Sequence[Extra] = (),
     ):
         super().__init__()
         self.name, self.trunk, self.attention, self.stages, self.drop = name, trunk, attention, tuple(stages), drop
-        texts, names = [port for port in ports if port.kind is Text], [port.name for port in ports]
+        texts, names = [port for port in ports if port.kind is Text], [port.name for port in ports] + [extra.name for extra in extras]
         if not texts or not isinstance(texts[0].codec, Vocabulary) or len(set(names)) < len(names):
             raise ValueError(
-                f"{name}: ports {', '.join(names)}, {len(texts)} of them for text; different names and a text port whose codec has markers "
+                f"{name}: {', '.join(names)}, {len(texts)} of them ports for text; different names and a text port whose codec has markers "
                 "(BPE) are needed; mend the recipe"
             )
         self.by_name = nn.ModuleDict({port.name: port for port in ports})
-        self.ports = tuple(ports)
+        self.taught = nn.ModuleDict({extra.name: extra for extra in extras})
+        self.ports, self.extras = tuple(ports), tuple(extras)
         for i, port in enumerate(ports):
             assert port.number in (-1, i), f"{port.name} already belongs to a system"
             port.number = i
@@ -62,6 +69,11 @@ class System(nn.Module):
     def device(self) -> torch.device:
         """Where the trunk lives."""
         return next(self.trunk.parameters()).device
+
+    @property
+    def draws(self) -> bool:
+        """Whether it writes pictures; some only read them."""
+        return any(port.writes and issubclass(port.kind, Image) for port in self.ports)
 
     def port(self, segment: Segment) -> Port:
         """The port that takes this segment first."""
@@ -125,9 +137,10 @@ class System(nn.Module):
         return pieces
 
     def given(self, document: Document, i: int, clean: Tensor) -> Piece:
-        """A given segment as a piece."""
+        """A given segment as a piece; nobody sees a dropped one where the system's drop hides it."""
         port = self.port(document[i])
-        return Piece(port, port.reveal(clean), self.writes(document, i))
+        hidden = document[i].dropped and self.drop is not None and self.drop.hides
+        return Piece(port, port.reveal(clean), self.writes(document, i), View.PRIVATE if hidden else View.PUBLIC)
 
     def before(self, document: Document, i: int) -> list[Piece]:
         """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw."""
@@ -151,7 +164,9 @@ class System(nn.Module):
         segment, clean = document[i], encoded.clean
         port, alone = self.port(segment), self.stands_alone(segment)
         visible, target, where = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
-        goal = Goal(target, where, port.law.noise(target, draw), encoded.nats)
+        shown = tuple(extra.shown(segment) for extra in self._extras_of(port))
+        nats = encoded.nats if where.any() else None  # of what is given nothing is learned
+        goal = Goal(target, where, port.law.noise(target, draw), nats, shown=shown)
         view = View.PUBLIC if alone else View.PRIVATE
         pieces = [Piece(port, visible, port.number, view, learned=True, goal=goal)]
         if not alone and i + 1 < len(document):
@@ -163,6 +178,9 @@ class System(nn.Module):
         keep = getattr(segment, "keep", None)
         return torch.zeros(len(clean), dtype=torch.bool) if keep is None else self.port(segment).codec.keep(keep)
 
+    def _extras_of(self, port: Port) -> list[Extra]:
+        return [extra for extra in self.extras if extra.port is port]
+
     def context(self, segment: Segment, clean: Tensor, room: int = 0) -> Piece:
         """What later segments read of a learned one: its clean view, or its content through the eye."""
         port, eye = self.port(segment), self.eye(segment)
@@ -173,8 +191,24 @@ class System(nn.Module):
 
     def arrange(
         self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+    ) -> Sequence[list[Piece]]:
+        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs).
+
+        Ahead of the step, that is without gradients, a codec that learns cannot encode: its pieces are made when asked for.
+        """
+        if clean is None and self.codecs_learn and not torch.is_grad_enabled():
+            return Later(partial(self._arrange, documents, draws), len(documents))
+        return self._arrange(documents, draws, clean)
+
+    @property
+    def codecs_learn(self) -> bool:
+        """Whether a stage trains a codec, or a part of one: these are in training mode, frozen ones are not."""
+        codecs = (port.codec for port in self.ports)
+        return any(part.training for codec in codecs if isinstance(codec, nn.Module) for part in codec.modules())
+
+    def _arrange(
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
     ) -> list[list[Piece]]:
-        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs)."""
         if clean is None:
             encoded = self.encode(documents, draws)
         else:
@@ -204,30 +238,53 @@ class System(nn.Module):
 
     def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int | None = None) -> Losses:
         """The losses of arranged documents, packed into rows of at most `capacity` places (by default ROW)."""
-        hidden, _ = self.hidden(laid, ROW if capacity is None else capacity)
-        flat, places = hidden.flatten(0, 1), hidden.shape[1]
+        laid = list(laid)
+        with observed([extra.point for extra in self.extras]) as seen:
+            hidden, _ = self.hidden(laid, ROW if capacity is None else capacity)
         losses: Losses = {}
         for port in (port for port in self.ports if port.writes):
             mine = [(p, p.goal) for pieces in laid for p in pieces if p.port is port and p.goal]
-            losses[port.name] = self._loss(port, mine, flat, places) if mine else (flat[:0].sum(), 0)
+            losses[port.name] = self._loss(port, mine, hidden) if mine else (hidden[:0].sum(), 0)
+            for i, extra in enumerate(self._extras_of(port)):
+                losses[extra.name] = _extra_loss(extra, i, mine, seen[extra.point]) if mine else (hidden[:0].sum(), 0)
         return losses
 
-    def _loss(self, port: Port, learned: list[tuple[Piece, Goal]], flat: Tensor, places: int) -> tuple[Tensor, float]:
+    def _loss(self, port: Port, learned: Learned, hidden: Tensor) -> tuple[Tensor, float]:
         pieces, goals = zip(*learned, strict=True)
         where = torch.cat([goal.where for goal in goals])
-        answers = torch.from_numpy(np.concatenate([piece.row * places + piece.answers() for piece in pieces]))[where]
+        asked = torch.ones_like(where) if isinstance(port.writer, Whole) else where
 
         def chosen(parts: list[Tensor]) -> Tensor:
-            return torch.cat(parts).to(flat.device)[where.to(flat.device)]
+            return torch.cat(parts).to(hidden.device)[asked.to(hidden.device)]
 
         target = chosen([goal.target for goal in goals])
         asides = [piece.aside for piece in pieces if piece.aside is not None]
         noises = [goal.noise for goal in goals if goal.noise is not None]
         aside, noise = chosen(asides) if asides else None, chosen(noises) if noises else None
-        each = port.law.loss(port.writer, flat[answers.to(flat.device)], aside, target, noise)
-        weights = torch.tensor([goal.weight for goal in goals]).repeat_interleave(torch.tensor([len(goal.where) for goal in goals]))[where]
+        each = port.law.loss(port.writer, _answering(pieces, hidden)[asked.to(hidden.device)], aside, target, noise)
+        total, count = _weighed(each[where[asked].to(each.device)], goals)
         nats = [goal.weight * goal.nats for goal in goals if goal.nats is not None]
-        return (each * weights.to(each)).sum() + sum(nats), float(weights.sum())
+        return total + sum(nats), count
+
+
+def _answering(pieces: Sequence[Piece], hidden: Tensor) -> Tensor:
+    """The hidden states that answer for the elements of pieces, from those of all rows."""
+    answers = np.concatenate([piece.row * hidden.shape[1] + piece.answers() for piece in pieces])
+    return hidden.flatten(0, 1)[torch.from_numpy(answers).to(hidden.device)]
+
+
+def _weighed(each: Tensor, goals: Sequence[Goal]) -> tuple[Tensor, float]:
+    """The sum of the losses of all elements that count, and how much they count, both weighted as their documents are."""
+    counts = torch.stack([goal.where.sum() for goal in goals])
+    weights = torch.tensor([goal.weight for goal in goals]).repeat_interleave(counts)
+    return (each * weights.to(each)).sum(), float(weights.sum())
+
+
+def _extra_loss(extra: Extra, number: int, learned: Learned, hidden: Tensor) -> tuple[Tensor, float]:
+    """An auxiliary loss, the `number`th of its port, from the hidden states at its observation point."""
+    pieces, goals = zip(*learned, strict=True)
+    each = extra.loss(_answering(pieces, hidden), [goal.shown[number] for goal in goals])
+    return _weighed(each[torch.cat([goal.where for goal in goals]).to(each.device)], goals)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ SIZES = {"width": 16, "depth": 1, "heads": 2, "levels": (3, 3), "channels": 8}
 def small():
     """Options of a training that takes a second: a step of each stage."""
     sizes = [word for name, value in SIZES.items() for word in ("--set", f"{name}={value}")]
-    return (*sizes, *"--scale 0.0001 --device cpu --precision float32".split())
+    return (*sizes, *"--scale 0.0001 --device cpu --precision float32 --fresh".split())
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,22 @@ def test_what_was_answered_is_not_asked_again_and_may_be_judged_in_another_way(s
     assert score(*ask, "--seed", "1").code == 0 and writing == [3, 3]
 
 
+def test_results_on_the_same_questions_are_held_against_each_other(score, files, tmp_path, writing):
+    ask = ("questions", "files/llava.json")
+    assert score(*ask).code == 0
+    first = tmp_path / "benchmarks" / "chameleon-questions-llava.json"
+    rights = dict.fromkeys(found(first)["right"], "000")
+    first.write_text(json.dumps(found(first) | {"right": rights}))
+    said = score(*ask, "--out", "new", "--against", first)
+    assert said.code == 0 and f"better than {first} by" in said.words and "│ questions.exact │ +0.000 │" in said.words
+    other = score("pope", "files/pope.json", "--against", first)
+    assert other.code == 2 and "compare: format 'questions' against 'pope'; the same is accepted" in other.words
+    worlds = tmp_path / "world.json"
+    worlds.write_text('{"schema": 2}')
+    assert "has schema 2; here 'benchmark 1' is read" in score(*ask, "--against", worlds).words
+    assert writing == [3, 3], "what cannot be compared is not asked"
+
+
 @pytest.mark.parametrize("changed", ["llava.json", "1.png"])
 def test_another_file_or_picture_of_the_same_name_is_asked_anew(score, files, writing, changed):
     score("questions", "files/llava.json")

@@ -19,7 +19,7 @@ COMMANDS = get_command(app).commands
 
 def test_there_is_a_command_for_everything_that_can_be_done():
     assert COMMANDS.keys() == set(
-        "systems describe world train draw ask caption evaluate judge benchmark weights tokenizer features".split()
+        "systems describe world train parts draw edit story ask caption evaluate judge benchmark weights tokenizer features".split()
     )
 
 
@@ -100,7 +100,7 @@ def here(tmp_path, monkeypatch):
 
 def test_a_recipe_in_the_current_folder_is_found_trained_and_drawn_with(tessera, here, tmp_path):
     assert "Transformer, 1 blocks" in tessera("describe", here, "--preset", "low").words
-    said = tessera("train", here, "--scale", "0.0001", "--device", "cpu")
+    said = tessera("train", here, "--scale", "0.0001", "--device", "cpu", "--fresh")
     assert said.code == 0 and "try `tessera draw --run runs/my_chimera.chimera ...`" in said.words
     assert tessera("draw", "a", "--run", "runs/my_chimera.chimera").code == 0 and (tmp_path / "drawing.png").exists()
 

@@ -99,7 +99,7 @@ def test_what_is_asked_of_cases_and_sampling_is_used_and_written_down(tessera, o
     (plan,) = plans
     assert (plan.cases["drawing"], plan.cases["questions"], plan.seed, plan.split) == (250, 100, 3, "val")
     sampling = found(tmp_path / "scores" / "chameleon.json")["sampling"]
-    assert sampling["image"] == {"temperature": 0.9, "top_k": 5, "top_p": 0.8, "guidance": 1.5, "steps": 2}
+    assert sampling["image"] == {"temperature": 0.9, "top_k": 5, "top_p": 0.8, "guidance": 1.5, "steps": 2, "denoising": None}
     assert sampling["text"]["temperature"] == 0.0 and not (own / "results").exists()
 
 

@@ -94,7 +94,7 @@ def test_training_on_the_world_is_looked_at_and_scored(tessera, small, stages, m
 
 
 def test_a_run_of_a_preset_goes_to_runs_by_its_name_and_says_what_to_try(tessera, tmp_path):
-    said = tessera("train", "chameleon", *"--preset tiny --scale 0.0001 --device cpu --stage codec --seed 3".split())
+    said = tessera("train", "chameleon", *"--preset tiny --scale 0.0001 --device cpu --stage codec --seed 3 --fresh".split())
     tried = "try `tessera draw --run runs/chameleon ...` and `tessera evaluate --run runs/chameleon`"
     assert said.code == 0 and said.words.endswith(f"trained: runs/chameleon; {tried}")
     facts = about(tmp_path / "runs" / "chameleon")

@@ -149,7 +149,10 @@ def test_weights_that_come_with_the_library_go_by_system_and_level(tessera, run,
         (("draw", "a", "--run", "RUN", "--temperature", "-1"), "Sampling: temperature -1, "),
         (("draw", "a", "--run", "RUN", "--top-k", "0"), "temperature >= 0, top_k >= 1, 0 < top_p <= 1 and steps >= 1 are accepted"),
         (("ask", "shown.png", "what?", "--run", "RUN", "--temperature", "-1"), "Sampling: temperature -1, "),
-        (("ask", "shown.png", "what?", "--run", "RUN", "--longest", "0"), "request: longest 0; at least 1 id is accepted; raise it"),
+        (
+            ("ask", "shown.png", "what?", "--run", "RUN", "--longest", "0"),
+            "request: longest 0, more 0; at least 1 id and 0 segments are accepted; raise it",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_refused_with_what_can(tessera, run, shown, tmp_path, words, said):

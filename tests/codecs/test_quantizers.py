@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from tessera.codecs import FSQ, VQ, Residual
+from tessera.codecs import FSQ, LFQ, VQ, Residual
 
 LEVELS = [(2,), (3,), (4,), (5,), (8,), (2, 3), (8, 8, 8, 5), (5, 4, 2)]
 
@@ -156,3 +156,86 @@ def test_residual_lets_gradients_through_once():
     x, weight = torch.randn(1, 5, 2, requires_grad=True), torch.randn(1, 5, 2)
     (Residual([vq().eval(), vq().eval()])(x).features * weight).sum().backward()
     assert torch.equal(x.grad, weight)
+
+
+def test_a_normalized_vq_compares_directions_alone():
+    quantizer, x = vq(size=50, features=3, normalized=True).eval(), torch.randn(2, 40, 3)
+    quantizer.book.mul_(torch.rand(50, 1) * 5 + 0.1)  # lengths that would decide otherwise
+    nearest = torch.nn.functional.cosine_similarity(x[:, :, None], quantizer.book, dim=-1).argmax(-1)
+    quantized = quantizer(x)
+    assert torch.equal(quantized.codes, nearest) and torch.equal(quantizer(x * 7).codes, nearest)
+    torch.testing.assert_close(quantized.features.norm(dim=-1), torch.ones(2, 40))
+    torch.testing.assert_close(quantizer.lookup(nearest), quantized.features)
+    assert not torch.equal(vq_of(quantizer.book)(x).codes, nearest)
+
+
+def vq_of(book: torch.Tensor) -> VQ:
+    quantizer = vq(size=len(book), features=book.shape[1]).eval()
+    quantizer.book.copy_(book)
+    return quantizer
+
+
+def test_a_normalized_vq_learns_the_directions_of_clusters():
+    centres = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    quantizer = vq(decay=0.9, patience=5, normalized=True)
+    for _ in range(100):
+        x = centres[torch.randint(4, (1, 64))] + 0.1 * torch.randn(1, 64, 2)
+        quantizer(x * (torch.rand(1, 64, 1) * 9 + 1))
+    assert torch.cdist(centres, quantizer.lookup(torch.arange(4)[None])[0]).min(-1).values.max() < 0.2
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_soft_codes_are_a_softmax_of_distances_and_lean_to_the_code(normalized):
+    quantizer, x = vq(size=7, features=3, normalized=normalized).eval(), torch.randn(2, 5, 3, dtype=torch.float64)
+    quantizer.double()
+    unit = lambda rows: rows / rows.norm(dim=-1, keepdim=True) if normalized else rows
+    weights = quantizer.soft(x)
+    torch.testing.assert_close(weights, (-torch.cdist(unit(x), unit(quantizer.book)[None]).square()).softmax(-1))
+    assert torch.equal(weights.argmax(-1), quantizer(x).codes)
+
+
+def test_signs_are_the_binary_digits_of_a_code_the_first_the_highest():
+    quantizer = LFQ(3)
+    x = torch.tensor([[[0.3, -2.0, 5.0], [-1.0, 0.0, -0.1], [-0.1, 9.0, 0.2]]])
+    quantized = quantizer(x)
+    assert quantized.codes.tolist() == [[5, 0, 3]] and quantizer.size == 8
+    torch.testing.assert_close(quantized.features, torch.tensor([[[1.0, -1, 1], [-1, -1, -1], [-1, 1, 1]]]))
+    every = torch.arange(8)[None]
+    assert torch.equal(quantizer(quantizer.lookup(every)).codes, every)
+    assert quantizer.digits(torch.tensor([[6]])).tolist() == [[[1, 1, 0]]]
+
+
+def test_signs_let_gradients_straight_through():
+    x, weight = torch.randn(1, 5, 4, requires_grad=True), torch.randn(1, 5, 4)
+    (LFQ(4)(x).features * weight).sum().backward()
+    assert torch.equal(x.grad, weight)
+
+
+def test_the_loss_of_signs_is_commitment_and_two_entropies():
+    x = torch.randn(3, 20, 4, dtype=torch.float64)
+    choice = torch.distributions.Categorical(logits=torch.stack([-(x - 1).square(), -(x + 1).square()], -1))
+    average = torch.distributions.Categorical(probs=choice.probs.mean((0, 1))).entropy()
+    entropies = (choice.entropy() - average).mean(-1)
+    pulled = (x - torch.where(x > 0, 1.0, -1.0)).square().mean(-1)
+    torch.testing.assert_close(LFQ(4, commitment=0.3, entropy=0.7)(x).commitment, 0.3 * pulled + 0.7 * entropies)
+
+
+def test_the_loss_of_signs_rewards_sure_and_even_ones_and_is_finite_where_all_are_sure():
+    loss = lambda x: float(LFQ(1, commitment=0.0, entropy=1.0)(x.view(1, -1, 1)).commitment.mean())
+    even, one_sided, unsure = torch.tensor([90.0, -90.0]), torch.tensor([90.0, 90.0]), torch.tensor([1e-3, -1e-3])
+    assert loss(even) == pytest.approx(-np.log(2), abs=1e-4)
+    assert loss(one_sided) == pytest.approx(0, abs=1e-4) and loss(unsure) == pytest.approx(0, abs=1e-4)
+    x = torch.tensor([[[1e4], [1e4]]], requires_grad=True)
+    LFQ(1)(x).commitment.sum().backward()
+    assert x.grad.isfinite().all()
+    assert LFQ(1)(x.detach().bfloat16()).commitment.isfinite().all()
+
+
+@pytest.mark.parametrize("quantizer", [FSQ((4, 5, 8)), LFQ(3), VQ(size=9, features=3), VQ(size=9, features=3, normalized=True)], ids=repr)
+def test_what_is_rounded_lies_where_codes_lie(quantizer):
+    """Rounding takes the code nearest to the features before rounding, each counted in its own steps."""
+    x = 2 * torch.randn(1, 200, 3)
+    steps = quantizer.levels // 2 if isinstance(quantizer, FSQ) else 1
+    book = quantizer.lookup(torch.arange(quantizer.size)[None])[0]
+    distances = ((quantizer.unrounded(x)[..., None, :] - book) * steps).square().sum(-1)
+    assert torch.equal(distances.argmin(-1), quantizer.eval()(x).codes)

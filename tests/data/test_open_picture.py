@@ -6,7 +6,7 @@ from PIL import Image as Pillow
 
 import tessera
 from tessera.data import open_picture
-from tessera.data.images import decode
+from tessera.data.images import decode, size_of
 
 
 @pytest.fixture
@@ -28,6 +28,20 @@ def test_a_picture_is_a_square_of_so_many_pixels_from_the_centre(halves):
 @pytest.mark.parametrize("pixels", [4, 8, 32])
 def test_it_is_what_its_bytes_decode_to(halves, pixels):
     assert torch.equal(open_picture(halves, pixels), decode(halves.read_bytes(), (pixels, pixels)))
+
+
+def test_without_pixels_it_keeps_its_size(halves):
+    assert torch.equal(open_picture(halves), decode(halves.read_bytes(), None)) and open_picture(halves).shape == (3, 8, 16)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_its_size_is_that_of_the_upright_picture(halves, orientation):
+    tag = Pillow.Exif()
+    tag[0x0112] = orientation
+    Pillow.open(halves).save(halves.with_name("turned.jpg"), exif=tag)
+    turned = halves.with_name("turned.jpg")
+    assert size_of(turned) == tuple(open_picture(turned).shape[1:]) == ((16, 8) if orientation > 4 else (8, 16))
+    assert size_of(halves) == (8, 16)
 
 
 def test_a_path_may_be_words_relative_or_a_link(halves, monkeypatch):

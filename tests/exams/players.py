@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from tessera.document import Image, Segment
+from tessera.document import Document, Image, Segment, Text
 from tessera.exams import Exam, Report
 from tessera.world import LANGUAGES, Colour, Scene, Size, Thing, World, caption, question_kinds, skills
 from tessera.world.prompts import Prompt
 from tessera.world.render import render
 
 FEW = {"drawing": 2, "questions": 3, "captions": 4}
-Answer = torch.Tensor | str
-Player = Callable[[Sequence[Segment], type[Segment]], Answer]
+Answer = torch.Tensor | str | Document
+Player = Callable[[Sequence[Segment], type[Segment] | None], Answer]
 
 
 def scene_of(prompt: Prompt, *, more: int = 0) -> Scene:
@@ -49,10 +49,13 @@ class Truth:
         return self.texts.get((name(picture.content), *(text.content for text in question)), "I see nothing")
 
 
-def nonsense(prompt: Sequence[Segment], want: type[Segment]) -> Answer:
+def nonsense(prompt: Sequence[Segment], want: type[Segment] | None) -> Answer:
     """Pictures of noise, and words that answer nothing."""
     rng = torch.Generator().manual_seed(len(str(prompt[-1].content)))
-    return torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=rng) if want is Image else "well"
+    noise = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=rng)
+    if want is None:
+        return Document((*prompt[:-1], Image(noise, learn=True), Text("well", learn=True)))
+    return noise if want is Image else "well"
 
 
 def taken(exam: Exam, player: Player) -> Report:

@@ -7,10 +7,12 @@ from exams.players import FEW, Truth, nonsense, taken, values
 from tessera.document import Image, Text
 from tessera.exams import Drawing
 from tessera.exams import drawing as module
-from tessera.exams.drawing import GENEVAL, told
+from tessera.exams.drawing import GENEVAL, audited, told
 from tessera.scoring import wilson
 from tessera.world import Colour, Kind, Scene, Size, Thing, World, skills
+from tessera.world.corruptions import blur
 from tessera.world.oracle import Oracle
+from tessera.world.rates import Rate
 
 EASY = World.easy()
 SKILLS = skills(EASY.level)
@@ -33,7 +35,8 @@ def test_every_skill_is_asked_for_in_plain_words(exam):
 def test_the_truth_scores_one(exam, truth):
     found = taken(exam, truth)
     assert found.scores.keys() == {
-        f"drawing.{name}" for name in (*(skill.value for skill in SKILLS), "overall", "geneval", "readable", "audited")
+        f"drawing.{name}"
+        for name in (*(skill.value for skill in SKILLS), "overall", "geneval", "readable", "audited", "confirmed", "same_scene")
     }
     assert set(values(found).values()) == {1.0}
     assert {name: beside["ceiling"] for name, beside in found.references.items()} == {name: 1.0 for name in rates_of(found)}
@@ -47,7 +50,8 @@ def rates_of(found):
 
 def test_nonsense_scores_nothing(exam):
     found = taken(exam, nonsense)
-    assert {name: value for name, value in values(found).items() if value} == {"drawing.audited": 1.0}  # both readers refuse it
+    both_refuse = {"drawing.audited": 1.0, "drawing.refused": 1.0}
+    assert {name: value for name, value in values(found).items() if value} == both_refuse and "drawing.confirmed" not in found.scores
     assert not any(tile.right for tile in found.tiles["drawing"])
     assert {tile.lines[1] for tile in found.tiles["drawing"]} == {"[unreadable]"}
 
@@ -76,6 +80,29 @@ def test_a_skill_counts_its_own_drawings(exam, truth):
 def test_an_unwanted_thing_spoils_a_drawing_but_not_for_geneval(exam):
     drawn = values(taken(exam, Truth(EASY, more=1)))
     assert drawn["drawing.overall"] == 0.0 and drawn["drawing.geneval"] == 1.0 and drawn["drawing.readable"] == 1.0
+
+
+def test_where_most_is_wrong_the_second_reader_is_asked_of_the_few_that_are_right():
+    first, second = [True, True, False, False, False, False], [True, False, False, False, False, True]
+    found = audited(first, second, Rate(3, 4))
+    assert {name: (score.value, score.n) for name, score in found.items()} == {
+        "drawing.confirmed": (1 / 2, 2),
+        "drawing.refused": (3 / 4, 4),
+        "drawing.same_scene": (3 / 4, 4),
+    }
+    assert found["drawing.same_scene"] == found["drawing.refused"] and found["drawing.confirmed"].ci95 == wilson(1, 2)
+    assert audited([False], [False], Rate(0, 0)).keys() == {"drawing.refused"}
+
+
+def test_what_only_one_reader_can_read_is_not_confirmed_or_not_refused(exam, truth):
+    asked, rng = torch.stack([truth(case.prompt, Image) for case in exam.cases]), torch.Generator().manual_seed(0)
+    blurred, noisy = blur(asked, rng, width=2.0), blur(asked, rng, width=1.0, noise=20.0)
+    found = exam.report(list(blurred))  # which the oracle follows further
+    assert found.scores["drawing.overall"].value == 1.0 and found.scores["drawing.confirmed"].value < 0.5
+    assert found.scores["drawing.confirmed"].n == len(asked) and "drawing.refused" not in found.scores
+    assert "drawing.confirmed" not in found.right, "two systems' drawings are right in different cases"
+    found = exam.report(list(noisy))  # and the other reader this
+    assert found.scores["drawing.overall"].value == 0.0 and found.scores["drawing.refused"].value < 0.5
 
 
 def test_tiles_show_the_first_drawings_of_each_skill_with_what_was_asked_and_read(exam, truth, monkeypatch):

@@ -4,7 +4,7 @@ from exams.players import nonsense, taken, values
 
 from tessera.document import Image
 from tessera.exams import likeness as module
-from tessera.exams.likeness import LEAST, Likeness, beside, left_out, nearest, shown
+from tessera.exams.likeness import LEAST, Likeness, beside, nearest, shown
 from tessera.world import Skill, World, judge
 from tessera.world.oracle import Oracle
 
@@ -94,12 +94,3 @@ def test_the_nearest_is_found_among_all_blocks(monkeypatch):
     apart = ((pictures[:, None].double() - among.double()) / 255).square().flatten(2).mean(2)
     assert torch.equal(found.which, apart.argmin(1)), "and of equals it is the first"
     torch.testing.assert_close(found.distance.double(), apart.min(1).values, atol=1e-6, rtol=1e-5)
-
-
-def test_the_interval_of_a_mean_that_leaves_out_groups_is_the_usual_one():
-    rng = torch.Generator().manual_seed(0)
-    made, real = torch.randn(50, 1, generator=rng) + 1, torch.randn(50, 1, generator=rng)
-    score = left_out(made, real, lambda a, b: float(a.double().mean() - b.double().mean()))
-    half = 1.96 * float((made - real).double().std()) / 50**0.5
-    assert score.ci95 == pytest.approx((score.value - half, score.value + half), abs=1e-4)
-    assert (score.n, score.method) == (50, "jackknife/50")

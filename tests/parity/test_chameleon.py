@@ -4,24 +4,16 @@ The published rotary turns neighbouring features, ours feature i and i + size / 
 features of a head, which products of queries and keys do not see.
 """
 
-import json
-import os
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import load_file
+from parity.fixture import load
 from torch import nn
 
 from tessera.attention import causal
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
 
-if "TESSERA_FIXTURES" not in os.environ:
-    pytest.skip("parity: set TESSERA_FIXTURES to the folder that holds chameleon_vq_decode.json", allow_module_level=True)
-FOLDER = Path(os.environ["TESSERA_FIXTURES"])
-FIXTURE = json.loads((FOLDER / "chameleon_vq_decode.json").read_text())
-TENSORS = load_file(FOLDER / "chameleon_vq_decode.safetensors")
-CONFIG = FIXTURE["config"]
+FIXTURE = load("chameleon_vq_decode")
+CONFIG = FIXTURE.config
 SIZE = CONFIG["dim"] // CONFIG["n_heads"]
 HALVES = torch.cat([torch.arange(0, SIZE, 2), torch.arange(1, SIZE, 2)])  # where features 2j and 2j + 1 go
 STEPS = {"prenorm": PreNorm, "swin": SwinNorm}
@@ -37,7 +29,7 @@ class NormAfterTurn(SelfAttention):
 
 
 def weights(layer: int, name: str) -> torch.Tensor:
-    return TENSORS[f"weights/layers.{layer}.{name}"].float()
+    return FIXTURE.weights[f"layers.{layer}.{name}"]
 
 
 def halves(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -47,7 +39,7 @@ def halves(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
 
 def published(order: torch.Tensor) -> dict[str, torch.Tensor]:
     """The published weights under our names; `order` is how the features of queries and keys stand."""
-    state = {"norm.weight": TENSORS["weights/norm.weight"].float()}
+    state = {"norm.weight": FIXTURE.weights["norm.weight"]}
     for i in range(CONFIG["n_layers"]):
         q, k, v = (weights(i, f"attention.{name}.weight") for name in ("wq", "wk", "wv"))
         attention, mlp = f"blocks.{i}.attention", f"blocks.{i}.mlp"
@@ -77,19 +69,15 @@ def logits(step=PreNorm, attention=SelfAttention, order=HALVES, *, places) -> to
     ]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width, eps), rotary=Rotary(SIZE, theta=CONFIG["rope_theta"]))
     trunk.load_state_dict(published(order))
-    ids = TENSORS["inputs/token_ids"]
+    ids = FIXTURE.inputs["token_ids"]
     with torch.no_grad():
-        hidden = trunk(TENSORS["weights/tok_embeddings.weight"].float()[ids][None], None, places(order=list(range(len(ids)))), causal)
-        return hidden[0] @ TENSORS["weights/output.weight"].float().T
-
-
-def agrees(found: torch.Tensor, norms: str) -> bool:
-    return torch.allclose(found, TENSORS[f"outputs/logits_{norms}"], **FIXTURE["tolerance"]["default"])
+        hidden = trunk(FIXTURE.weights["tok_embeddings.weight"][ids][None], None, places(order=list(range(len(ids)))), causal)
+        return hidden[0] @ FIXTURE.weights["output.weight"].T
 
 
 @pytest.mark.parametrize("norms", STEPS)
 def test_the_trunk_is_the_published_one(norms, places):
-    assert agrees(logits(STEPS[norms], places=places), norms)
+    FIXTURE.check(f"logits_{norms}", logits(STEPS[norms], places=places))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +90,8 @@ def test_the_trunk_is_the_published_one(norms, places):
     ids=["rotary layout", "norm placement", "norm after the turn"],
 )
 def test_a_mutated_trunk_is_not(mutation, places):
-    assert not agrees(logits(**mutation, places=places), "prenorm")
+    assert not FIXTURE.agrees("logits_prenorm", logits(**mutation, places=places))
 
 
 def test_swin_norm_is_not_the_other_one(places):
-    assert not agrees(logits(PreNorm, places=places), "swin")
+    assert not FIXTURE.agrees("logits_swin", logits(PreNorm, places=places))

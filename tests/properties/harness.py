@@ -7,6 +7,7 @@ from functools import cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import pytest
 import sketches
 import torch
 from torch import Tensor, nn
@@ -63,13 +64,29 @@ def shared(case: Case) -> System:
 
 
 def kinds(system: System) -> list[type[Image]]:
-    """The kinds of picture a system draws."""
-    return list(dict.fromkeys(p.kind for p in system.ports if issubclass(p.kind, Image) and p.writes))
+    """The kinds of picture a system knows: it reads them all."""
+    return list(dict.fromkeys(p.kind for p in system.ports if issubclass(p.kind, Image)))
+
+
+def drawn(system: System) -> list[type[Image]]:
+    """The kinds of picture a system draws. Where there are none, what is asked of drawings is skipped, and says so."""
+    found = [kind for kind in kinds(system) if draws(system, kind)]
+    return found or pytest.skip(f"{system.name} draws no pictures")
+
+
+def draws(system: System, kind: type[Image]) -> bool:
+    """Whether pictures of this kind are written."""
+    return any(port.accepts(kind(learn=True)) for port in system.ports)
+
+
+def whole(system: System, kind: type[Image]) -> bool:
+    """Whether pictures of this kind are known as a whole: their elements are a row, and none is of a part of the picture."""
+    return getattr(system.port(kind(learn=True)).codec, "columns", 1) == 0
 
 
 def picture(system: System, number: int, kind: type[Image] = Image) -> Tensor:
     """A picture as large as the system's own: four by four squares, each of a colour and a little noise."""
-    codec, rng = system.port(kind(learn=True)).codec, torch.Generator().manual_seed(number)
+    codec, rng = system.port(kind(learn=draws(system, kind))).codec, torch.Generator().manual_seed(number)
     _, height, wide = codec.decode([codec.blank(None)])[0].shape
     colours = torch.randint(230, (3, 4, 4), generator=rng)
     squares = colours.repeat_interleave(height // 4, 1).repeat_interleave(wide // 4, 2)
@@ -92,6 +109,12 @@ def story(system: System, kind: type[Image]) -> Document:
     return Document((Text("draw"), first, Text("now a blue one", True), second, Text("the end", True)))
 
 
+def answers(system: System, kind: type[Image]) -> Document:
+    """A picture, and two questions with their answers."""
+    turns = (Text("what is it"), Text("a dot", True), Text("of what colour"), Text("blue and red", True))
+    return Document((kind(picture(system, 7, kind)), *turns))
+
+
 def reply(system: System, kind: type[Image]) -> Document:
     """A text that goes on as learned text, which decides to draw: it ends with its picture."""
     return Document((Text("draw"), Text("what I see is", True), kind(picture(system, 5, kind), True)))
@@ -104,7 +127,18 @@ def chat() -> Document:
 
 def documents(system: System) -> list[Document]:
     """One document of each sort, for each kind of picture."""
-    return [chat(), *(make(system, kind) for kind in kinds(system) for make in (draw, reply, caption, story, reply))]
+    both, reading = (draw, reply, caption, story, reply), (caption, answers)
+    return [chat(), *(make(system, kind) for kind in kinds(system) for make in (both if draws(system, kind) else reading))]
+
+
+def pictured(system: System) -> list[Document]:
+    """A caption for each kind of picture, and a document where more is learned: a story, or answers where none is drawn."""
+    return [make(system, kind) for kind in kinds(system) for make in (caption, story if draws(system, kind) else answers)]
+
+
+def rich(system: System) -> list[Document]:
+    """The second ones alone."""
+    return pictured(system)[1::2]
 
 
 def blank(document: Document) -> Document:
@@ -213,7 +247,7 @@ def write(
                 one.glimpses.append(Glimpse(positions(step.pieces), hidden.clone(), step))
 
     passes.watch = watch
-    sampling = {kind: Sampling(guidance=guidance) for kind in kinds(system)} | {Text: Sampling()}
+    sampling = {kind: Sampling(guidance=guidance) for kind in kinds(system) if draws(system, kind)} | {Text: Sampling()}
     requests = [Request(d, seed, sampling, LONGEST + seed % 2) for d, seed in zip(some, seeds or range(len(some)), strict=True)]
     authors = [Author(system, request, one) for request, one in zip(requests, watched, strict=True)]
     with evaluating(system):

@@ -16,7 +16,7 @@ def test_packed_equals_alone(system, capacity):
     some = documents(system)
     together = system.losses_of(laid_out(system, some), capacity=capacity)
     alone = [system.losses([document], [Draw(5, i)]) for i, document in enumerate(some)]
-    assert set(together) == {port.name for port in system.ports if port.writes}
+    assert set(together) == {port.name for port in system.ports if port.writes} | {extra.name for extra in system.extras}
     for port, (total, count) in together.items():
         assert count == sum(losses[port][1] for losses in alone) > 0
         torch.testing.assert_close(total, sum(losses[port][0] for losses in alone), rtol=1e-9, atol=1e-9)

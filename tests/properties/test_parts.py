@@ -3,7 +3,7 @@
 from io import StringIO
 
 import torch
-from properties.harness import documents, kinds, picture
+from properties.harness import documents, drawn, kinds, picture
 from rich.console import Console
 
 from tessera.codecs import Patches
@@ -50,7 +50,7 @@ def test_codecs_take_like_segments_together(system):
 
 
 def test_codecs_keep_and_leave_blank_what_they_encode(system):
-    for port in (port for port in system.ports if port.kind is not Text and port.writes):
+    for port in (system.port(kind(learn=True)) for kind in drawn(system)):
         raw = picture(system, 0, port.kind)
         clean, blank = port.codec.encode([raw], draws(1)).clean[0], port.codec.blank(None)
         assert clean.shape == blank.shape and clean.dtype == blank.dtype
@@ -69,7 +69,7 @@ def test_every_port_is_described(system):
     console = Console(width=250, record=True, file=StringIO())
     console.print(describe(system))
     said = console.export_text()
-    assert all(port.name in said for port in system.ports)
+    assert all(part.name in said for part in (*system.ports, *system.extras))
     for document in documents(system):
         console.print(describe_document(system, document))
     shown = console.export_text()

@@ -73,9 +73,10 @@ def test_every_loss_falls(case: Case):
         first, last = history[0], history[-1]
         assert sum(last.values()) < sum(first.values())
         trained = {p for module in stage.train for p in module.parameters()}
-        for port in (system.by_name[name] for name in first if stage.learner is None):
-            if any(p in trained for p in port.writer.parameters()):
-                assert last[port.name] < first[port.name], (stage.name, port.name)
+        heads = {port.name: port.writer for port in system.ports if port.writes} | {extra.name: extra.head for extra in system.extras}
+        for name in first if stage.learner is None else ():
+            if any(p in trained for p in heads[name].parameters()):
+                assert last[name] < first[name], (stage.name, name)
 
 
 def test_saved_and_loaded_bit_by_bit(case: Case, tmp_path):

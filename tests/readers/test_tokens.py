@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tessera.codecs import FSQ
+from tessera.codecs import FSQ, LFQ
 from tessera.readers import Digits, TokenReader, grid_coordinates
 
 
@@ -50,8 +50,20 @@ def test_digits_of_a_code_are_those_of_its_quantizer():
     torch.testing.assert_close(digits(codes + 7), expected)
 
 
+def test_digits_of_signs_are_a_row_for_each_sign():
+    digits = Digits(LFQ(3), 5)
+    assert torch.equal(digits(torch.tensor([[6]]))[0, 0], digits.rows.weight[[1, 3, 4]].sum(0))
+
+
 def test_digits_are_added_to_the_row_of_a_code():
     table, digits = nn.Embedding(20, 4), Digits(FSQ((4, 3)), 4, first=8)
     ids = torch.tensor([[9, 19]])
     read = TokenReader(table, digits=digits)(ids, torch.tensor([0]))
     assert torch.equal(read.embeddings, table(ids) + digits(ids))
+
+
+def test_an_adaptor_takes_rows_to_the_trunks_width_and_positions_are_added_behind_it():
+    table, adaptor, positions = nn.Embedding(10, 3), nn.Linear(3, 5), nn.Embedding(4, 5)
+    reader = TokenReader(table, columns=2, adaptor=adaptor, positions=positions)
+    read = reader(torch.tensor([[7, 2]]), torch.tensor([1]))
+    torch.testing.assert_close(read.embeddings[0], adaptor(table.weight[[7, 2]]) + positions.weight[1:3])

@@ -36,6 +36,11 @@ def test_few_pairs_are_permuted_exactly():
     assert paired(ids([0.0] * 5), ids([1.5, 2.0, 1.0, 3.0, 2.5])).p == pytest.approx(2 / 32)
 
 
+def test_one_pair_that_differs_proves_nothing():
+    difference = paired(ids([0, 1, 1]), ids([1, 1, 1]))
+    assert difference.p == 1.0 and difference.value == pytest.approx(1 / 3) and difference.ci95[0] < 0 < difference.ci95[1]
+
+
 def test_values_by_t_test():
     rng = np.random.Generator(np.random.PCG64(0))
     first = rng.normal(0, 1, 200)

@@ -4,7 +4,16 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from tessera.scoring.distances import density_coverage, frechet_distance, kernel_distance, precision_recall
+from tessera.scoring import distances as module
+from tessera.scoring.distances import (
+    balls,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    kernel_distances_without,
+    nearest,
+    precision_recall,
+)
 
 DIM = 12
 
@@ -107,3 +116,42 @@ def test_lost_modes_cost_recall_and_invented_ones_precision():
 def test_neighbours_need_samples():
     with pytest.raises(ValueError, match="the 3th nearest of 3 samples"):
         precision_recall(normal(0, 3), normal(1))
+
+
+def test_the_kernel_distances_without_each_group_are_found_at_once():
+    first, second, groups = normal(0, 60), normal(1, 45) + 0.3, 7
+    without = [kernel_distance(first[torch.arange(60) % groups != g], second[torch.arange(45) % groups != g]) for g in range(groups)]
+    torch.testing.assert_close(kernel_distances_without(first, second, groups), torch.tensor(without, dtype=torch.float64))
+
+
+def test_rows_that_are_looked_at_together_decide_nothing(monkeypatch):
+    first, second = normal(0, 50), normal(1, 40) + 0.3
+
+    def measured() -> list:
+        found = balls(first, second, 3)
+        return [
+            kernel_distance(first, second),
+            kernel_distances_without(first, second, 5).tolist(),
+            precision_recall(first, second),
+            density_coverage(first, second),
+            found.within.tolist(),
+            found.filled.tolist(),
+            nearest(first, second).tolist(),
+        ]
+
+    whole = measured()
+    monkeypatch.setattr(module, "ROWS", 7)
+    for mine, other in zip(measured(), whole, strict=True):
+        assert mine == pytest.approx(other, rel=1e-9)
+
+
+def test_balls_have_a_rim_where_they_are_closed():
+    around, samples = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[2.0], [0.5], [5.0]])
+    # With k = 1 balls reach 1, 1, 2: the first sample lies on the rim of the second, the last on that of the third.
+    assert balls(around, samples, 1).within.tolist() == [1, 2, 0] and balls(around, samples, 1).filled.tolist() == [True, True, True]
+    closed = balls(around, samples, 1, closed=True)
+    assert closed.within.tolist() == [2, 2, 1] and closed.filled.all()
+
+
+def test_the_nearest_is_the_first_of_those_that_are():
+    assert nearest(torch.tensor([[0.4], [9.0]]), torch.tensor([[0.0], [1.0], [8.0], [10.0]])).tolist() == [0, 2]

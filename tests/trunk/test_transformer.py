@@ -60,6 +60,16 @@ def test_query_and_key_norms_come_before_the_turn_and_are_shared_by_heads(places
     torch.testing.assert_close(attention(x, seen), expected)
 
 
+def test_without_a_mask_all_see_all_and_without_a_turn_nobody_is_anywhere(places):
+    attention, x = SelfAttention(8, 2).to(F64), torch.randn(2, 5, 8, dtype=F64)
+    q, k, v = (part.view(2, 5, 2, 4).transpose(1, 2) for part in attention.qkv(x).chunk(3, -1))
+    expected = attention.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x, Sight()), expected)
+    torch.testing.assert_close(attention(x.flip(1), Sight()).flip(1), expected)
+    half = attention.to(torch.bfloat16)(x.bfloat16(), Sight())
+    torch.testing.assert_close(half.double(), expected, rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("width, heads, kv_heads", [(10, 4, None), (16, 4, 3)])
 def test_heads_that_do_not_divide_are_refused(width, heads, kv_heads):
     with pytest.raises(ValueError, match=f"SelfAttention: width {width}, {heads} heads, {kv_heads or heads} kv_heads; the width must"):
@@ -73,6 +83,8 @@ def test_mlps_are_their_formulas(places):
     gate, up = gated.gate_up.weight.chunk(2)
     torch.testing.assert_close(gated(x, seen), (F.silu(x @ gate.T) * (x @ up.T)) @ gated.down.weight.T)
     torch.testing.assert_close(plain(x, seen), plain.down(F.gelu(x @ plain.up.weight.T + plain.up.bias)))
+    other = MLP(16, activation=nn.ReLU())
+    torch.testing.assert_close(other(x, seen), other.down(other.up(x).clamp(min=0)))
     assert [SwiGLU(width).down.in_features for width in (192, 16, 4096)] == [512, 48, 11008]  # as in Llama 7B
     assert plain.up.out_features == 64
 

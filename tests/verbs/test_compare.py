@@ -74,3 +74,24 @@ def test_nor_are_those_of_another_plan(key, value):
 def test_results_with_nothing_in_common_are_not_compared():
     with pytest.raises(ValueError, match="no score was measured on as many cases in both; evaluate both with one suite"):
         compare(FIRST, {**SECOND, "right": {"drawing.overall": "111", "pope": "0101"}})
+
+
+FILES = {
+    "benchmark": {"format": "pope", "files": [{"name": "a.json", "sha256": "0a"}], "items": "12", "convention": "strict"},
+    "scorer": 2,
+    "plan": {"seed": 0, "longest": 64},
+    "right": {"pope.accuracy": "0011"},
+    "clusters": {"pope.accuracy": [0, 0, 1, 1]},
+}
+
+
+def test_results_on_the_same_files_are_compared_and_others_are_not():
+    better = compare(FILES, {**FILES, "right": {"pope.accuracy": "1111"}})["pope.accuracy"].difference
+    assert (better.value, better.n, better.clusters) == (0.5, 4, 2)
+    for key, value in (("items", "34"), ("convention", "official"), ("bad", ["a.json, line 3: no image"])):
+        other = {**FILES, "benchmark": {**FILES["benchmark"], key: value}}
+        for one, two in ((FILES, other), (other, FILES)):
+            said = f"compare: {key} {one['benchmark'].get(key)!r} against {two['benchmark'].get(key)!r}; the same is accepted"
+            with pytest.raises(ValueError) as refused:
+                compare(one, two)
+            assert str(refused.value).startswith(said)

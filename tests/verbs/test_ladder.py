@@ -29,7 +29,7 @@ def test_what_a_codec_loses_bounds_drawings(system, monkeypatch):
     assert found.right == {"codec.readable": [False] * 3, "oracle.readable": [True] * 3}
     monkeypatch.setattr(system, "losses", lambda documents, draws: {"text": (torch.tensor(0.0), 0)})
     monkeypatch.setattr(codec, "encode", lambda raws, draws: Encoded(list(raws)))
-    monkeypatch.setattr(codec, "decode", torch.stack)
+    monkeypatch.setattr(codec, "decode", lambda cleans, draws: torch.stack(cleans))
     found = ladder(system, EASY, 3, "test", 0)
     assert found.scores["codec.readable"].value == 1.0 and found.scores["codec.readable"].n == 3
     assert not any(name.startswith("teacher_forced") for name in found.scores), "a port with nothing to learn has no loss"

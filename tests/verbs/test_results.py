@@ -66,7 +66,7 @@ def test_results_hold_what_is_needed_to_understand_them(found):
 def test_results_name_the_sampling_that_was_used(tiny):
     system, asked = tiny(), Sampling(temperature=0.25, top_k=4)
     sampling = results(system, World.easy(), Plan(sampling={Image: asked}), REPORT)["sampling"]
-    assert sampling["image"] == {"temperature": 0.25, "top_k": 4, "top_p": None, "guidance": 1.0, "steps": None}
+    assert sampling["image"] == {"temperature": 0.25, "top_k": 4, "top_p": None, "guidance": 1.0, "steps": None, "denoising": None}
     assert sampling["text"]["temperature"] == system.port(Text(learn=True)).law.sampling.temperature == 0.0
     usual = results(system, World.easy(), Plan(), REPORT)
     assert usual["sampling"]["image"]["guidance"] == 2.0 and usual["training"] == {}
@@ -176,7 +176,7 @@ def test_results_of_another_schema_are_not_read(found, tmp_path):
     save_results({**found, "schema": 1}, path)
     with pytest.raises(ValueError) as refused:
         read_results(path)
-    assert str(refused.value) == f"results: {path} has schema 1; this version reads 2; evaluate anew"
+    assert str(refused.value) == f"results: {path} has schema 1; here 2 is read; evaluate anew, or name other results"
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '"schema"'])

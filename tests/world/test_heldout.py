@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from tessera.document import Task
+from tessera.world import world as module
 from tessera.world.bias import Bias
 from tessera.world.captions import parse_caption
 from tessera.world.chances import cooccurrence
 from tessera.world.edits import EditKind
 from tessera.world.heldout import HELD_OUT, held_kinds, held_pairs, holds, names_pair, words
 from tessera.world.prompts import Skill
-from tessera.world.questions import question_kinds
+from tessera.world.questions import QuestionKind, question_kinds
 from tessera.world.sampling import SPLITS, belongs, sample_scene, split_of
 from tessera.world.scene import EASY, LEVELS, STANDARD
 from tessera.world.wording import CHINESE, ENGLISH
@@ -143,6 +145,21 @@ def test_chances_know_what_is_held_out():
     for one, other in combinations(EASY.kinds, 2):
         assert seen[frozenset((one, other))] / n == pytest.approx(world.cooccurrence()[one][other], abs=0.025)
         assert seen[one] / n == pytest.approx(world.popularity()[one], abs=0.04)
+
+
+def test_a_question_that_few_scenes_fit_is_found_on_further_ones(monkeypatch):
+    world, numbers = World(STANDARD, held_out="pairs"), range(12)
+    monkeypatch.setattr(module, "PATIENCE", 3)  # one scene in eight shows a digit
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    soon = {}
+    for index in numbers:
+        with suppress(ValueError):
+            soon[index] = world.asked(QuestionKind.DIGIT, index, "pairs")
+    assert 0 < len(soon) < len(numbers)
+    monkeypatch.setattr(module, "ROUNDS", 30)
+    found = {index: world.asked(QuestionKind.DIGIT, index, "pairs") for index in numbers}
+    assert all(holds(scene, STANDARD, "pairs") and question.answer in STANDARD.digits for scene, question in found.values())
+    assert {index: found[index] for index in soon} == soon, "what was found before is the same"
 
 
 def test_what_no_scene_fits_is_said():

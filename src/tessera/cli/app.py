@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tessera.codecs.base import PictureCodec
-from tessera.document import Image
+from tessera.document import Image, Segment
 from tessera.laws.base import Sampling
 from tessera.system import System
 from tessera.verbs.recipes import PRESETS
@@ -50,6 +50,7 @@ Temperature = Annotated[float | None, typer.Option(help="0 takes the likeliest."
 TopK = Annotated[int | None, typer.Option(help="Draw among so many of the likeliest only.")]
 TopP = Annotated[float | None, typer.Option(help="Draw among the fewest that hold this probability.")]
 Steps = Annotated[int | None, typer.Option(help="Passes, for orders that may choose.")]
+Denoising = Annotated[int | None, typer.Option(min=1, help="Steps from noise to each part of a picture, where parts are denoised.")]
 Longest = Annotated[int, typer.Option(help="The most ids a text may have.")]
 
 
@@ -100,6 +101,16 @@ def picture_side(system: System) -> int:
 def sampling_of(usual: Sampling, asked: Mapping[str, Any]) -> Sampling:
     """The usual sampling with what was asked for in its place."""
     return replace(usual, **{name: value for name, value in asked.items() if value is not None})
+
+
+def sampling_of_pictures(system: System, asked: Mapping[str, Any]) -> dict[type[Segment], Sampling]:
+    """How pictures are written: as usual but for what was asked. Nothing, and nothing to ask for, where the system only reads them."""
+    if system.draws:
+        return {Image: sampling_of(system.port(Image(learn=True)).law.sampling, asked)}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given:
+        raise ValueError(f"{system.name}: {given} for pictures; it writes none; leave these options out")
+    return {}
 
 
 def arguments_of(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:

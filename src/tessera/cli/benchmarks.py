@@ -25,22 +25,25 @@ from tessera.cli.app import (
     how_trained,
     picture_side,
     progress,
-    sampling_of,
+    sampling_of_pictures,
     say,
     ticker,
     trained,
 )
-from tessera.cli.scoring import Place
+from tessera.cli.scoring import Place, show_differences
 from tessera.data.benchmarks import read_coco, read_geneval, read_pope, read_questions, read_vqa, write_geneval
-from tessera.document import Image, Segment
+from tessera.data.rows import BadRow
+from tessera.document import Segment
 from tessera.exams.files import ChairFile, GenEvalFile, PopeFile, QuestionsFile, VqaFile
 from tessera.laws.base import Sampling
 from tessera.scoring.answers import CONVENTIONS
 from tessera.scoring.hallucination import load_synonyms, with_coco_phrases
 from tessera.system import System
 from tessera.verbs.answers import Answers, named_after
-from tessera.verbs.benchmark import Files, about_files, benchmark_results, sha256
+from tessera.verbs.benchmark import SCHEMA, Files, about_files, asked_of_files, benchmark_results, sha256
+from tessera.verbs.compare import alike, compare
 from tessera.verbs.evaluate import Plan, answered
+from tessera.verbs.results import read_results
 
 benchmark = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +55,10 @@ app.add_typer(benchmark, name="benchmark")
 
 Images = Annotated[Path | None, typer.Option(help="The folder that pictures' names are relative to; by default the file's.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")]
-Out = Annotated[Path | None, typer.Option(help="Folder for results and answers; of a run, RUN/benchmarks. [default: benchmarks]")]
+Against = Annotated[
+    Path | None, typer.Option(help="Other results (.json) on the same files: differences question by question, with intervals.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for results and answers; by default benchmarks, or of a run RUN/benchmarks.")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +77,17 @@ class Sitting:
     def pixels(self) -> int:
         return picture_side(self.system)
 
-    def take(self, files: Files, variant: str = "") -> tuple[str, list]:
+    def take(self, files: Files, variant: str = "", against: Path | None = None) -> tuple[str, list]:
         """Ask what is not answered yet, save results and show scores: the answers, behind a name that no others have.
 
-        `variant` is added to the name of results that judge the same answers in another way.
+        `variant` is added to the name of results that judge the same answers in another way. Differences from the results
+        `against` are shown too; those of something else are refused before anything is asked.
         """
+        other = read_results(against, SCHEMA) if against else None
         plan = Plan(cases={}, pictures=0, seed=self.seed, sampling=self.sampling)
         about = about_files(self.system, files, plan, self.longest)
+        if other is not None:
+            alike(other, asked_of_files(files, about))
         asked = f"{self.name}-{files.exam.name}-{files.paths[0].stem}"
         own = named_after(asked, about)
         kept = Answers(self.out / "answers" / own, about)
@@ -86,9 +96,16 @@ class Sitting:
         report = files.exam.report(answers)
         found = benchmark_results(self.system, files, about, report, training=self.training)
         Place(self.out, asked + variant).save(found, report)
-        if files.rows.bad:
-            say("\n".join([f"{len(files.rows.bad)} bad rows were left out:", *(f"  {row}" for row in files.rows.bad)]))
+        say_bad(files.rows.bad)
+        if other is not None:
+            show_differences(compare(other, found), str(against))
         return own, answers
+
+
+def say_bad(rows: Sequence[BadRow]) -> None:
+    """The rows that were left out, if there are any."""
+    if rows:
+        say("\n".join([f"{len(rows)} bad rows were left out:", *(f"  {row}" for row in rows)]))
 
 
 def sitting(
@@ -99,8 +116,8 @@ def sitting(
     folder = run if run and run.is_dir() else None
     training = how_trained(system, run, level)
     name = loaded.name if run or level == "easy" else f"{loaded.name}-{level}"
-    sampling = sampling_of(loaded.port(Image(learn=True)).law.sampling, asked)
-    return Sitting(loaded, name, out or (folder or Path()) / "benchmarks", training, seed, longest, {Image: sampling})
+    sampling = sampling_of_pictures(loaded, asked)
+    return Sitting(loaded, name, out or (folder or Path()) / "benchmarks", training, seed, longest, sampling)
 
 
 @benchmark.command("pope", epilog="Example: tessera benchmark pope coco_pope_random.json --images val2014 --convention official")
@@ -115,13 +132,14 @@ def pope_command(
     skip_bad: SkipBad = False,
     longest: Longest = 64,
     seed: Seed = 0,
+    against: Against = None,
     device: Device = "auto",
 ) -> None:
     """POPE, yes or no about objects: accuracy, precision, recall, F1, yes ratio, and what was neither."""
     rows = read_pope(file, images, skip_bad=skip_bad)
     sat = sitting(system, run, level, out, seed, device, longest=longest)
     exam = PopeFile(rows.items, sat.pixels, convention)
-    sat.take(Files(exam, (file,), rows, {"convention": convention}), "" if convention == "strict" else f"-{convention}")
+    sat.take(Files(exam, (file,), rows, {"convention": convention}), "" if convention == "strict" else f"-{convention}", against)
 
 
 @benchmark.command("vqa", epilog="Example: tessera benchmark vqa questions.json annotations.json --images val2014")
@@ -156,12 +174,13 @@ def questions_command(
     skip_bad: SkipBad = False,
     longest: Longest = 64,
     seed: Seed = 0,
+    against: Against = None,
     device: Device = "auto",
 ) -> None:
     """Questions with one answer each: the share that is exact, and that is by GQA's rule."""
     rows = read_questions(file, images, skip_bad=skip_bad)
     sat = sitting(system, run, level, out, seed, device, longest=longest)
-    sat.take(Files(QuestionsFile(rows.items, sat.pixels), (file,), rows))
+    sat.take(Files(QuestionsFile(rows.items, sat.pixels), (file,), rows), against=against)
 
 
 @benchmark.command(

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     HeldOut,
@@ -23,13 +24,12 @@ from tessera.cli.app import (
     console,
     how_trained,
     progress,
-    sampling_of,
+    sampling_of_pictures,
     say,
     ticker,
     trained,
     world_of,
 )
-from tessera.document import Image
 from tessera.exams import Report
 from tessera.system import System
 from tessera.verbs.answers import about_answers, named_after
@@ -48,7 +48,7 @@ def evaluate_command(
     system: Annotated[str, typer.Argument(metavar="[SYSTEM]", help="Whose shipped weights to judge.")] = "",
     run: RunFolder = None,
     suite: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(SUITES)}, or an exam: {', '.join(EXAMS)}; may be repeated. [default: standard]")
+        list[str] | None, typer.Option(help=f"{', '.join(SUITES)}, or an exam: {', '.join(EXAMS)}; may be repeated. By default standard.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Write everything under so many seeds, and give the spread.")] = 1,
     level: Annotated[str, typer.Option(help="Level of the world; by default the one it was trained on, or easy.")] = "",
@@ -63,6 +63,7 @@ def evaluate_command(
     top_k: TopK = None,
     top_p: TopP = None,
     steps: Steps = None,
+    denoising: Denoising = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results, pages and contact sheets; of a run, RUN/results.")] = None,
     against: Annotated[Path | None, typer.Option(help="Other results (.json): differences case by case, with intervals.")] = None,
     device: Device = "auto",
@@ -71,7 +72,7 @@ def evaluate_command(
 
     The standard suite on shipped weights goes to results/, and its headlines to the table of the README beside it.
     What the system wrote is kept in OUT/answers: a stopped evaluation goes on where it was, and `tessera judge` scores it anew.
-    Guidance, temperature, top-k, top-p and steps are those of pictures; texts are written as the recipe says.
+    Guidance, temperature, top-k, top-p, steps and denoising are those of pictures; texts are written as the recipe says.
     """
     other = read_results(against) if against else None
     plan = plan_of(suite or ["standard"], share, split, seed, seeds)
@@ -81,10 +82,9 @@ def evaluate_command(
     world = asked_about(training, level, language, bias, held_out)
     if other is not None:
         alike(other, asked_of(world, plan))
-    usual = loaded.port(Image(learn=True)).law.sampling
-    sampling = sampling_of(usual, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps})
-    plan = replace(plan, sampling={Image: sampling})
-    published = plan == Plan(seed=seed, sampling={Image: usual}) and run is None
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    plan = replace(reading_plan(loaded, plan), sampling=sampling_of_pictures(loaded, asked))
+    published = plan == Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded) and run is None
     place = Place(
         out or (folder / "results" if folder else PUBLISHED if published else Path("results-unpublished")), file_name(loaded, world)
     )
@@ -161,6 +161,17 @@ def plan_of(suites: list[str], share: float, split: str, seed: int, seeds: int) 
             "change it"
         )
     return replace(Plan(chosen(suites)).scaled(share), seed=seed, split=split)
+
+
+def reading_plan(system: System, plan: Plan) -> Plan:
+    """The plan without exams of pictures where the system writes none, which is said."""
+    within = plan.within(system)
+    left = ", ".join(sorted(plan.cases.keys() - within.cases.keys()))
+    if left and not within.cases:
+        raise ValueError(f"evaluate: {left} of {system.name}; it writes no pictures; name exams of what it says")
+    if left:
+        say(f"{system.name} writes no pictures; left out: {left}")
+    return within
 
 
 def file_name(system: System, world: World) -> str:

@@ -35,6 +35,7 @@ from tessera.system import System
 from tessera.verbs import recipes
 from tessera.verbs.glance import glance, glance_data
 from tessera.verbs.machine import commit
+from tessera.verbs.parts import Parts
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
 from tessera.verbs.weights import find, latest, load, restore, save
@@ -64,30 +65,36 @@ def train_command(
     start: Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")] = None,
     stages: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be repeated.")] = None,
     documents: Annotated[list[str] | None, typer.Option(help="How many of a stage, as stage=number; may be repeated.")] = None,
-    scale: Annotated[float, typer.Option(help="Multiplies the documents of every stage.")] = 1.0,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(help="Another mix of tasks for the stages that train the system, as task=share; may be repeated."),
+    ] = None,
+    scale: Annotated[float, typer.Option(help="Multiplies the documents of every stage but those of shared parts.")] = 1.0,
     seed: Seed = 0,
-    rate: Annotated[float, typer.Option(help="Multiplies the learning rate of every stage.")] = 1.0,
+    rate: Annotated[float, typer.Option(help="Multiplies the learning rate of the same stages.")] = 1.0,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train shared parts (codecs, eyes) too, and keep them to itself.")] = False,
 ) -> None:
     """Train a system through its stages, on the world or on your own pairs. Ctrl-C stops with a checkpoint."""
     built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
     if start:
         restore(built, find(start, level=level))
-    built.stages = chosen_stages(built, stages or [], arguments_of(documents, "--documents"))
+    built.stages = mixed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"))
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
     source, look, notes = (
         opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
     )
-    notes |= {"only_stages": stages or [], "start": start or ""}
+    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh}
+    parts = Parts(source.hash()) if isinstance(source, World) and not fresh else None
     try:
-        train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes)
+        train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
     finally:
         report_bad(source)
-    verb = "draw" if Task.DRAW in source.tasks else "ask"
+    verb = "draw" if Task.DRAW in source.tasks and built.draws else "ask"
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 
@@ -128,6 +135,16 @@ def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]
         raise ValueError(f"--documents: {wrong}; whole numbers from 1 on are accepted; for example --documents {known[0]}=10000")
     chosen = (stage for stage in system.stages if not names or stage.name in names)
     return tuple(replace(stage, documents=documents.get(stage.name, stage.documents)) for stage in chosen)
+
+
+def mixed(stages: tuple[Stage, ...], shares: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """The stages with another mix of tasks; those that train a part keep theirs."""
+    known = [task.value for task in Task]
+    wrong = {name: share for name, share in shares.items() if name not in known or not isinstance(share, int | float) or share < 0}
+    if wrong or (shares and not any(shares.values())):
+        raise ValueError(f"--mix: {wrong or shares}; shares from 0 on of {', '.join(known)} are accepted; for example --mix edit=0.5")
+    mix = {Task(name): float(share) for name, share in shares.items()}
+    return tuple(replace(stage, mix=mix) if mix and stage.learner is None else stage for stage in stages)
 
 
 def report_bad(source: Source) -> None:

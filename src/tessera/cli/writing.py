@@ -1,13 +1,16 @@
-"""Commands that write: pictures of a prompt, answers about a picture, captions."""
+"""Commands that write: pictures of a prompt, pictures changed, stories, answers about a picture, captions."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from PIL import Image as Pillow
+from torch import Tensor
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     LevelName,
@@ -32,12 +35,19 @@ from tessera.verbs.generate import write
 from tessera.verbs.writing import Request
 from tessera.world import Tile, save_sheet
 
+Scale = Annotated[int, typer.Option(min=1, help="Enlarges pixels.")]
 
-@app.command(epilog='Example: tessera draw "a red circle and a blue star" -n 8 --out drawing.png')
+
+@app.command(
+    epilog='Examples: tessera draw "a red circle and a blue star" -n 8 --out drawing.png · '
+    'tessera draw "a red circle and a blue star" --over drawing.png --keep 0,0,16,32'
+)
 def draw(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the picture goes; several make a sheet.")] = Path("drawing.png"),
+    over: Annotated[Path | None, typer.Option(help="A picture of which --keep stays as it is, and the rest is drawn.")] = None,
+    keep: Annotated[str, typer.Option(help="What stays: left,top,right,bottom in pixels of the system's pictures.")] = "",
     system: Trained = "",
     run: RunFolder = None,
     level: LevelName = "easy",
@@ -47,21 +57,96 @@ def draw(
     top_k: TopK = None,
     top_p: TopP = None,
     steps: Steps = None,
-    scale: Annotated[int, typer.Option(min=1, help="Enlarges pixels.")] = 8,
+    denoising: Denoising = None,
+    scale: Scale = 8,
     device: Device = "auto",
 ) -> None:
-    """Draw pictures of a prompt."""
+    """Draw pictures of a prompt. With --over and --keep, draw what is missing of one."""
     loaded = trained(system, run, level, device)
     usual = loaded.port(Image(learn=True)).law.sampling
-    sampling = sampling_of(usual, {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps})
-    document = Document((Text(prompt), Image(learn=True)))
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    sampling = sampling_of(usual, asked)
+    document = Document((Text(prompt), blank(over, keep, picture_side(loaded))))
     pictures = [done.pictures[0] for done in write(loaded, [Request(document, seed + i, {Image: sampling}) for i in range(n)])]
     if n == 1:
-        picture = Pillow.fromarray(pictures[0].permute(1, 2, 0).numpy())
-        picture.resize((picture.width * scale, picture.height * scale), Pillow.Resampling.NEAREST).save(out)
+        save_picture(pictures[0], out, scale)
     else:
         save_sheet(out, [Tile(picture, (f"seed {seed + i}",)) for i, picture in enumerate(pictures)], scale=scale)
     say(f"{out}: {prompt!r}, {n} time{'s' * (n > 1)}; {sampling}")
+
+
+def blank(over: Path | None, keep: str, side: int) -> Image:
+    """A picture to be drawn, of which part may be given."""
+    if (over is None) != (not keep):
+        raise ValueError(f"draw: --over {over} and --keep {keep!r}; both or neither are accepted; name a picture and what stays of it")
+    if over is None:
+        return Image(learn=True)
+    try:
+        left, top, right, bottom = map(int, keep.split(","))
+    except ValueError as error:
+        raise ValueError(f"draw: --keep {keep!r}; left,top,right,bottom is accepted; for example --keep 0,0,{side // 2},{side}") from error
+    if not (0 <= left < right <= side and 0 <= top < bottom <= side):
+        raise ValueError(f"draw: --keep {keep!r}; a box inside 0,0,{side},{side} is accepted; mend it")
+    mask = torch.zeros(side, side, dtype=torch.bool)
+    mask[top:bottom, left:right] = True
+    return Image(open_picture(over, side), learn=True, keep=mask)
+
+
+def save_picture(picture: Tensor, out: Path, scale: int) -> None:
+    """A picture as a file, each pixel as a square."""
+    file = Pillow.fromarray(picture.permute(1, 2, 0).numpy())
+    file.resize((file.width * scale, file.height * scale), Pillow.Resampling.NEAREST).save(out)
+
+
+@app.command(epilog='Example: tessera edit drawing.png "make the circle blue" --out edited.png')
+def edit(
+    picture: Annotated[Path, typer.Argument(help="A picture file.")],
+    instruction: Annotated[str, typer.Argument(help="What to change.")],
+    out: Annotated[Path, typer.Option(help="Where the changed picture goes.")] = Path("edited.png"),
+    system: Trained = "",
+    run: RunFolder = None,
+    level: LevelName = "easy",
+    seed: Seed = 0,
+    guidance: Guidance = None,
+    temperature: Temperature = None,
+    steps: Steps = None,
+    scale: Scale = 8,
+    device: Device = "auto",
+) -> None:
+    """Draw a picture anew, changed as asked; for systems that have learned edits (`tessera train SYSTEM --mix edit=0.5 ...`)."""
+    loaded = trained(system, run, level, device)
+    sampling = sampling_of(loaded.port(Image(learn=True)).law.sampling, {"guidance": guidance, "temperature": temperature, "steps": steps})
+    document = Document((Image(open_picture(picture, picture_side(loaded))), Text(instruction), Image(learn=True)))
+    (done,) = write(loaded, [Request(document, seed, {Image: sampling})])
+    save_picture(done.pictures[0], out, scale)
+    say(f"{out}: {picture}, {instruction!r}; {sampling}")
+
+
+@app.command(epilog='Example: tessera story "a red circle at the top left" --out story')
+def story(
+    opening: Annotated[str, typer.Argument(help="What the first picture shows.")],
+    out: Annotated[Path, typer.Option(help="A folder for the pictures.")] = Path("story"),
+    more: Annotated[int, typer.Option(min=1, help="How many texts and pictures may follow the first picture, at most.")] = 8,
+    system: Trained = "",
+    run: RunFolder = None,
+    level: LevelName = "easy",
+    seed: Seed = 0,
+    longest: Longest = 64,
+    scale: Scale = 8,
+    device: Device = "auto",
+) -> None:
+    """Let a system go on by itself, in words and pictures; for those that have learned stories (`tessera train SYSTEM --mix story=0.5`)."""
+    loaded = trained(system, run, level, device)
+    (done,) = write(loaded, [Request(Document((Text(opening), Image(learn=True))), seed, longest=longest, more=more)])
+    out.mkdir(parents=True, exist_ok=True)
+    number = 0
+    for segment in done.document:
+        if isinstance(segment, Text):
+            say((segment.content or "").strip() or "(no more)")
+        elif segment.content is not None:
+            number += 1
+            save_picture(segment.content, out / f"{number}.png", scale)
+            say(f"  {out / f'{number}.png'}")
 
 
 @app.command(epilog='Example: tessera ask drawing.png "what colour is the star?"')

@@ -2,9 +2,45 @@
 
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
+from tessera.codecs.couplings import Couplings
+from tessera.codecs.features import Features
+from tessera.codecs.flow import Flow, Settled
+from tessera.codecs.former import CausalFormer
+from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches
-from tessera.codecs.quantizers import FSQ, VQ, Residual
+from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
+from tessera.codecs.unquantized import Unquantized
+from tessera.codecs.vae import VAE, conv_vae
+from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
 
-__all__ = ["BPE", "FSQ", "VQ", "Autoencoder", "Codec", "Encoded", "Markers", "Patches", "Residual", "Shifted"]
+__all__ = [
+    "BPE",
+    "FSQ",
+    "LFQ",
+    "VAE",
+    "VQ",
+    "VQGAN",
+    "Autoencoder",
+    "CausalFormer",
+    "Codec",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Couplings",
+    "Encoded",
+    "Features",
+    "Flow",
+    "Markers",
+    "Painter",
+    "Patches",
+    "Residual",
+    "Settled",
+    "Shifted",
+    "Unquantized",
+    "chameleon_vqgan",
+    "conv_vae",
+    "llamagen_vq",
+    "magvit_v2",
+]

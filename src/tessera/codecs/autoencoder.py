@@ -1,33 +1,19 @@
 """Pictures as a small grid of codes: each square of pixels becomes one, and a convolutional decoder joins them again."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from tessera.codecs.base import Cleans, Encoded, Losses, bytes_of, floats
+from tessera.codecs.base import Cleans, Encoded, Losses
+from tessera.codecs.convolutions import ConvBlock
 from tessera.codecs.patches import kept_patches, patchify
-from tessera.codecs.quantizers import Quantizer
+from tessera.codecs.quantizers import Features, Quantizer
+from tessera.codecs.reconstruction import Noised, Painted, blank_codes, decode_codes, encode_codes, noised, reconstruct, reconstruction
 from tessera.document import Document
 from tessera.draws import Draw
 
 STEM = 4  # pixels along the side of the squares that the first layer sees, and the last one paints
-
-
-class ConvBlock(nn.Module):
-    """Two 3 x 3 convolutions added to what comes in (pre-activation, group norm)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        norm = lambda: nn.GroupNorm(max(1, channels // 16), channels)
-        conv = lambda: nn.Conv2d(channels, channels, 3, padding=1)
-        self.steps = nn.Sequential(norm(), nn.SiLU(), conv(), norm(), nn.SiLU(), conv())
-
-    def forward(self, x: Float[Tensor, "batch channel height wide"]) -> Float[Tensor, "batch channel height wide"]:
-        """The same grid, each cell having looked two cells around."""
-        return x + self.steps(x)
 
 
 class Widened(nn.Module):
@@ -40,13 +26,6 @@ class Widened(nn.Module):
     def forward(self, x: Float[Tensor, "batch element feature"]) -> Float[Tensor, "batch element feature"]:
         """Square by square."""
         return x + self.steps(x)
-
-
-class Noised(NamedTuple):
-    """Pictures to learn from: as they shall be painted, and as the encoder sees them."""
-
-    pixels: Float[Tensor, "batch 3 height wide"]
-    seen: Float[Tensor, "batch 3 height wide"]
 
 
 class Autoencoder(nn.Module):
@@ -85,46 +64,33 @@ class Autoencoder(nn.Module):
         paint += [nn.GroupNorm(1, channels), nn.SiLU(), nn.Conv2d(channels, 3 * STEM**2, 1), nn.PixelShuffle(STEM)]
         self.decoder = nn.Sequential(*paint)
 
-    def forward(self, pixels: Float[Tensor, "batch 3 height wide"]) -> tuple[Tensor, Tensor, Tensor]:
-        """The reconstruction, the codes and the commitment loss of a batch of pictures from -1 to 1."""
-        rounded, codes, commitment = self.quantizer(self.encoder(patchify(pixels, self.stride)))
-        return self._paint(rounded), codes, commitment
+    def forward(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
+        """What becomes of a batch of pictures from -1 to 1."""
+        return reconstruct(self, pixels)
+
+    def latents(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Features:
+        """The features of each square before rounding."""
+        return self.encoder(patchify(pixels, self.stride))
+
+    def paint(self, features: Features) -> Float[Tensor, "batch 3 height wide"]:
+        """Pictures from -1 to 1, not clipped."""
+        return self.decoder(features.transpose(1, 2).unflatten(2, (self.columns, self.columns)))
 
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Noised:
-        """All pictures of the documents, whoever gave them."""
-        like = next(self.parameters())
-        pictures, noise = [], []
-        for document, draw in zip(documents, draws, strict=True):
-            for picture in document.pictures:
-                strength = self.noise * torch.rand((), generator=draw.rng)
-                pictures.append(picture)
-                noise.append(strength * torch.randn(picture.shape, generator=draw.rng))
-        if not pictures:
-            nothing = like.new_zeros(0, 3, self.pixels, self.pixels)
-            return Noised(nothing, nothing)
-        pixels = floats(pictures, like, self.pixels)
-        return Noised(pixels, pixels + torch.stack(noise).to(pixels))
+        """All pictures of the documents, whoever gave them, and how the encoder sees them."""
+        return noised(self, documents, draws, self.noise)
 
     def losses_of(self, pictures: Noised) -> Losses:
         """Summed over pictures: squared error per pixel; and over codes: commitment."""
-        if not len(pictures.pixels):  # documents without a picture
-            nothing = next(self.parameters())[:0].sum()
-            return {"pixels": (nothing, 0), "commitment": (nothing, 0)}
-        painted, _, commitment = self(pictures.seen)
-        error = (painted.to(pictures.pixels.dtype) - pictures.pixels).square().mean((1, 2, 3))
-        return {"pixels": (error.sum(), len(error)), "commitment": (commitment.sum(), commitment.numel())}
+        return reconstruction(self, pictures)
 
-    @torch.no_grad()
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
         """Codes of each uint8 picture; [element], or [element, level] with a residual quantizer."""
-        squares = patchify(floats(raws, next(self.parameters()), self.pixels), self.stride)
-        return Encoded(self.quantizer(self.encoder(squares)).codes)
+        return encode_codes(self, raws)
 
-    @torch.no_grad()
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures."""
-        codes = torch.stack(tuple(cleans)).to(next(self.parameters()).device)
-        return bytes_of(self._paint(self.quantizer.lookup(codes).to(next(self.parameters()).dtype))).cpu()
+        return decode_codes(self, cleans)
 
     def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:
         """Codes whose square of pixels lies wholly inside the mask are given."""
@@ -132,8 +98,4 @@ class Autoencoder(nn.Module):
 
     def blank(self, length: int | None = None) -> Int[Tensor, "element ..."]:
         """Code 0 everywhere."""
-        levels = getattr(self.quantizer, "quantizers", None)
-        return torch.zeros((self.elements, *((len(levels),) if levels else ())), dtype=torch.long)
-
-    def _paint(self, features: Float[Tensor, "batch element feature"]) -> Float[Tensor, "batch 3 height wide"]:
-        return self.decoder(features.transpose(1, 2).unflatten(2, (self.columns, self.columns)))
+        return blank_codes(self)

@@ -29,14 +29,14 @@ class EncodedSegment(NamedTuple):
 
 @runtime_checkable
 class Codec(Protocol):
-    """raw <-> clean, for several segments of one shape at once. Frozen, unless a stage names it."""
+    """raw <-> clean, for several segments of one shape at once. Frozen, unless a stage names it: then gradient passes `encode`."""
 
     def encode(self, raws: Sequence[Any], draws: Sequence[Draw]) -> Encoded:
         """The clean elements of each raw segment."""
         ...
 
-    def decode(self, cleans: Cleans) -> Sequence[Any] | Tensor:
-        """The raw segment of each row of clean elements."""
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Sequence[Any] | Tensor:
+        """The raw segment of each row of clean elements. What they leave open is drawn; without draws it is what is likeliest."""
         ...
 
     def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:

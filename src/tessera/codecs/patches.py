@@ -42,7 +42,7 @@ class Patches:
         """Squares of each uint8 picture."""
         return Encoded(patchify(floats(raws, torch.empty(0), self.pixels), self.patch))
 
-    def decode(self, cleans: Cleans) -> Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped."""
         return bytes_of(unpatchify(torch.stack(tuple(cleans)), self.patch, self.columns))
 

@@ -5,6 +5,7 @@ from math import prod
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -27,6 +28,10 @@ class Quantizer(Protocol):
     size: int
 
     def __call__(self, x: Features) -> Quantized: ...
+
+    def unrounded(self, x: Features) -> Features:
+        """What is rounded of features: as they are, or bounded or scaled first. Codes looked up lie in the same space."""
+        ...
 
     def lookup(self, codes: Int[Tensor, "batch element ..."]) -> Features: ...
 
@@ -54,30 +59,89 @@ class FSQ(nn.Module):
 
     def forward(self, x: Features) -> Quantized:
         """Each feature becomes one of its levels, spread evenly from -1 to 1."""
-        half = (self.levels - 1) * (1 - 1e-3) / 2
-        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
-        bounded = (x + (offset / half).tan()).tanh() * half - offset
+        bounded = self._bounded(x)
         rounded = bounded.round()
         digits = rounded.long() + self.levels // 2
         codes = (digits * self.basis).sum(-1)
         scale = self.levels // 2
         return Quantized(straight_through(bounded, rounded) / scale, codes, x.new_zeros(x.shape[:-1]))
 
+    def unrounded(self, x: Features) -> Features:
+        """Bounded, from about -1 to 1."""
+        return self._bounded(x) / (self.levels // 2)
+
+    def _bounded(self, x: Features) -> Features:
+        half = (self.levels - 1) * (1 - 1e-3) / 2
+        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
+        return (x + (offset / half).tan()).tanh() * half - offset
+
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The features of codes."""
         return (self.digits(codes) - self.levels // 2) / (self.levels // 2)
 
-    def digits(self, codes: Int[Tensor, "batch element"]) -> Int[Tensor, "batch element feature"]:
+    def digits(self, codes: Int[Tensor, "*answers"]) -> Int[Tensor, "*answers feature"]:
         """Which level each feature of a code has, counted from 0."""
         return codes[..., None] // self.basis % self.levels
+
+
+class LFQ(nn.Module):
+    """Lookup-free quantization: each feature is rounded to -1 or 1, and the code is read off the signs; no codebook to learn.
+
+    The first feature is the highest binary digit of the code, and 0 rounds to -1. `commitment` weighs how hard features are
+    pulled to their signs, `entropy` how much sure roundings and evenly used signs are worth: the entropy of a feature's sign,
+    under a softmax of minus the squared distances to -1 and 1, less that of the batch's average. It is spread over the
+    elements, so it depends on the batch.
+    Source: Yu et al. 2023, arXiv:2310.05737 (MAGVIT-v2), section 3.1, in the form in which Show-o's code has it. Differs from
+    the paper: entropies are taken feature by feature and averaged, not over whole codes.
+    """
+
+    levels: Tensor
+    basis: Tensor
+
+    def __init__(self, features: int, *, commitment: float = 0.1, entropy: float = 0.1):
+        super().__init__()
+        self.features, self.size, self.digit_values = features, 2**features, 2 * features
+        self.commitment, self.entropy = commitment, entropy
+        self.register_buffer("levels", torch.full((features,), 2), persistent=False)
+        self.register_buffer("basis", 2 ** torch.arange(features - 1, -1, -1), persistent=False)
+
+    def forward(self, x: Features) -> Quantized:
+        """Each feature becomes its sign."""
+        signs = x > 0
+        rounded = torch.where(signs, 1.0, -1.0).to(x.dtype)
+        loss = self.commitment * (x - rounded).square().mean(-1) + self.entropy * self._unsure(x)
+        return Quantized(straight_through(x, rounded), (signs * self.basis).sum(-1), loss)
+
+    def unrounded(self, x: Features) -> Features:
+        """As they are."""
+        return x
+
+    def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
+        """The signs that a code stands for."""
+        return self.digits(codes) * 2.0 - 1
+
+    def digits(self, codes: Int[Tensor, "*answers"]) -> Int[Tensor, "*answers feature"]:
+        """0 or 1 for each feature."""
+        return codes[..., None] // self.basis % 2
+
+    @staticmethod
+    def _unsure(x: Features) -> Float[Tensor, "batch element"]:
+        logit = 4 * x.to(torch.promote_types(x.dtype, torch.float32))  # the squared distance of -1 less that of 1
+        chance = logit.sigmoid()
+        own = F.softplus(logit) - logit * chance
+        average = chance.mean((0, 1)).clamp(1e-6, 1 - 1e-6)  # all sure of one sign: no evenness, and no gradient
+        shared = -(average * average.log() + (1 - average) * (1 - average).log())
+        return (own - shared).mean(-1)
 
 
 class VQ(nn.Module):
     """Vector quantization against a codebook that follows its members by moving averages.
 
     Codes that no feature has chosen for more than `patience` batches are revived at features of the batch. `commitment`
-    weighs how hard features are pulled to their code.
+    weighs how hard features are pulled to their code. With `normalized`, features and codes are brought to length 1 before they
+    are compared, and a code stands for its direction alone (Yu et al. 2021, arXiv:2110.04627, section 3.2).
     Source: van den Oord et al. 2017, arXiv:1711.00937, appendix A.1; revival as in Dhariwal et al. 2020, arXiv:2005.00341.
+    Published picture tokenizers train their codebooks by gradient instead; rounding is the same.
     """
 
     book: Tensor
@@ -85,10 +149,19 @@ class VQ(nn.Module):
     sums: Tensor
     idle: Tensor
 
-    def __init__(self, *, size: int, features: int, decay: float = 0.99, commitment: float = 0.25, patience: int = 50):
+    def __init__(
+        self,
+        *,
+        size: int,
+        features: int,
+        decay: float = 0.99,
+        commitment: float = 0.25,
+        patience: int = 50,
+        normalized: bool = False,
+    ):
         super().__init__()
         self.size, self.features, self.decay, self.commitment = size, features, decay, commitment
-        self.patience = patience
+        self.patience, self.normalized = patience, normalized
         book = torch.randn(size, features) / features**0.5
         self.register_buffer("book", book)
         self.register_buffer("members", torch.ones(size))
@@ -97,22 +170,40 @@ class VQ(nn.Module):
 
     def forward(self, x: Features) -> Quantized:
         """Each feature vector becomes its nearest code. In training, where gradients are taken, the codebook moves."""
+        x = self._scaled(x)
         flat = x.reshape(-1, self.features)
-        codes = self._nearest(flat.detach())
+        codes = self._distances(flat.detach()).argmin(-1)
         if self.training and torch.is_grad_enabled() and len(flat):  # encoding ahead of time, beside the step, must move nothing
             self._follow(flat.detach(), codes)
-        rounded = self.book[codes].view_as(x).to(x.dtype)
+        rounded = self._scaled(self.book[codes]).view_as(x).to(x.dtype)
         commitment = self.commitment * (x - rounded.detach()).square().mean(-1)
         return Quantized(straight_through(x, rounded), codes.view(x.shape[:-1]), commitment)
 
+    def unrounded(self, x: Features) -> Features:
+        """As they are, or of length 1."""
+        return self._scaled(x)
+
     def lookup(self, codes: Int[Tensor, "batch element"]) -> Features:
         """The features of codes."""
-        return self.book[codes]
+        return self._scaled(self.book[codes])
 
-    def _nearest(self, flat: Tensor) -> Tensor:
-        flat = flat.to(self.book.dtype)
-        with torch.autocast(flat.device.type, enabled=False):
-            return (self.book.square().sum(-1) - 2 * flat @ self.book.T).argmin(-1)
+    def soft(self, x: Features) -> Float[Tensor, "batch element value"]:
+        """How much each code has of each feature vector: a softmax of minus the squared distances. Rounding takes the largest.
+
+        Where codes are read through an embedding table, its rows averaged so stand in place of one of them.
+        Source: Orthus (Kou et al. 2024, arXiv:2412.00127).
+        """
+        x = self._scaled(x)
+        return (-self._distances(x)).softmax(-1).to(x.dtype)
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1) if self.normalized else x
+
+    def _distances(self, x: Tensor) -> Tensor:
+        """Squared, less the part that is the same for all codes."""
+        x, book = x.to(self.book.dtype), self._scaled(self.book)
+        with torch.autocast(x.device.type, enabled=False):
+            return book.square().sum(-1) - 2 * x @ book.T
 
     @torch.no_grad()
     def _follow(self, flat: Tensor, codes: Tensor) -> None:
@@ -153,6 +244,10 @@ class Residual(nn.Module):
             codes.append(one.codes)
             commitment = commitment + one.commitment
         return Quantized(straight_through(x, total), torch.stack(codes, -1), commitment)
+
+    def unrounded(self, x: Features) -> Features:
+        """As they are."""
+        return x
 
     def lookup(self, codes: Int[Tensor, "batch element level"]) -> Features:
         """The features of codes, summed over the stages."""

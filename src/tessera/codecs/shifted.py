@@ -25,9 +25,9 @@ class Shifted(nn.Module):
         encoded = self.codec.encode(raws, draws)
         return Encoded([clean + self.first for clean in encoded.clean], encoded.nats)
 
-    def decode(self, cleans: Cleans) -> Sequence | Tensor:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Sequence | Tensor:
         """The raw segments of shifted ids."""
-        return self.codec.decode([clean - self.first for clean in cleans])
+        return self.codec.decode([clean - self.first for clean in cleans], draws)
 
     def keep(self, mask: Tensor) -> Tensor:
         """As the codec says."""

@@ -73,7 +73,7 @@ class BPE:
         batch = self.tokenizer.encode_batch(list(raws), add_special_tokens=False)
         return Encoded([torch.tensor(one.ids, dtype=torch.long) for one in batch])
 
-    def decode(self, cleans: Cleans) -> list[str]:
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> list[str]:
         """Texts without their markers; bytes that are no UTF-8 become U+FFFD."""
         return self.tokenizer.decode_batch([clean.tolist() for clean in cleans], skip_special_tokens=True)
 

@@ -7,29 +7,40 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # only decoders that run no other program
 MOST_PIXELS = 2**26  # 8192 x 8192; a decompression bomb is a small file that claims more
 ROUNDING = 1e-6  # pixels: a side that is covered exactly may come out a rounding error too short
+LYING = 5  # from this EXIF orientation on, height and width change places
 SPARE = 3  # a JPEG may be decoded smaller while this many times the size asked for is left
 
 
-def open_picture(path: str | Path, pixels: int) -> UInt8[Tensor, "3 height wide"]:
-    """The picture in this file, scaled and cropped (see `decode`) to `pixels` x `pixels`. Raises ValueError where there is none."""
+def open_picture(path: str | Path, pixels: int | None = None) -> UInt8[Tensor, "3 height wide"]:
+    """The picture in this file, scaled and cropped (see `decode`) to `pixels` x `pixels`, or at its own size.
+
+    Raises ValueError where there is none.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"picture: {path} is no file; a picture file is accepted; check the path")
     try:
-        return decode(path.read_bytes(), (pixels, pixels))
+        return decode(path.read_bytes(), (pixels, pixels) if pixels else None)
     except ValueError as fault:
         raise ValueError(f"picture: {path}: {fault}; a picture file is accepted; check the file") from fault
 
 
-def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]:
-    """The picture in these bytes at `size`, which is (height, width) in pixels.
+def size_of(path: str | Path) -> tuple[int, int]:
+    """Height and width of the picture in this file, in pixels, once it is upright. Its head alone is read."""
+    with Pillow.open(path, formats=FORMATS) as opened:
+        lies = opened.getexif().get(ExifTags.Base.Orientation, 1) >= LYING
+        return (opened.width, opened.height) if lies else (opened.height, opened.width)
+
+
+def decode(data: bytes, size: tuple[int, int] | None) -> UInt8[Tensor, "3 height wide"]:
+    """The picture in these bytes at `size`, which is (height, width) in pixels; None is its own size.
 
     Turned upright by its EXIF tag; transparency over white; palette, grey, 16-bit grey (high byte) and CMYK as RGB; colour
     profiles are not applied; of an animation the first frame. Then the shorter side is scaled to the size asked for (the
@@ -44,7 +55,8 @@ def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]
         with Pillow.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise ValueError(f"{opened.width} x {opened.height} pixels are more than {MOST_PIXELS}")
-            opened.draft(None, (SPARE * max(size), SPARE * max(size)))
+            if size:
+                opened.draft(None, (SPARE * max(size), SPARE * max(size)))
             return fitted(opened, size)
     except UnidentifiedImageError as fault:
         raise ValueError(f"picture is none of {', '.join(FORMATS)}") from fault
@@ -52,10 +64,10 @@ def decode(data: bytes, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]
         raise ValueError(f"picture cannot be read ({str(fault) or type(fault).__name__})") from fault
 
 
-def fitted(image: Pillow.Image, size: tuple[int, int]) -> UInt8[Tensor, "3 height wide"]:
-    """An opened picture at `size`, which is (height, width) in pixels: upright, in RGB, scaled and cropped as `decode` says."""
-    upright = ImageOps.exif_transpose(image)
-    return torch.from_numpy(np.array(fit(rgb(upright), size))).permute(2, 0, 1).contiguous()
+def fitted(image: Pillow.Image, size: tuple[int, int] | None) -> UInt8[Tensor, "3 height wide"]:
+    """An opened picture at `size`, (height, width) in pixels, or at its own: upright, in RGB, scaled and cropped as `decode` says."""
+    upright = rgb(ImageOps.exif_transpose(image))
+    return torch.from_numpy(np.array(fit(upright, size) if size else upright)).permute(2, 0, 1).contiguous()
 
 
 def rgb(image: Pillow.Image) -> Pillow.Image:

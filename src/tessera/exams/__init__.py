@@ -4,10 +4,12 @@ from tessera.exams.asking import Asking, Control
 from tessera.exams.base import SCORER, Apart, Case, Exam, Report, joined, rates
 from tessera.exams.captions import Captions
 from tessera.exams.drawing import Drawing
-from tessera.exams.editing import Editing, Stories
+from tessera.exams.editing import Editing
 from tessera.exams.hallucination import Counterfactuals, Pope
+from tessera.exams.likelihood import Likelihood
 from tessera.exams.likeness import Likeness
 from tessera.exams.shots import FewShots
+from tessera.exams.stories import OwnStories, Stories
 
 __all__ = [
     "SCORER",
@@ -21,7 +23,9 @@ __all__ = [
     "Editing",
     "Exam",
     "FewShots",
+    "Likelihood",
     "Likeness",
+    "OwnStories",
     "Pope",
     "Report",
     "Stories",

@@ -13,10 +13,14 @@ SCORER = 2  # moves when the same answers may get other scores
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One thing asked: what stands before the answer, and the scene it is about. Cases of one scene are not independent."""
+    """One thing asked: what stands before the answer, and the scene it is about. Cases of one scene are not independent.
+
+    Where the answer is a whole document, `prompt` is how it begins, and the model may add as many segments as `more` says.
+    """
 
     prompt: tuple[Segment, ...]
     scene: str
+    more: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +43,15 @@ class Report:
 
 @runtime_checkable
 class Exam(Protocol):
-    """The same world, number and split give the same `cases`; `report` judges one answer to each of them, of kind `want`."""
+    """The same world, number and split give the same `cases`; `report` judges one answer to each of them, of kind `want`:
+    a text or a picture; None wants the whole document.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def want(self) -> type[Segment]: ...
+    def want(self) -> type[Segment] | None: ...
 
     @property
     def cases(self) -> Sequence[Case]: ...

@@ -1,4 +1,4 @@
-"""Editing and stories: a picture, a change in words, and the picture after it."""
+"""Editing: a picture, a change in words, and the picture after it."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,13 +8,12 @@ from torch import Tensor
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report, rates
 from tessera.exams.drawing import told
-from tessera.scoring import bootstrap, rate
+from tessera.scoring import bootstrap
 from tessera.scoring.edits import Atoms, EditScore, edit_score
 from tessera.world import Scene, Tile, World
 from tessera.world.edits import edit_kinds
 from tessera.world.oracle import Oracle
 from tessera.world.reading import Reading, same_scene
-from tessera.world.tasks import story
 
 SHOWN = 6  # edits of each kind on the sheet
 LOOKS = ("kind", "colour", "size", "digit")
@@ -49,32 +48,6 @@ class Editing:
         shown = [i for i in range(len(self.edits)) if i % self.each < SHOWN]
         tiles = [Tile(answers[i], (self.edits[i].instruction, told(readings[i])), right[i]) for i in shown]
         return found | Report(means, {name: {"untouched": value} for name, value in still.items()}, tiles={"editing": tiles})
-
-
-class Stories:
-    """`each` stories of two pictures, both written: a caption, its picture, a change in words, the picture after it.
-
-    `stories.second` asks that the second picture shows exactly the scene the story has come to, whatever the first became;
-    `stories.forced` is the same behind the true first picture, so the difference is what one's own mistakes cost.
-    """
-
-    want = Image
-
-    def __init__(self, world: World, each: int, split: str = "test", *, forced: bool = False):
-        self.world, self.name = world, "stories.forced" if forced else "stories.second"
-        self.stories = [story(world, None, i, split) for i in range(each)]
-        self.cases = []
-        for i, one in enumerate(self.stories):
-            opening, _, change, _ = one.document.segments
-            first = Image(world.picture(one.scenes[0])) if forced else Image(learn=True)
-            self.cases.append(Case((opening, first, change), str(i)))
-
-    def report(self, answers: Sequence[Tensor]) -> Report:
-        """From the last uint8 picture of each case."""
-        readings = Oracle(self.world.level).read(torch.stack(list(answers)))
-        right = [same_scene(reading, one.scenes[-1]) for reading, one in zip(readings, self.stories, strict=True)]
-        tiles = [Tile(answers[i], (str(self.cases[i].prompt[-1].content), told(readings[i])), right[i]) for i in range(min(24, len(right)))]
-        return Report({self.name: rate(right)}, right={self.name: right}, tiles={self.name: tiles})
 
 
 def _shown(scene: Scene) -> Atoms:

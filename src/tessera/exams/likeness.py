@@ -1,6 +1,6 @@
 """Likeness: are a system's drawings, as a set, like the world's pictures, and are they its own?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from math import sqrt
 from typing import NamedTuple
@@ -12,13 +12,11 @@ from torch import Tensor
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report
 from tessera.exams.features import features
-from tessera.intervals import Z95, wilson
-from tessera.scoring import Score, bootstrap
-from tessera.scoring.distances import frechet_distance, kernel_distance, precision_recall
+from tessera.scoring import bootstrap
+from tessera.scoring.sets import distances, measures, shares
 from tessera.world import Skill, Tile, World
 
 LEAST = 150  # drawings that say something as a set: two for each feature, and some to be left out
-GROUPS = 50  # to leave out in turn
 MEMORY = 20_000  # training pictures that a drawing may be a copy of
 SHARE = 40  # of them for each drawing, where that is fewer
 BLOCK = 1000  # training pictures compared at once
@@ -26,8 +24,6 @@ SHOWN = 48
 GAP = 2  # pixels between a drawing and its nearest training picture
 
 Pictures = UInt8[Tensor, "... 3 height wide"]  # two sets of one function may differ in number
-Vectors = Float[Tensor, "... feature"]
-DISTANCES: Mapping[str, Callable[[Tensor, Tensor], float]] = {"frechet": frechet_distance, "kid": kernel_distance}
 
 
 class Nearest(NamedTuple):
@@ -67,7 +63,11 @@ class Likeness:
 
     def _likened(self, drawn: Pictures) -> Report:
         made, own, real = (features().vectors(pictures) for pictures in (drawn, *self._halves))
-        return Report(compared(made, real), {name: {"ceiling": score.value} for name, score in compared(own, real).items()})
+        best = measures(own, real)
+        scores = distances(made, real) | shares(made, real)
+        return Report(
+            {f"likeness.{name}": score for name, score in scores.items()}, {f"likeness.{name}": {"ceiling": best[name]} for name in scores}
+        )
 
     def _copied(self, drawn: Pictures) -> Report:
         seen = self._seen
@@ -88,23 +88,6 @@ class Likeness:
     @cached_property
     def _seen(self) -> Pictures:
         return shown(self.world, "train", range(min(MEMORY, SHARE * self.each)))
-
-
-def compared(made: Vectors, real: Vectors) -> dict[str, Score]:
-    """How two sets of features differ, each measure with its interval."""
-    scores = {f"likeness.{name}": left_out(made, real, distance) for name, distance in DISTANCES.items()}
-    for name, share in zip(("precision", "recall"), precision_recall(real, made), strict=True):
-        n = len(made if name == "precision" else real)
-        scores[f"likeness.{name}"] = Score(share, wilson(round(share * n), n), n)
-    return scores
-
-
-def left_out(made: Vectors, real: Vectors, distance: Callable[[Tensor, Tensor], float]) -> Score:
-    """A distance between two sets of as many features, with the jackknife's interval: one group in fifty of both is left out in turn."""
-    groups = torch.arange(len(made)) % GROUPS
-    without = torch.tensor([distance(made[groups != g], real[groups != g]) for g in range(GROUPS)], dtype=torch.float64)
-    value, half = distance(made, real), Z95 * sqrt((GROUPS - 1) * float(without.var(correction=0)))
-    return Score(value, (value - half, value + half), len(made), f"jackknife/{GROUPS}")
 
 
 def nearest(pictures: Pictures, among: Pictures) -> Nearest:

@@ -2,5 +2,19 @@
 
 from tessera.laws.base import Drawn, Law, Sampling, guide
 from tessera.laws.categorical import Categorical
+from tessera.laws.denoiser import Denoiser
+from tessera.laws.mixture import Mixture
+from tessera.laws.regression import Regression, cosine_distance, squared_error
 
-__all__ = ["Categorical", "Drawn", "Law", "Sampling", "guide"]
+__all__ = [
+    "Categorical",
+    "Denoiser",
+    "Drawn",
+    "Law",
+    "Mixture",
+    "Regression",
+    "Sampling",
+    "cosine_distance",
+    "guide",
+    "squared_error",
+]

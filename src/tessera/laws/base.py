@@ -17,7 +17,7 @@ class Sampling:
 
     `guidance` 1 is the model as it is, 0 the model without its prompt, more than 1 leans towards the prompt.
     `temperature` 0 takes the likeliest; `top_k` and `top_p` cut the tail of a categorical law; `steps` is how many
-    passes an order takes that may choose.
+    passes an order takes that may choose, `denoising` how many steps a law takes that walks from noise to each value.
     """
 
     temperature: float = 1.0
@@ -25,6 +25,7 @@ class Sampling:
     top_p: float | None = None
     guidance: float = 1.0
     steps: int | None = None
+    denoising: int | None = None
 
     def __post_init__(self):
         counts = [number for number in (self.top_k, self.steps) if number is not None]

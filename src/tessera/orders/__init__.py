@@ -1,6 +1,7 @@
 """Orders: how the elements of a segment become known, one after another, in any order, or all at once."""
 
 from tessera.orders.base import Ask, Context, Corrupted, Done, Order, Pick, Seen, Writing
+from tessera.orders.in_place import InPlace, Noisy
 from tessera.orders.masked import Hidden, Masked, Power, cosine, linear
 from tessera.orders.next import Next
 
@@ -10,8 +11,10 @@ __all__ = [
     "Corrupted",
     "Done",
     "Hidden",
+    "InPlace",
     "Masked",
     "Next",
+    "Noisy",
     "Order",
     "Pick",
     "Power",

@@ -1,7 +1,25 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
 from tessera.readers.base import Read, Reader, grid_coordinates
+from tessera.readers.eye import EyeReader
+from tessera.readers.features import FeatureReader
 from tessera.readers.hidden import HiddenReader
+from tessera.readers.linear import LinearReader
+from tessera.readers.noisy import GridReader, NoisyReader
+from tessera.readers.soft import SoftReader
 from tessera.readers.tokens import Digits, TokenReader
 
-__all__ = ["Digits", "HiddenReader", "Read", "Reader", "TokenReader", "grid_coordinates"]
+__all__ = [
+    "Digits",
+    "EyeReader",
+    "FeatureReader",
+    "GridReader",
+    "HiddenReader",
+    "LinearReader",
+    "NoisyReader",
+    "Read",
+    "Reader",
+    "SoftReader",
+    "TokenReader",
+    "grid_coordinates",
+]

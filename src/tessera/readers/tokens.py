@@ -4,26 +4,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tessera.codecs.quantizers import FSQ
+from tessera.codecs.quantizers import FSQ, LFQ
 from tessera.readers.base import Read, grid_coordinates
 
 
 class Digits(nn.Module):
-    """Codes of finite scalar quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
+    """Codes of finite scalar (or lookup-free) quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
 
     `first` is the id of code 0.
     """
 
     offsets: Tensor
 
-    def __init__(self, quantizer: FSQ, width: int, *, first: int = 0):
+    def __init__(self, quantizer: FSQ | LFQ, width: int, *, first: int = 0):
         super().__init__()
         self.quantizer, self.first = quantizer, first
         self.register_buffer("offsets", quantizer.levels.cumsum(0) - quantizer.levels, persistent=False)
         self.rows = nn.Embedding(quantizer.digit_values, width)
         nn.init.normal_(self.rows.weight, std=quantizer.features**-0.5)  # their sum has variance 1
 
-    def forward(self, ids: Int[Tensor, "batch element"]) -> Float[Tensor, "batch element width"]:
+    def forward(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
         """One vector per id."""
         return self.rows(self.quantizer.digits(ids - self.first) + self.offsets).sum(-2)
 
@@ -33,8 +33,8 @@ class TokenReader(nn.Module):
 
     Two ports may share one table (early fusion): pass the same `nn.Embedding`. `scale` multiplies its rows: a table that is
     also a head is small (Vaswani et al. 2017, arXiv:1706.03762, section 3.4). `digits` adds what codes have in common.
-    `positions`, an embedding with a row for each element of a segment, is added too: rotary positions alone tell who looks
-    where, not what stands where.
+    `adaptor` takes what was looked up to the trunk's width (Janus, arXiv:2410.13848, section 3.1). `positions`, an embedding
+    with a row for each element of a segment, is added last: rotary positions alone tell who looks where, not what stands where.
     """
 
     elementwise = True
@@ -46,18 +46,26 @@ class TokenReader(nn.Module):
         scale: float = 1.0,
         columns: int = 0,
         digits: Digits | None = None,
+        adaptor: nn.Module | None = None,
         positions: nn.Embedding | None = None,
     ):
         super().__init__()
-        self.table, self.scale, self.columns, self.digits, self.positions = table, scale, columns, digits, positions
+        self.table, self.scale, self.columns = table, scale, columns
+        self.digits, self.adaptor, self.positions = digits, adaptor, positions
 
     def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
         """One place per id."""
-        elements = visible.shape[1]
-        embeddings = self.table(visible) * self.scale
+        return self.placed(self.rows(visible), start)
+
+    def rows(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
+        """What each id is read as, wherever it stands."""
+        rows = self.table(ids) * self.scale
         if self.digits is not None:
-            embeddings = embeddings + self.digits(visible)
-        if self.positions is not None:
-            embeddings = embeddings + self.positions(start[:, None] + torch.arange(elements, device=visible.device))
-        coordinates = grid_coordinates(start, elements, self.columns)
-        return Read(embeddings, torch.arange(elements, device=visible.device), coordinates)
+            rows = rows + self.digits(ids)
+        return rows if self.adaptor is None else self.adaptor(rows)
+
+    def placed(self, rows: Float[Tensor, "batch element width"], start: Int[Tensor, "batch"]) -> Read:
+        """Rows as places of a segment, from element `start` on."""
+        number = torch.arange(rows.shape[1], device=rows.device)
+        embeddings = rows if self.positions is None else rows + self.positions(start[:, None] + number)
+        return Read(embeddings, number, grid_coordinates(start, rows.shape[1], self.columns))

@@ -68,8 +68,8 @@ def paired(
 def _sign_flips(totals: Sequence[float], seed: int) -> float:
     """The two-sided p value of a mean of 0 when every total is as likely with the other sign. Totals of 0 say nothing."""
     telling = [total for total in totals if total]
-    if not telling:
-        return 1.0
+    if len(telling) < 2:
+        return 1.0  # one sign is as likely as the other
     from scipy.stats import permutation_test  # takes a second to import: only who compares pays it
 
     rng = np.random.Generator(np.random.PCG64(seed))

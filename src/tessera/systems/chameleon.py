@@ -4,8 +4,8 @@ Source: Chameleon Team 2024, arXiv:2405.09818, section 2 (QK-norm and z-loss: 2.
 Differs: FSQ codes of squares instead of a VQGAN's, read also by their digits and places; table and head are tied; a second
 stage with more questions stands for the paper's tuning; the default is 3 M parameters, not 7 B; no dropout; pictures
 and answers weigh more in the loss.
-Command: `tessera train chameleon`; the weights that come with the library read more (`--documents codec=210000 --documents
-joint=280000 --documents tuned=220000`). Time and scores stand in results/chameleon.json.
+Command: `tessera train chameleon`; the weights that come with the library read more (`--documents joint=280000 --documents
+tuned=220000`). Time and scores stand in results/chameleon.json.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from torch import nn
 
+from tessera import parts
 from tessera.attention import causal
-from tessera.codecs import BPE, FSQ, Autoencoder, Shifted
+from tessera.codecs import BPE, FSQ, Shifted
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
@@ -46,7 +47,7 @@ def chameleon(
     """Build Chameleon. The default trains on two CPU cores in minutes; the paper's own BPE is to be named as `tokenizer`."""
     bpe = BPE(tokenizer)
     quantizer = FSQ(levels)
-    pictures = Autoencoder(quantizer=quantizer, pixels=pixels, stride=stride, channels=channels)
+    pictures, codec = parts.codes(quantizer, channels=channels, pixels=pixels, stride=stride)
     vocabulary = bpe.size + quantizer.size
     table, scale = nn.Embedding(vocabulary, width), width**0.5
     head = LinearWriter(width, vocabulary, tied=table)
@@ -67,11 +68,11 @@ def chameleon(
         norm=nn.RMSNorm(width),
         rotary=Rotary(width // heads),
     )
-    mix = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
-    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=mix, lr=2e-3, weight_decay=0.0)
     weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
-    joint = Stage("joint", train=train, documents=70_000, mix=mix, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
+    joint = Stage(
+        "joint", train=train, documents=70_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
+    )
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=40_000, mix=asked, decay="cosine", carry=True)
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint, tuned), drop=Absent())

@@ -15,8 +15,9 @@ from dataclasses import replace
 
 from torch import nn
 
+from tessera import parts
 from tessera.attention import causal, within
-from tessera.codecs import BPE, FSQ, Autoencoder, Shifted
+from tessera.codecs import BPE, FSQ, Shifted
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
@@ -47,7 +48,7 @@ def show_o(
 ) -> System:
     """Build Show-o. The default trains on two CPU cores in minutes; a `stride` of 4 gives 64 codes instead of 16."""
     bpe, quantizer = BPE(), FSQ(levels)
-    pictures = Autoencoder(quantizer=quantizer, pixels=pixels, stride=stride, channels=channels)
+    pictures, codec = parts.codes(quantizer, channels=channels, pixels=pixels, stride=stride)
     vocabulary = bpe.size + quantizer.size
     table, scale = nn.Embedding(vocabulary, width), width**0.5
     head = LinearWriter(width, vocabulary, tied=table)
@@ -68,11 +69,11 @@ def show_o(
 
     norm, rotary = (nn.LayerNorm if parallel else nn.RMSNorm)(width), Rotary(width // heads, portion=0.5 if parallel else 1.0)
     trunk = Transformer([block() for _ in range(depth)], norm=norm, rotary=rotary)
-    mix = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
-    codec = Stage("codec", learner=pictures, train=(pictures,), documents=60_000, mix=mix, lr=2e-3, weight_decay=0.0)
     weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
-    joint = Stage("joint", train=train, documents=70_000, mix=mix, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
+    joint = Stage(
+        "joint", train=train, documents=70_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
+    )
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=40_000, mix=asked, decay="cosine", carry=True)
     return System("show_o", trunk=trunk, ports=(text, image), attention=causal | within(image), stages=(codec, joint, tuned), drop=Absent())

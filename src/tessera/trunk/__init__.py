@@ -2,7 +2,23 @@
 
 from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
+from tessera.trunk.headwise import HeadwiseLayerNorm
+from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import Rotary
 from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 
-__all__ = ["MLP", "Block", "Cache", "ParallelBlock", "PreNorm", "Rotary", "SelfAttention", "SwiGLU", "SwinNorm", "Transformer", "Trunk"]
+__all__ = [
+    "MLP",
+    "Block",
+    "Cache",
+    "HeadwiseLayerNorm",
+    "OffsetRMSNorm",
+    "ParallelBlock",
+    "PreNorm",
+    "Rotary",
+    "SelfAttention",
+    "SwiGLU",
+    "SwinNorm",
+    "Transformer",
+    "Trunk",
+]

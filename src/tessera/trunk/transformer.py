@@ -16,11 +16,23 @@ from tessera.trunk.rotary import Rotary, Turn
 
 
 class Sight:
-    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one."""
+    """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one.
 
-    def __init__(self, turn: Turn, mask: Bool[Tensor, "row query key"], condition: Hidden | None, opened: Pass | None):
-        self.turn, self.condition, self.opened = turn, condition, opened
-        self.mask = torch.zeros(mask.shape, dtype=turn.cos.dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
+    Without a turn places differ by what they hold alone, and without a mask all see all: so sees an eye a picture.
+    """
+
+    def __init__(
+        self,
+        turn: Turn | None = None,
+        mask: Bool[Tensor, "row query key"] | None = None,
+        condition: Hidden | None = None,
+        opened: Pass | None = None,
+    ):
+        self.turn, self.condition, self.opened = turn or (lambda x: x), condition, opened
+        self.mask: Tensor | None = None
+        if mask is not None:
+            dtype = turn.cos.dtype if turn else torch.get_default_dtype()
+            self.mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
 
     def attend(
         self,
@@ -36,23 +48,25 @@ class Sight:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
-def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Attention written out. For bfloat16 on a CPU its backward pass is ten times as fast as the fused kernel's."""
     group = q.shape[1] // k.shape[1]
     if group > 1:
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask
-    return scores.softmax(-1) @ v
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return (scores if mask is None else scores + mask).softmax(-1) @ v
 
 
 class SelfAttention(nn.Module):
     """Multi-head attention with rotary positions, grouped keys and values, and optional norms of queries and keys.
 
-    `qk_norm` makes the norm for one head (shared by all heads), e.g. `nn.LayerNorm`; it is applied before the turn
+    `qk_norm` makes the norm from the features of a head, e.g. `nn.LayerNorm`, which all heads share; it is applied before the turn
     (Dehghani et al. 2023, arXiv:2302.05442; Chameleon, arXiv:2405.09818, section 2.3).
     """
 
-    def __init__(self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: type[nn.Module] | None = None, bias: bool = False):
+    def __init__(
+        self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: Callable[[int], nn.Module] | None = None, bias: bool = False
+    ):
         super().__init__()
         kv_heads = kv_heads or heads
         if width % heads or heads % kv_heads or width // heads % 2:
@@ -77,19 +91,21 @@ class SelfAttention(nn.Module):
 class SwiGLU(nn.Module):
     """Gated MLP: down(silu(gate x) * up x). `hidden` defaults to 8/3 of the width, to the next multiple of 8, in wide ones (1,024) of 256.
 
+    With another `activation` of the gate it is one of its siblings: `partial(F.gelu, approximate="tanh")` makes Gemma's.
     Source: Shazeer 2020, arXiv:2002.05202.
     """
 
-    def __init__(self, width: int, hidden: int | None = None):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.silu):
         super().__init__()
         unit = 8 if width < 1024 else 256
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.activation = activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""
         gate, up = self.gate_up(x).chunk(2, -1)
-        return self.down(F.silu(gate) * up)
+        return self.down(self.activation(gate) * up)
 
 
 class MLP(nn.Module):
@@ -186,11 +202,20 @@ class ParallelBlock(nn.Module):
         return self.after_mlp(x + self.mlp(normed, sight))
 
 
+def start(blocks: Sequence[Block | ParallelBlock]) -> None:
+    """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth."""
+    for block in blocks:
+        attention, mlp = block.parts
+        for linear in (m for part in (attention, mlp) for m in part.modules() if isinstance(m, nn.Linear)):
+            into_stream = linear is attention.out or linear is mlp.down
+            nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(blocks) if into_stream else 1)) ** -0.5)
+
+
 class Transformer(nn.Module):
     """A stack of blocks under one attention rule. It serves every order and every rule.
 
     Observation points are modules: hook `trunk.blocks[i].after_attention`, `.after_mlp` or `trunk.embedded`.
-    Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth.
+    Weights start as `start` says.
     """
 
     blocks: Sequence[Block | ParallelBlock]
@@ -199,11 +224,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
-        for block in self.blocks:
-            attention, mlp = block.parts
-            for linear in (m for part in (attention, mlp) for m in part.modules() if isinstance(m, nn.Linear)):
-                into_stream = linear is attention.out or linear is mlp.down
-                nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(self.blocks) if into_stream else 1)) ** -0.5)
+        start(blocks)
 
     def forward(
         self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tessera.document import Image
+from tessera.document import Document, Image, Text
 from tessera.exams import Exam, Report
 from tessera.scoring import Score
 
@@ -43,6 +44,8 @@ class Answers:
         path = self._path(exam, start)
         if path is None or not path.exists():
             return None
+        if exam.want is None:
+            return documents_in(path)
         return list(load_file(path)["pictures"]) if exam.want is Image else json.loads(path.read_text())
 
     def put(self, exam: Exam, start: int, answers: Sequence[Any]) -> None:
@@ -50,7 +53,9 @@ class Answers:
         path = self._path(exam, start)
         if path is None:
             return
-        if exam.want is Image:
+        if exam.want is None:
+            _whole(path, lambda to: save_documents(answers, to))
+        elif exam.want is Image:
             _whole(path, lambda to: save_file({"pictures": torch.stack(list(answers))}, to))
         else:
             _whole(path, lambda to: to.write_text(json.dumps(list(answers), ensure_ascii=False, indent=1)))
@@ -71,8 +76,25 @@ class Answers:
         return found
 
     def _path(self, exam: Exam, start: int) -> Path | None:
-        kind = "safetensors" if exam.want is Image else "json"
+        kind = "json" if exam.want is Text else "safetensors"
         return self.folder and self.folder / f"{exam.name}-{start:06d}.{kind}"
+
+
+def save_documents(documents: Sequence[Document], path: Path) -> None:
+    """Documents with all their segments: pictures as tensors, what they stand between as JSON beside them."""
+    laid = [[None if isinstance(segment, Image) else segment.content for segment in document] for document in documents]
+    learned = [[segment.learn for segment in document] for document in documents]
+    pictures = [picture for document in documents for picture in document.pictures]
+    save_file({"pictures": torch.stack(pictures)}, path, {"texts": json.dumps(laid), "learned": json.dumps(learned)})
+
+
+def documents_in(path: Path) -> list[Document]:
+    """The documents of such a file; a picture stands where there is no text."""
+    with safe_open(path, "pt") as file:
+        told, pictures = file.metadata(), iter(file.get_tensor("pictures"))
+    laid, learned = json.loads(told["texts"]), json.loads(told["learned"])
+    make = lambda text, learn: Image(next(pictures), learn) if text is None else Text(text, learn)
+    return [Document(tuple(make(*pair) for pair in zip(*rows, strict=True))) for rows in zip(laid, learned, strict=True)]
 
 
 def named_after(name: str, about: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.data.benchmarks import Benchmark, Item
-from tessera.exams import Exam, Report
+from tessera.exams import SCORER, Exam, Report
 from tessera.system import System
 from tessera.verbs.evaluate import Plan, sampling_facts
 from tessera.verbs.machine import commit, machine, versions
@@ -41,15 +41,20 @@ def about_files(system: System, files: Files, plan: Plan, longest: int) -> dict[
     }
 
 
+def asked_of_files(files: Files, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked, and how it is judged: results of the same can be compared."""
+    bad = [f"{row.file.name}, {row.where}: {row.reason}" for row in files.rows.bad]
+    return {"benchmark": {**about["benchmark"], **files.judged_by, "bad": bad}, "plan": about["plan"], "scorer": SCORER}
+
+
 def benchmark_results(
     system: System, files: Files, about: Mapping[str, Any], found: Report, *, training: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Everything that is needed to understand the scores and to get them again, the rows that were left out among it."""
-    bad = [f"{row.file.name}, {row.where}: {row.reason}" for row in files.rows.bad]
     return {
         "schema": SCHEMA,
         **about,
-        "benchmark": {**about["benchmark"], **files.judged_by, "bad": bad},
+        **asked_of_files(files, about),
         **judged(found),
         "parts": parts_hash(system),
         "parameters": parameters(system),

@@ -34,11 +34,12 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Co
 
 
 def alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-    """Raises ValueError unless both are about the same world, judged by the same scorer."""
-    for one, other, keys in ((first, second, SAME), (first["plan"], second["plan"], SAME_PLAN)):
+    """Raises ValueError unless both are about the same world, or the same files of one's own, judged by the same scorer."""
+    files = [one.get("benchmark", {}) for one in (first, second)]
+    for one, other, keys in ((first, second, SAME), (first["plan"], second["plan"], SAME_PLAN), (*files, {**files[0], **files[1]})):
         for key in keys:
-            if one[key] != other[key]:
-                raise ValueError(f"compare: {key} {one[key]!r} against {other[key]!r}; the same is accepted; evaluate both alike")
+            if one.get(key) != other.get(key):
+                raise ValueError(f"compare: {key} {one.get(key)!r} against {other.get(key)!r}; the same is accepted; evaluate both alike")
 
 
 def _clusters(found: Mapping[str, Any], name: str) -> dict[int, int] | None:

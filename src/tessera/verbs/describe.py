@@ -48,6 +48,9 @@ def describe(system: System) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trunk", f"{part_name(system.trunk)}, {len(system.trunk.blocks)} blocks, {count(system.trunk):,} parameters")
     facts.add_row("attention", str(system.attention))
+    for extra in system.extras:
+        point = next(name for name, module in system.named_modules() if module is extra.point)
+        facts.add_row(f"extra {extra.name}", f"of {extra.port.name}, at {point}: what {part_name(extra.teacher)} says")
     facts.add_row("guidance", f"trained: {part_name(system.drop)} prompts" if system.drop else "not trained")
     for stage in system.stages:
         mix = ", ".join(f"{task.value} {share:g}" for task, share in stage.mix.items())

@@ -16,9 +16,9 @@ from tessera.system import System, evaluating
 from tessera.verbs.answers import PART, Answers, about_answers
 from tessera.verbs.generate import write
 from tessera.verbs.ladder import ladder
-from tessera.verbs.suites import EXAMS, STANDARD
+from tessera.verbs.suites import EXAMS, PICTURES, STANDARD
 from tessera.verbs.weights import weights_hash
-from tessera.verbs.writing import Request
+from tessera.verbs.writing import Request, Written
 from tessera.world import LEVELS, World, save_sheet
 from tessera.world.bias import Bias
 
@@ -43,6 +43,10 @@ class Plan:
         """The same with a share of the cases, at least 10 of each."""
         some = lambda number: max(10, round(number * share)) if number else 0
         return replace(self, cases={name: some(number) for name, number in self.cases.items()}, pictures=some(self.pictures))
+
+    def within(self, system: System) -> "Plan":
+        """The same without exams that want pictures of a system that only reads them."""
+        return self if system.draws else replace(self, cases={name: each for name, each in self.cases.items() if name not in PICTURES})
 
     def exams(self, world: World) -> list[Exam]:
         """The exams, made for a world."""
@@ -137,6 +141,13 @@ def _moved(tick: Tick, name: str, before: int, total: int, done: int, _: int) ->
     tick(name, before + done, total)
 
 
+def answer_of(written: Written, want: type[Segment] | None) -> Any:
+    """The document that was written, or its last picture or text: a prompt may have blanks of its own."""
+    if want is None:
+        return written.document
+    return (written.pictures if want is Image else written.texts)[-1]
+
+
 def answered(system: System, exam: Exam, plan: Plan, kept: Answers, tick: Tick, *, longest: int = Request.longest) -> list:
     """One answer per case, `rows` side by side; what was written before is taken from there. `longest` bounds each text, in ids."""
     answers: list = []
@@ -145,10 +156,12 @@ def answered(system: System, exam: Exam, plan: Plan, kept: Answers, tick: Tick, 
         part = kept.get(exam, start)
         if part is None:
             cases = enumerate(exam.cases[start : start + PART], start)
-            blank = exam.want(learn=True)
-            requests = [Request(Document((*case.prompt, blank)), seed_of(plan.seed, i), plan.sampling, longest) for i, case in cases]
+            blank = () if exam.want is None else (exam.want(learn=True),)
+            requests = [
+                Request(Document((*case.prompt, *blank)), seed_of(plan.seed, i), plan.sampling, longest, case.more) for i, case in cases
+            ]
             done = write(system, requests, rows=plan.rows, tick=partial(_moved, tick, exam.name, start, total))
-            part = [(one.pictures if exam.want is Image else one.texts)[-1] for one in done]  # a prompt may have blanks of its own
+            part = [answer_of(one, exam.want) for one in done]
             kept.put(exam, start, part)
         answers += part
         tick(exam.name, len(answers), total)

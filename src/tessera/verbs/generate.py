@@ -81,7 +81,7 @@ def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:
     for numbers in alike(finishes, lambda one: one.port.number):
         with torch.inference_mode(False):  # what was written may be learned from later
             cleans = [finishes[i].clean.clone() for i in numbers]
-            raws = finishes[numbers[0]].port.codec.decode(cleans)
+            raws = finishes[numbers[0]].port.codec.decode(cleans, [finishes[i].draw for i in numbers])
         found.update(zip(numbers, zip(cleans, raws, strict=True), strict=True))
     return [found[i] for i in range(len(finishes))]
 
@@ -180,12 +180,14 @@ def generate(
     sampling: Mapping[type[Segment], Sampling] | None = None,
     seed: int = 0,
     longest: int = 64,
+    more: int = 0,
 ) -> Written:
     """One document: the prompt, with its blank learned segments written, and then one segment of each kind wanted.
 
     `generate(system, [Text("a red circle")], want=Image)` draws; `want=(Text, Image, Text)` interleaves; a prompt may
     itself hold blanks, `Image(learn=True)`. `sampling` overrides how segments of a kind are written; `longest` bounds
-    each text, in ids.
+    each text, in ids. `more` is how many segments the model may add by its own decision: with
+    `want=Image, more=3` it goes on in words and, if it wants to, with a second picture.
     """
     wanted = [want] if isinstance(want, type) else list(want)
     given = [Text(prompt)] if isinstance(prompt, str) else prompt
@@ -195,7 +197,7 @@ def generate(
         raise ValueError(
             f"generate: {len(document)} given segments and nothing to write; a blank segment or `want` is needed; say want=Image, say"
         )
-    return write(system, [Request(document, seed, sampling or {}, longest)])[0]
+    return write(system, [Request(document, seed, sampling or {}, longest, more)])[0]
 
 
 def requests_for(

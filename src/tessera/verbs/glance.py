@@ -10,20 +10,21 @@ from tessera.verbs.generate import requests_for, write
 from tessera.world import Tile, World, save_sheet
 
 LOOK = Plan(cases={"drawing": 8, "questions": 12}, pictures=0, split="val")
+DRAWN = (Task.DRAW, Task.EDIT, Task.STORY)  # where pictures are to be written
 SHOWN = 8  # documents of a user's data
 
 
 def glance(system: System, world: World, folder: Path, name: str) -> dict[str, float]:
-    """A sheet of drawings in the folder, and rough scores from a few dozen cases."""
-    found = evaluate(system, world, LOOK)
+    """A sheet of drawings in the folder, or of answers where it draws none, and rough scores from a few dozen cases."""
+    found = evaluate(system, world, LOOK.within(system))
     (folder / "samples").mkdir(exist_ok=True)
-    save_sheet(folder / "samples" / f"{name}.png", found.tiles["drawing"])
-    return {name: found.scores[name].value for name in ("drawing.overall", "questions.overall")}
+    save_sheet(folder / "samples" / f"{name}.png", found.tiles["drawing" if system.draws else "questions"])
+    return {name: found.scores[name].value for name in ("drawing.overall", "questions.overall") if name in found.scores}
 
 
 def glance_data(system: System, source: Source, folder: Path, name: str) -> dict[str, float]:
     """The same for a user's data, where nobody can judge: a sheet of what it draws, or else answers, for the first documents."""
-    task = next(task for task in Task if task in source.tasks)
+    task = next(task for task in Task if task in source.tasks and (system.draws or task not in DRAWN))
     documents = [source.document(task, i) for i in range(SHOWN)]
     written = write(system, requests_for(documents, seed=0))
     (folder / "samples").mkdir(exist_ok=True)

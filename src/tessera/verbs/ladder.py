@@ -16,7 +16,7 @@ from tessera.codecs.quantizers import Quantizer
 from tessera.data import schedule
 from tessera.document import Image, Task
 from tessera.draws import Draw
-from tessera.exams import Report
+from tessera.exams import Likelihood, Report
 from tessera.exams.features import features
 from tessera.intervals import Z95
 from tessera.laws import Categorical
@@ -26,6 +26,7 @@ from tessera.scoring.codebooks import codebook_use
 from tessera.scoring.likelihood import excess_nats
 from tessera.scoring.pictures import perceptual_distance, psnr, ssim
 from tessera.system import System
+from tessera.verbs.likelihood import has_likelihood, picture_nats
 from tessera.world import LANGUAGES, Scene, World
 from tessera.world.description import described, in_reading_order
 from tessera.world.entropy import caption_chances
@@ -51,20 +52,23 @@ def ladder(system: System, world: World, pictures: int, split: str, seed: int) -
     """From so many scenes: what the codec loses, what the oracle reads, and teacher-forced losses.
 
     `codec.readable` and `oracle.readable` are the shares that the oracle still reads behind the codec, and behind nothing; see
-    `fidelity` and `codebook` for the other scores of the codec, `caption_excess` for `excess.caption`.
+    `fidelity` and `codebook` for the other scores of the codec, `caption_excess` for `excess.caption`, and
+    `tessera.exams.Likelihood` for what pictures cost a system that has a likelihood of them.
     """
     scenes = [world.scene(i, split) for i in range(pictures)]
     shown = [world.picture(scene) for scene in scenes]
-    painted = through_codec(system, shown)
+    painted = through_codec(system, shown) if system.draws else None
     oracle = Oracle(world.level)
     right = {
         name: [same_scene(reading, scene) for reading, scene in zip(oracle.read(torch.stack(seen)), scenes, strict=True)]
         for name, seen in (("codec.readable", painted), ("oracle.readable", shown))
+        if seen is not None
     }
     scores = {name: rate(ok) for name, ok in right.items()}
-    scores |= fidelity(torch.stack(shown), torch.stack(painted)) | codebook(system, shown, painted)
+    if painted is not None:
+        scores |= fidelity(torch.stack(shown), torch.stack(painted)) | codebook(system, shown, painted)
     scores |= teacher_forced(system, world, pictures, split, seed) | caption_excess(system, world, pictures, split)
-    return Report(scores, right=right)
+    return Report(scores, right=right) | picture_likelihood(system, world, pictures, split, seed)
 
 
 # ------------------------------------------------------------------ the codec
@@ -73,7 +77,8 @@ def ladder(system: System, world: World, pictures: int, split: str, seed: int) -
 def through_codec(system: System, pictures: Sequence[Tensor]) -> list[Tensor]:
     """Pictures encoded and decoded again."""
     codec = system.port(Image(learn=True)).codec
-    return [picture for part in parts(pictures) for picture in codec.decode(encoded(codec, part))]
+    draws = lambda part: [Draw(i) for i in range(len(part))]
+    return [picture for part in parts(pictures) for picture in codec.decode(encoded(codec, part), draws(part))]
 
 
 def encoded(codec: Codec, pictures: Sequence[Tensor]) -> Cleans:
@@ -141,10 +146,10 @@ def used(codes: Codes, size: int) -> dict[str, Score]:
 def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> dict[str, Score]:
     """Loss per element of each port, given the truth as in training, over unseen documents of the world's mix, with its z-loss.
 
-    Given everything before it, or, where elements are hidden, those that are not.
+    Given everything before it, or, where elements are hidden, those that are not. A system that draws nothing gets no documents to draw.
     """
     each: dict[str, list[tuple[float, float]]] = {}
-    order = schedule(world, world.mix, seed)
+    order = schedule(world, {task: share for task, share in world.mix.items() if system.draws or task is not Task.DRAW}, seed)
     for i in range(documents):
         document = world.document(*order[i], split)
         for port, (total, count) in system.losses([document], [Draw(seed, i)]).items():
@@ -152,6 +157,14 @@ def teacher_forced(system: System, world: World, documents: int, split: str, see
                 each.setdefault(port, []).append((float(total), count))
     mean = lambda cases: sum(total for total, _ in cases) / sum(count for _, count in cases)
     return {f"teacher_forced.{port}": bootstrap(cases, mean) for port, cases in each.items()}
+
+
+def picture_likelihood(system: System, world: World, pictures: int, split: str, seed: int) -> Report:
+    """What pictures cost behind their captions and alone; nothing where a system has no likelihood of pixels."""
+    if not has_likelihood(system):
+        return Report()
+    exam = Likelihood(world, pictures, split)
+    return exam.report(*(picture_nats(system, documents, seed=seed) for documents in (exam.documents, exam.alone)))
 
 
 def caption_excess(system: System, world: World, captions: int, split: str) -> dict[str, Score]:

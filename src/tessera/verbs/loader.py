@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from tessera.data import Schedule, Source
 from tessera.draws import Draw
+from tessera.drops import now_and_then
 from tessera.stages import Stage
 from tessera.system import System
 
@@ -36,7 +38,7 @@ class Loader:
     def __init__(self, system: System, stage: Stage, source: Source, schedule: Schedule, *, seed: int, number: int, first: int = 0):
         self.learner = stage.learner or system
         drop = system.drop if stage.learner is None else None
-        self.transforms = [one for one in (stage.transform, drop and drop.train) if one]
+        self.transforms = [one for one in (stage.transform, drop and partial(now_and_then, drop)) if one]
         self.stage, self.source, self.schedule, self.first = stage, source, schedule, first
         self.key = (seed, number)
 

@@ -29,7 +29,7 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
     module_name, _, function = name.partition(":")
     if not function:
         if name not in names():
-            near = get_close_matches(name, names(), 3, 0.3) or names()
+            near = get_close_matches(name, names(), 3) or names()
             raise ValueError(f"recipe: {name!r}; near it there are {', '.join(near)}; `tessera systems` lists all of them")
         module_name, function = f"tessera.systems.{name}", name
     if not module_name:

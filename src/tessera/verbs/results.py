@@ -119,15 +119,15 @@ def save_results(found: Mapping[str, Any], path: Path, tiles: Mapping[str, Seque
         path.with_suffix(".html").write_text(html(found, tiles))
 
 
-def read_results(path: Path) -> dict[str, Any]:
+def read_results(path: Path, schema: int | str = SCHEMA) -> dict[str, Any]:
     """Results that were saved before. Raises ValueError where a file is none, or of another schema."""
     try:
         found = json.loads(path.read_text())
-        schema = found["schema"]
+        has = found["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"results: {path}: {error!r}; a JSON file written by `evaluate` is accepted; check the path") from error
-    if schema != SCHEMA:
-        raise ValueError(f"results: {path} has schema {schema}; this version reads {SCHEMA}; evaluate anew")
+    if has != schema:
+        raise ValueError(f"results: {path} has schema {has!r}; here {schema!r} is read; evaluate anew, or name other results")
     return found
 
 

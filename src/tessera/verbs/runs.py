@@ -68,9 +68,14 @@ def plain(stage: Stage) -> dict[str, Any]:
 
 
 def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
-    """How a run came to its checkpoint, for results: documents per stage, seconds, settings, data and machine."""
+    """How a run came to its checkpoint, for results: documents per stage, seconds, settings, data and machine.
+
+    `parts` are those trained apart from it and shared, with their own documents and seconds.
+    """
     about = json.loads((folder / "run.json").read_text())
     facts = json.loads((checkpoint / "facts.json").read_text())
     kept = {key: value for key, value in about.items() if key not in ("system", "recipe", "arguments")}
-    read = facts["documents"]
-    return {**kept, "documents": sum(read.values()), "documents_by_stage": read, "seconds": round(facts["at"]["seconds"])}
+    parts = facts["parts"]
+    read = {stage: number for stage, number in facts["documents"].items() if stage not in parts}
+    spent = {"documents": sum(read.values()), "documents_by_stage": read, "seconds": round(facts["at"]["seconds"])}
+    return {**kept, **spent, "parts": parts}

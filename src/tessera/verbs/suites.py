@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tessera.exams import Apart, Asking, Captions, Control, Counterfactuals, Drawing, Editing, Exam, FewShots, Pope, Stories
+from tessera.exams import Apart, Asking, Captions, Control, Counterfactuals, Drawing, Editing, Exam, FewShots, OwnStories, Pope, Stories
 from tessera.exams.likeness import LEAST, Likeness
 from tessera.world import Skill, World
 
@@ -20,10 +20,20 @@ EXAMS: Mapping[str, Callable[[World, int, str], Exam]] = {
     "editing": Editing,
     "stories": Stories,
     "stories.forced": lambda world, each, split: Stories(world, each, split, forced=True),
+    "stories.own": OwnStories,
     "held_out.drawing": lambda world, each, split: Apart(Drawing(world, each, kept_out(world), only=(Skill.CAPTION,))),
     "held_out.questions": lambda world, each, split: Apart(Asking(world, each, kept_out(world))),
     "held_out.captions": lambda world, each, split: Apart(Captions(world, each, kept_out(world))),
 }
+PICTURES = (
+    "drawing",
+    "likeness",
+    "editing",
+    "stories",
+    "stories.forced",
+    "stories.own",
+    "held_out.drawing",
+)  # where pictures are to be written
 STANDARD = {
     "drawing": 500,
     "questions": 200,
@@ -34,7 +44,7 @@ STANDARD = {
     "counterfactuals": 500,
     "likeness": 500,
 }
-SPECIAL = {"shots": 100, "editing": 100, "stories": 500, "stories.forced": 500}  # what not every system has learned
+SPECIAL = {"shots": 100, "editing": 100, "stories": 500, "stories.forced": 500, "stories.own": 500}  # what not every system has learned
 HELD_OUT = {"held_out.drawing": 500, "held_out.questions": 200, "held_out.captions": 500}  # where the world holds something out
 SUITES: Mapping[str, Mapping[str, int]] = {
     "smoke": {name: each // 10 for name, each in STANDARD.items()} | {"likeness": LEAST},

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,8 +19,9 @@ from tessera.system import System
 from tessera.verbs.checkpoint import load_state, save_state
 from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
-from tessera.verbs.machine import chosen_device, fast_bfloat16, give_back_memory
+from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, machine
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
+from tessera.verbs.parts import Part, Parts
 from tessera.verbs.progress import Progress
 from tessera.verbs.runs import Diary, start_diary
 from tessera.verbs.weights import latest
@@ -33,9 +34,9 @@ CHECK = 10  # steps between looks at the losses: each look waits for the device
 class Settings:
     """How to train, whatever the system.
 
-    `scale` multiplies the documents of every stage, `rate` its learning rate. `precision` "bfloat16" is autocast; "auto" takes it where the
-    machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at the system per stage) do not
-    change what is learned.
+    `scale` multiplies the documents of every stage, `rate` its learning rate; shared parts stay as they are. `precision` "bfloat16"
+    is autocast; "auto" takes it where the machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at
+    the system per stage) do not change what is learned.
     """
 
     seed: int = 0
@@ -87,8 +88,12 @@ def train(
     resume: bool = False,
     glance: Glance | None = None,
     notes: Mapping[str, Any] | None = None,
+    parts: Parts | None = None,
 ) -> System:
     """Train a system in place, through all its stages, and return it.
+
+    With `parts`, a stage that trains a part apart from the system (a codec, an eye) takes what somebody has trained already, or
+    leaves what it trains for others.
 
     The folder receives run.json, metrics.jsonl, sample sheets of `glance` and checkpoints. With `resume`, training goes
     on from the folder's latest checkpoint, on a CPU bit for bit as if it had never stopped.
@@ -97,42 +102,75 @@ def train(
     """
     settings, folder = settings.resolved(), Path(folder)
     system.to(settings.device)
-    for stage in system.stages:
+    stages = [stage if parts and stage.learner else scaled(stage, settings) for stage in system.stages]
+    for stage in stages:
+        (stage.learner or system).to(settings.device)
         schedule(source, stage.mix, settings.seed)  # what the source does not offer is said before anything is written
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
-    run = _Run(system, source, diary, settings, glance)
+    run = _Run(system, stages, source, diary, settings, glance, parts)
     tensors = run.restore() if resume else run.save({})
     with run.progress, _interruptible(run):
-        for number in range(run.at.stage, len(system.stages)):
-            stage = system.stages[number]
-            documents = max(stage.batch, round(stage.documents * settings.scale))
-            tensors = run.stage(number, replace(stage, documents=documents, lr=stage.lr * settings.rate), tensors)
+        for number in range(run.at.stage, len(stages)):
+            tensors = {} if run.took(number) else run.stage(number, tensors)
     system.eval()
     return system
+
+
+def scaled(stage: Stage, settings: Settings) -> Stage:
+    """The stage as long and as fast as the settings say; it has one batch at least."""
+    return replace(stage, documents=max(stage.batch, round(stage.documents * settings.scale)), lr=stage.lr * settings.rate)
 
 
 class _Run:
     """One training run: what the stages share."""
 
-    def __init__(self, system: System, source: Source, diary: Diary, settings: Settings, glance: Glance | None):
-        self.system, self.source, self.diary, self.settings, self.glance = system, source, diary, settings, glance
+    def __init__(
+        self,
+        system: System,
+        stages: Sequence[Stage],
+        source: Source,
+        diary: Diary,
+        settings: Settings,
+        glance: Glance | None,
+        parts: Parts | None,
+    ):
+        self.system, self.stages, self.source, self.diary = system, stages, source, diary
+        self.settings, self.glance, self.parts = settings, glance, parts
         self.at, self.interrupted, self.saved = _Position(), False, time.monotonic()
         self.read: dict[str, int] = {}  # documents of each stage so far
+        self.used: dict[str, dict[str, Any]] = {}  # parts that were trained apart, by stage, and what they cost
         self.progress = Progress(system.name)
 
     def restore(self) -> dict[str, Tensor]:
         """Go back to the latest checkpoint; returns the optimizer's tensors."""
         tensors, facts = load_state(latest(self.diary.folder), self.system)
-        self.at, self.read = _Position(**facts["at"]), facts["documents"]
+        self.at, self.read, self.used = _Position(**facts["at"]), facts["documents"], facts["parts"]
         torch.set_rng_state(tensors.pop("rng"))
         if "cuda_rng" in tensors:
             torch.cuda.set_rng_state(tensors.pop("cuda_rng"))
         self.diary.forget(self.at.steps)
         return tensors
 
-    def stage(self, number: int, stage: Stage, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def took(self, number: int) -> bool:
+        """Whether the stage's part was there already; then it is taken, and the run stands behind the stage."""
+        stage, before = self.stages[number], self.stages[:number]
+        found = self.parts.find(stage, before) if self.parts and stage.learner and not self.at.documents else None
+        if found is None:
+            return False
+        self._take(stage, found)
+        self.progress.say(f"{stage.name}: taken from {found.path}, trained on {found.facts['documents']:,} documents")
+        self.at.stage = number + 1
+        self.save({})
+        return True
+
+    def _take(self, stage: Stage, part: Part) -> None:
+        assert stage.learner is not None
+        part.put_into(stage.learner)
+        self.used[stage.name] = {"part": part.name, "documents": part.facts["documents"], "seconds": part.facts["seconds"]}
+
+    def stage(self, number: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One stage, from the document where the run stands; returns what the next one carries on of its optimizer."""
-        system, settings = self.system, self.settings
+        system, settings, stage = self.system, self.settings, self.stages[number]
         if not tensors and not stage.carry:
             torch.manual_seed(settings.seed + number)
         thaw(system, stage)
@@ -140,8 +178,10 @@ class _Run:
         learner = stage.learner or system
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         average = Average(trained, stage.average) if stage.average else None
-        names = names_of(system, learner)
+        names, others = names_of(system, learner), not_in(system, learner)
         put_tensors(names, optimizer, average, tensors)
+        for name, tensor in others.items():
+            tensor.copy_(tensors.get(name, tensor))
         plan = schedule(self.source, stage.mix, settings.seed)
         loader = Loader(system, stage, self.source, plan, seed=settings.seed, number=number, first=self.at.documents)
         if settings.compile:
@@ -165,15 +205,18 @@ class _Run:
                 self._look(stage, taken, step)
                 taken = []
             if self.interrupted or (not taken and time.monotonic() - self.saved > settings.checkpoint_seconds and not done):
-                self.save(get_tensors(names, optimizer, average))
+                self.save({**get_tensors(names, optimizer, average), **others})
             if self.interrupted:
                 raise Stopped(f"{system.name}: stopped in stage {stage.name} at document {documents}; go on with --resume")
             if self.glance and stage.learner is None and due:
                 self._glance(self.glance, stage, documents)
         if average:
             average.finish()
+        if self.parts and stage.learner:
+            cost = {"seconds": round(self.at.seconds - before), "commit": commit(), "machine": machine()}
+            self._take(stage, self.parts.keep(stage, self.stages[:number], cost))
         self.at.stage, self.at.documents = number + 1, 0
-        following = system.stages[number + 1 : number + 2]
+        following = self.stages[number + 1 : number + 2]
         return self.save(get_tensors(names, optimizer, None) if following and following[0].carry else {})
 
     def _look(self, stage: Stage, taken: list["_Taken"], step: "_Step") -> None:
@@ -206,7 +249,7 @@ class _Run:
 
     def save(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint of where the run stands, with the optimizer's tensors, which it returns."""
-        number, facts = self.at.stage * 10**9 + self.at.documents, {"at": asdict(self.at), "documents": self.read}
+        number, facts = self.at.stage * 10**9 + self.at.documents, {"at": asdict(self.at), "documents": self.read, "parts": self.used}
         states = {"rng": torch.get_rng_state()}
         if self.settings.device.startswith("cuda"):
             states["cuda_rng"] = torch.cuda.get_rng_state()
@@ -287,6 +330,12 @@ def mean(total: Tensor, count: float | int) -> Tensor:
 def names_of(system: System, learner: Learner) -> dict[Tensor, str]:
     """A name for every parameter, by which its optimizer's state is kept: stages need not train the same ones."""
     return {parameter: name for module in (learner, system) for name, parameter in module.named_parameters()}
+
+
+def not_in(system: System, learner: Learner) -> dict[str, Tensor]:
+    """What a learner has that the system has not (an encoder that only helps another to learn), by the name it is kept under."""
+    known = {tensor.data_ptr() for tensor in system.state_dict().values()}
+    return {f"learner.{name}": tensor for name, tensor in learner.state_dict().items() if tensor.data_ptr() not in known}
 
 
 def get_tensors(names: Mapping[Tensor, str], optimizer: torch.optim.Optimizer, average: Average | None) -> dict[str, Tensor]:

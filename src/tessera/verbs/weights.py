@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tessera.system import System
 from tessera.verbs.machine import chosen_device
@@ -133,9 +133,9 @@ def shipped() -> list[tuple[str, str]]:
     return [(name, level) for name, level in pairs if name in names()]
 
 
-def weights_hash(system: System) -> str:
-    """A short name for all of a system's tensors."""
+def weights_hash(module: nn.Module) -> str:
+    """A short name for all of a system's tensors, or those of any other module."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(system.state_dict().items()):
+    for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode() + tensor.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:12]

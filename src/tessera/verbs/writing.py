@@ -22,16 +22,21 @@ INCOMPLETE = "\ufffd"  # how a text ends while a character's bytes are still to 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A document to be written: its learned segments without content. `longest` bounds each text, in ids."""
+    """A document to be written: its learned segments without content. `longest` bounds each text, in ids.
+
+    `more` is how many segments the model may add by its own decision: behind a picture it goes on in words, an empty text ends
+    the document, and behind words it begins a picture if it says the marker for that.
+    """
 
     document: Document
     seed: int = 0
     sampling: Mapping[type[Segment], Sampling] = field(default_factory=dict)
     longest: int = 64
+    more: int = 0
 
     def __post_init__(self):
-        if self.longest < 1:
-            raise ValueError(f"request: longest {self.longest}; at least 1 id is accepted; raise it")
+        if self.longest < 1 or self.more < 0:
+            raise ValueError(f"request: longest {self.longest}, more {self.more}; at least 1 id and 0 segments are accepted; raise it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +121,7 @@ class Finish(NamedTuple):
 
     port: Port
     clean: Tensor
+    draw: Draw
 
 
 Requests = Generator[list[Step] | Roll | Finish, Any, Written]
@@ -125,39 +131,65 @@ class Author:
     """Writes one document in rows of a cache. `events` collects what happened, if `watched`."""
 
     def __init__(self, system: System, request: Request, rows: Rows, *, watched: bool = False):
+        if request.more and system.text.order.lead != 1:
+            raise ValueError(
+                f"{system.name}: {request.more} segments more; its text is not written one id after another and so decides nothing; "
+                "only documents whose segments are all asked for are accepted"
+            )
         self.system, self.request, self.rows, self.watched = system, request, rows, watched
+        self.document = request.document  # it grows where the model goes on by itself
         self.draw = Draw(request.seed)
         self.events: list[Event] = []
         self._told: dict[int, str] = {}  # what watchers have read of each text
 
     def run(self) -> Requests:
         """Walk the document; given segments and what closes written ones wait for the next pass that is needed anyway."""
-        system, document = self.system, self.request.document
-        encoded = system.encode([document], [self.draw])[0]
+        system = self.system
+        encoded = [one.clean for one in system.encode([self.document], [self.draw])[0]]
         branch = Branch(self.rows.take())
         segments: list[Segment] = []
         cleans: list[Tensor] = []
-        for i, segment in enumerate(document):
-            branch.queue(system.before(document, i))
-            clean = encoded[i].clean
+        while (i := len(segments)) < len(self.document):
+            segment = self.document[i]
+            if isinstance(segment, Image) and self._may_add(i):
+                self._add(Text(learn=True))
+            branch.queue(system.before(self.document, i))
             if segment.learn:
-                segment, clean = yield from self._write(branch, i, clean)
+                segment, clean = yield from self._write(branch, i, encoded[i] if i < len(encoded) else None, segments)
             else:
-                branch.queue([system.given(document, i, clean)])
-            branch.queue(system.after(document, i))
+                clean = encoded[i]
+                branch.queue([system.given(self.document, i, clean)])
+            if isinstance(segment, Text) and segment.learn and segment.content and self._may_add(i):
+                yield from self._decide(branch)
+            branch.queue(system.after(self.document, i))
             segments.append(segment)
             cleans.append(clean)
         self.rows.give(branch.row)
-        return Written(replace(document, segments=tuple(segments)), tuple(cleans))
+        return Written(replace(self.document, segments=tuple(segments)), tuple(cleans))
 
-    def _write(self, branch: Branch, i: int, encoded: Tensor) -> Generator[Any, Any, tuple[Segment, Tensor]]:
+    def _may_add(self, i: int) -> bool:
+        """Whether the model may add a segment behind number `i`."""
+        return i + 1 == len(self.document) < len(self.request.document) + self.request.more
+
+    def _add(self, segment: Segment) -> None:
+        self.document = replace(self.document, segments=(*self.document, segment))
+
+    def _decide(self, branch: Branch) -> Generator[list[Step], list[Tensor], None]:
+        """Add a picture, if of all ids the likeliest behind the text is the marker that begins one."""
+        (hidden,) = yield [branch.flush()]
+        if int(self.system.text.writer(hidden[-1:], None).argmax()) == self.system.markers.begin_image:
+            self._add(Image(learn=True))
+
+    def _write(
+        self, branch: Branch, i: int, encoded: Tensor | None, before: Sequence[Segment]
+    ) -> Generator[Any, Any, tuple[Segment, Tensor]]:
         """Write segment `i`, under guidance in two branches. Returns it finished, and its clean elements."""
-        system, segment = self.system, self.request.document[i]
+        system, segment = self.system, self.document[i]
         port, text = system.port(segment), isinstance(segment, Text)
         sampling = self.request.sampling.get(type(segment), port.law.sampling)
-        branches = [branch, *self._dropped(i, sampling)]
+        branches = [branch, *self._dropped(segment, before, sampling)]
         hidden = yield [one.flush() for one in branches]
-        like = port.codec.blank(self.request.longest) if segment.content is None else encoded.clone()
+        like = port.codec.blank(self.request.longest) if encoded is None or segment.content is None else encoded.clone()
         writing = Writing(
             before=Seen(torch.stack([h[-1:] for h in hidden])),
             like=like,
@@ -171,20 +203,20 @@ class Author:
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
-        clean, raw = yield Finish(port, done.clean)
+        clean, raw = yield Finish(port, done.clean, self.draw)
         finished = replace(segment, content=raw)
         left = raw[len(self._told.get(i, "")) :] if text else raw
         if len(left):
             self._happened(TextPiece(i, left) if text else PictureFinished(i, raw))
         branch.segment += 1
-        if i + 1 < len(self.request.document) and not system.stands_alone(segment):
+        if i + 1 < len(self.document) and not system.stands_alone(segment):
             branch.order = base
             branch.queue([system.context(finished, clean, room=extent)])
         return finished, clean
 
-    def _dropped(self, i: int, sampling: Sampling) -> list[Branch]:
-        """The branch that has not seen the prompt, where guidance asks for one."""
-        system, segment = self.system, self.request.document[i]
+    def _dropped(self, segment: Segment, before: Sequence[Segment], sampling: Sampling) -> list[Branch]:
+        """The branch that has not read what was before the segment, where guidance asks for one; it means nothing for text."""
+        system = self.system
         if sampling.guidance == 1:
             return []
         if system.drop is None:
@@ -192,22 +224,22 @@ class Author:
                 f"{system.name}: guidance {sampling.guidance}; it was trained without dropping prompts, so only 1 is accepted; "
                 "leave guidance out"
             )
-        dropped = system.drop.dropped(self.request.document, i)
-        if dropped is None:
+        if isinstance(segment, Text):
             return []
-        short = Document((*dropped, segment))
-        encoded = system.encode([dropped], [self.draw])[0]
+        left = system.drop.left(before)
+        short = Document((*left, segment))
+        encoded = system.encode([Document(left)], [self.draw])[0]
         branch = Branch(self.rows.take())
-        for j in range(len(dropped)):
+        for j in range(len(left)):
             branch.queue([*system.before(short, j), system.given(short, j, encoded[j].clean), *system.after(short, j)])
-        branch.queue(system.before(short, len(dropped)))
+        branch.queue(system.before(short, len(left)))
         return [branch]
 
     def _converse(
         self, port: Port, writing: Writing, branches: list[Branch], i: int, sampling: Sampling
     ) -> Generator[Any, Any, tuple[Done, int]]:
         """Let the order ask and pick until it is done. Returns that, and how many positions the segment took."""
-        document, base, extent = self.request.document, branches[0].order, 0
+        document, base, extent = self.document, branches[0].order, 0
         alone = self.system.stands_alone(document[i])
         order, answer = port.order.write(writing), None
         while True:
@@ -243,7 +275,7 @@ class Author:
     def _progress(self, i: int, ask: Ask) -> None:
         if not self.watched or ask.clean is None:
             return
-        segment = self.request.document[i]
+        segment = self.document[i]
         codec = self.system.port(segment).codec
         if isinstance(segment, Image):
             self.events.append(PicturePart(i, ask.known, ask.clean.clone(), codec))

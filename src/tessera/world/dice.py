@@ -1,12 +1,19 @@
 """Random numbers that are the same on every machine, forever: a counter-based stream under a named key."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 Item = TypeVar("Item")
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """Whatever chooses: dice, or each way in turn (`every`)."""
+
+    def choose(self, items: Sequence[Item]) -> Item: ...
 
 
 class Dice:
@@ -47,3 +54,29 @@ class Dice:
             if left < 0:
                 return item
         return items[-1]
+
+
+def every(make: Callable[[Chooser], Item]) -> Iterator[Item]:
+    """What `make` makes under every way in which its choices can fall, those made last varying first."""
+    path: list[int] = []
+    while True:
+        choices = _Path(path)
+        yield make(choices)
+        while path and path[-1] + 1 == choices.ways[len(path) - 1]:
+            path.pop()
+        if not path:
+            return
+        path[-1] += 1
+
+
+class _Path:
+    """Choices that follow a path, and take the first of what lies beyond it, which makes the path longer."""
+
+    def __init__(self, path: list[int]):
+        self.path, self.ways = path, list[int]()
+
+    def choose(self, items: Sequence[Item]) -> Item:
+        if len(self.ways) == len(self.path):
+            self.path.append(0)
+        self.ways.append(len(items))
+        return items[self.path[len(self.ways) - 1]]

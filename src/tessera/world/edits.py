@@ -5,7 +5,7 @@ from enum import Enum
 from itertools import product
 
 from tessera.world.description import described, sized
-from tessera.world.dice import Dice
+from tessera.world.dice import Chooser
 from tessera.world.referring import only, refer
 from tessera.world.sampling import stands_apart
 from tessera.world.scene import Level, Scene, Thing
@@ -38,7 +38,7 @@ def edit_kinds(level: Level) -> tuple[EditKind, ...]:
     return tuple(kind for kind in EditKind if kind is not EditKind.RESIZE or sized(level))
 
 
-def edit(before: Scene, level: Level, language: Language, kind: EditKind, dice: Dice) -> Edit | None:
+def edit(before: Scene, level: Level, language: Language, kind: EditKind, dice: Chooser) -> Edit | None:
     """An edit of the scene, or None where none was found: no thing has a name of its own, or no room is left.
 
     The instruction names its thing uniquely and leaves nothing open. A thing that comes or moves stands at the middle of its
@@ -55,7 +55,7 @@ def edit(before: Scene, level: Level, language: Language, kind: EditKind, dice: 
 Change = tuple[Scene, tuple[str, ...], dict[str, str]] | None  # the scene after, phrasings, what fills their slots
 
 
-def _add(before: Scene, level: Level, language: Language, kind: EditKind, dice: Dice) -> Change:
+def _add(before: Scene, level: Level, language: Language, kind: EditKind, dice: Chooser) -> Change:
     if len(before.things) == level.most:
         return None
     row, column = dice.choose(_free(before, level))
@@ -65,14 +65,14 @@ def _add(before: Scene, level: Level, language: Language, kind: EditKind, dice: 
     return Scene((*before.things, new)), language.edits.add, slots
 
 
-def _remove(before: Scene, level: Level, language: Language, kind: EditKind, dice: Dice) -> Change:
+def _remove(before: Scene, level: Level, language: Language, kind: EditKind, dice: Chooser) -> Change:
     if len(before.things) == 1:
         return None
     old, name = _chosen(before, level, language, dice)
     return Scene(tuple(thing for thing in before.things if thing is not old)), language.edits.remove, {"the": name}
 
 
-def _alter(before: Scene, level: Level, language: Language, kind: EditKind, dice: Dice) -> Change:
+def _alter(before: Scene, level: Level, language: Language, kind: EditKind, dice: Chooser) -> Change:
     """One thing in another colour, kind, place or size."""
     old, name = _chosen(before, level, language, dice)
     slots = {"the": name}
@@ -93,7 +93,7 @@ def _alter(before: Scene, level: Level, language: Language, kind: EditKind, dice
     return Scene(tuple(new if thing is old else thing for thing in before.things)), phrasings, slots
 
 
-def _chosen(before: Scene, level: Level, language: Language, dice: Dice) -> tuple[Thing, str]:
+def _chosen(before: Scene, level: Level, language: Language, dice: Chooser) -> tuple[Thing, str]:
     """A thing and its name; by its place, every thing has one."""
     thing = dice.choose(before.things)
     what = refer(thing, before, level, ("kind", "colour", "size", "place"), dice)

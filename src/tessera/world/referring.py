@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from tessera.world.description import Described, described
-from tessera.world.dice import Dice
+from tessera.world.dice import Chooser
 from tessera.world.scene import Kind, Level, Scene, Thing
 
 
@@ -18,7 +18,7 @@ def unique(what: Described, scene: Scene) -> bool:
     return sum(map(what.fits, scene.things)) == 1
 
 
-def refer(thing: Thing, scene: Scene, level: Level, attributes: tuple[str, ...], dice: Dice) -> Described | None:
+def refer(thing: Thing, scene: Scene, level: Level, attributes: tuple[str, ...], dice: Chooser) -> Described | None:
     """A description by some of the attributes that fits this thing alone, or None.
 
     The dice choose among all that say one or two attributes, or else among the shortest. Without its kind it is "the red thing".

@@ -7,6 +7,7 @@ from tessera.world.captions import caption
 from tessera.world.edits import EditKind
 from tessera.world.questions import Question, QuestionKind
 from tessera.world.scene import Scene
+from tessera.world.wording.language import Language
 from tessera.world.world import Shown, World
 
 SHOTS = (0, 1, 2, 4, 8)
@@ -29,12 +30,13 @@ class FewShot:
 class Story:
     """A caption, its picture, a change in words, and the picture after it; the pictures are learned.
 
-    `scenes` are what they show, to judge drawn ones by; `kind` is what the change changes.
+    `scenes` are what they show, to judge drawn ones by; `kind` is what the change changes; `language` is what it is told in.
     """
 
     document: Document
     scenes: tuple[Scene, Scene]
     kind: EditKind
+    language: Language
 
 
 def few_shot(world: World, kind: QuestionKind, shots: int, index: int, split: str = "test") -> FewShot:
@@ -63,4 +65,4 @@ def story(world: World, kind: EditKind | None, index: int, split: str = "test") 
     found = replace(world, language=told.name).edit(kind, index, split)
     opening = Text(caption(found.before, world.level, told))
     parts = (opening, Shown(found.before, learn=True), Text(found.instruction), Shown(found.after, learn=True))
-    return Story(world.written(Task.STORY, *parts), (found.before, found.after), found.kind)
+    return Story(world.written(Task.STORY, *parts), (found.before, found.after), found.kind, told)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
-from itertools import count
+from itertools import chain, count, repeat
 from typing import ClassVar
 
 import torch
@@ -33,6 +33,7 @@ FULL = 0.4  # share of drawing prompts that are whole captions
 EDITS = 20  # tries on one scene to end in the split it began in, before the next scene is tried
 PATIENCE = 50  # scenes tried for one thing to ask of the split of what is held out, where none may fit
 AIMS = 20  # things to ask that are tried there
+ROUNDS = 4  # times that so many things are tried, each on further scenes: one in eight may fit, and of PATIENCE none
 
 
 @dataclass(frozen=True)
@@ -194,14 +195,16 @@ class World:
         language = dice.choose(tuple(LANGUAGES.values())) if self.language == "both" else LANGUAGES[self.language]
         return words(language, self.held_out, split)
 
-    def scenes(self, index: int, split: str, things: int | None = None, alike: bool | None = None) -> Iterator[Scene]:
+    def scenes(self, index: int, split: str, things: int | None = None, alike: bool | None = None, *, later: int = 0) -> Iterator[Scene]:
         """Scenes to try in turn, the scene of the index first: without end, or PATIENCE of what is held out, where none may fit.
 
-        A split whose scenes all have many things, or two kinds, gives those instead of fewer, or of all alike.
+        There, the first `later` times PATIENCE are passed over. A split whose scenes all have many things, or two kinds, gives
+        those instead of fewer, or of all alike.
         """
         things = things and max(things, numbers(self.level, self.held_out, split)[0])
         alike = False if split == self.held_out == "topic" else alike
-        for attempt in range(PATIENCE) if split == self.held_out != "template" else count():
+        tries = range(later * PATIENCE, (later + 1) * PATIENCE)
+        for attempt in tries if split == self.held_out != "template" else count():
             number = index + attempt * STRIDE
             yield sample_scene(self.level, split, number, things=things, alike=alike, bias=self.bias, held_out=self.held_out)
 
@@ -227,9 +230,9 @@ class World:
     def _asked(self, kind: QuestionKind | None, index: int, split: str, language: Language, dice: Dice) -> tuple[Scene, Question]:
         """The question first, then the first scene that can be asked so."""
         level = self._level(split)
-        for _ in range(AIMS):
+        for later in chain.from_iterable(repeat(turn, AIMS) for turn in range(ROUNDS)):
             aimed = aim(level, dice, kind)
-            for scene in self.scenes(index, split, *aimed.scenes(level, dice)):
+            for scene in self.scenes(index, split, *aimed.scenes(level, dice), later=later):
                 asked = ask(scene, level, language, dice, aimed)
                 if asked and self._may_ask(asked, split, language):
                     return scene, asked

@@ -1,4 +1,4 @@
-"""Pictures in folders by class, root/class/x.png: what distances between sets of pictures are measured on."""
+"""Pictures of a folder, in folders by class (root/class/x.png) or not: what distances between sets of pictures are measured on."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 @dataclass(frozen=True, slots=True)
 class ClassPicture:
-    """A picture and its class, the name of the folder below the root. Its id is its path from there."""
+    """A picture and its class, the name of the folder below the root; "" where it lies in none. Its id is its path from the root."""
 
     id: str
     picture: Path
@@ -25,13 +25,13 @@ class ClassPicture:
 
 
 def read_image_folder(root: str | Path, *, skip_bad: bool = False) -> Benchmark[ClassPicture]:
-    """The pictures in all folders below the root, in order of name.
+    """The pictures in the root and in all folders below it, in order of name.
 
-    Hidden files are not looked at; any other file that is no picture, and a picture in no folder, is a bad row.
+    Hidden files are not looked at; any other file that is no picture is a bad row.
     """
     root = Path(os.path.abspath(root))
     if not root.is_dir():
-        raise ValueError(f"data: {root} is no folder; a folder with one folder of pictures for each class is accepted; check the path")
+        raise ValueError(f"data: {root} is no folder; a folder of pictures, or of one folder for each class, is accepted; check the path")
     rows = [Entry(root, str(inside), partial(class_picture, root, inside)) for inside in files_in(root)]
     return gather(root, rows, skip_bad=skip_bad)
 
@@ -48,6 +48,4 @@ def class_picture(root: Path, inside: Path) -> ClassPicture:
     """The picture at this path from the root."""
     if inside.suffix.lower() not in SUFFIXES:
         raise ValueError(f"the suffix {inside.suffix!r} is no picture's; {', '.join(SUFFIXES)} are accepted")
-    if len(inside.parts) < 2:
-        raise ValueError(f"the picture lies in no folder of a class; {root.name}/class/{inside} is expected")
-    return ClassPicture(inside.as_posix(), root / inside, inside.parts[0])
+    return ClassPicture(inside.as_posix(), root / inside, inside.parts[0] if len(inside.parts) > 1 else "")

@@ -1,0 +1,147 @@
+"""An invertible network: affine couplings, each of which changes one half of the elements by what the other half says."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import cycle, islice
+from math import log
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tessera.draws import generator
+from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight
+
+HEAD = 32  # features of an attention head
+AXES = {"spatial": 1, "channels": 2}  # what a coupling halves
+
+Elements = Float[Tensor, "batch element feature"]
+
+
+class Adviser(nn.Module):
+    """A small vision transformer: from one half of the elements, what to do with the other.
+
+    Its last layer starts at 0.
+    """
+
+    def __init__(self, elements: int, inputs: int, outputs: int, *, width: int, blocks: int):
+        super().__init__()
+        norm, heads = lambda inner: PreNorm(nn.LayerNorm(width), inner), max(1, width // HEAD)
+        self.embed, self.positions = nn.Linear(inputs, width), nn.Embedding(elements, width)
+        self.blocks = nn.ModuleList(Block(norm(SelfAttention(width, heads, bias=True)), norm(MLP(width))) for _ in range(blocks))
+        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, outputs)
+        nn.init.normal_(self.positions.weight, std=width**-0.5)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Elements) -> Float[Tensor, "batch element value"]:
+        """Every element having seen all others."""
+        x, sight = self.embed(x) + self.positions.weight, Sight()
+        for block in self.blocks:
+            x = block(x, sight)
+        return self.out(self.norm(x))
+
+
+class Coupling(nn.Module):
+    """y = (x + shift) * scale for one half, shift and scale a function of the other half, which passes as it is.
+
+    `order` numbers what advises, then what is changed, along `axis`: 1 the elements, 2 their features. Scales lie between 0
+    and `reach`, and start at 1.
+    """
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, adviser: Adviser, order: Tensor, *, axis: int, reach: float):
+        super().__init__()
+        self.adviser, self.axis, self.reach = adviser, axis, reach
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("back", order.argsort(), persistent=False)
+
+    def forward(self, x: Elements) -> tuple[Elements, Float[Tensor, "batch"]]:
+        """Changed elements, and the logarithm of the determinant of the change."""
+        still, moved = self._split(x)
+        shift, log_scale = self._advice(still, moved)
+        return self._join(still, (moved + shift) * log_scale.exp()), log_scale.sum((1, 2))
+
+    def inverse(self, y: Elements) -> Elements:
+        """What was changed into this."""
+        still, moved = self._split(y)
+        shift, log_scale = self._advice(still, moved)
+        return self._join(still, moved * (-log_scale).exp() - shift)
+
+    def _advice(self, still: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+        shift, raw = self.adviser(still).to(moved.dtype).chunk(2, -1)
+        return shift, F.logsigmoid(raw - log(self.reach - 1)) + log(self.reach)
+
+    def _split(self, x: Elements) -> tuple[Tensor, Tensor]:
+        still, moved = x.index_select(self.axis, self.order).tensor_split([x.shape[self.axis] // 2], self.axis)
+        return still, moved
+
+    def _join(self, still: Tensor, moved: Tensor) -> Elements:
+        return torch.cat([still, moved], self.axis).index_select(self.axis, self.back)
+
+
+class Couplings(nn.Module):
+    """A normalising flow over a square grid of elements: `depth` couplings, whose kinds repeat as `kinds` says.
+
+    "channels" halves the features of every element, in an order drawn from `seed`; "spatial" the elements, as the colours of
+    a chessboard, which change roles from one to the next. Each asks a vision transformer of `blocks` blocks.
+    Source: Jet (Kolesnikov et al. 2024, arXiv:2412.15129, section 3). Differs: no coupling knows another's weights, so
+    those of elements see half of them whole, where the published code cuts features to give both kinds one shape; `reach`,
+    2 there, may be larger, so that fewer couplings can spread the narrow noise of pixels.
+    """
+
+    couplings: Sequence[Coupling]
+
+    def __init__(
+        self,
+        *,
+        columns: int,
+        features: int,
+        depth: int = 8,
+        kinds: Sequence[str] = ("channels",),
+        width: int = 64,
+        blocks: int = 1,
+        reach: float = 4.0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        odd = "spatial" in kinds and columns % 2
+        if features < 2 or odd or not set(kinds) <= {"channels", "spatial"} or reach <= 1:
+            raise ValueError(
+                f"Couplings: {features} features on {columns} columns, kinds {', '.join(kinds)}, reach {reach:g}; at least 2 features, "
+                "kinds channels and spatial (that on an even number of columns), and a reach above 1 are accepted; change the one outside"
+            )
+        self.features, self.columns, self.elements = features, columns, columns**2
+        halves: dict[str, Callable[[int], Tensor]] = {"channels": partial(self._shuffled, seed), "spatial": self._chequered}
+        made: list[Coupling] = []
+        for kind in islice(cycle(kinds), depth):
+            order, spatial = halves[kind](sum(one.axis == AXES[kind] for one in made)), kind == "spatial"
+            elements, still = (self.elements // 2, features) if spatial else (self.elements, features // 2)
+            moved = features if spatial else features - features // 2
+            adviser = Adviser(elements, still, 2 * moved, width=width, blocks=blocks)
+            made.append(Coupling(adviser, order, axis=AXES[kind], reach=reach))
+        self.couplings = nn.ModuleList(made)  # type: ignore[assignment]  # torch's lists do not know what they hold
+
+    def _shuffled(self, seed: int, number: int) -> Int[Tensor, "feature"]:
+        return torch.randperm(self.features, generator=generator(seed, number))
+
+    def _chequered(self, number: int) -> Int[Tensor, "element"]:
+        at = torch.arange(self.elements)
+        return ((at // self.columns + at % self.columns + number) % 2).argsort(stable=True)
+
+    def forward(self, x: Elements) -> tuple[Elements, Float[Tensor, "batch"]]:
+        """Elements of the same shape, and the logarithm of the determinant of all changes together."""
+        total = x.new_zeros(len(x))
+        for coupling in self.couplings:
+            x, log_det = coupling(x)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Elements) -> Elements:
+        """What the elements were before."""
+        for coupling in reversed(self.couplings):
+            z = coupling.inverse(z)
+        return z

@@ -1,0 +1,103 @@
+"""Stories: a caption, its picture, a change in words, the picture after it; told as asked for, or by the model's own decision."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tessera.document import Document, Image
+from tessera.exams.base import Case, Report
+from tessera.exams.drawing import told
+from tessera.scoring import bootstrap, rate
+from tessera.scoring.stories import structure_similarity
+from tessera.world import Scene, Tile, World
+from tessera.world.instructions import follow, scene_of
+from tessera.world.oracle import Oracle
+from tessera.world.reading import Reading, same_scene
+from tessera.world.tasks import story
+
+SHOWN = 24  # stories on the sheet
+WANTED = ("Text", "Image", "Text", "Image", "Text")  # the last text says nothing more
+
+
+class Stories:
+    """`each` stories of two pictures, both written: a caption, its picture, a change in words, the picture after it.
+
+    `stories.second` asks that the second picture shows exactly the scene the story has come to, whatever the first became;
+    `stories.forced` is the same behind the true first picture, so the difference is what one's own mistakes cost.
+    """
+
+    want = Image
+
+    def __init__(self, world: World, each: int, split: str = "test", *, forced: bool = False):
+        self.world, self.name = world, "stories.forced" if forced else "stories.second"
+        self.stories = [story(world, None, i, split) for i in range(each)]
+        self.cases = []
+        for i, one in enumerate(self.stories):
+            opening, _, change, _ = one.document.segments
+            first = Image(world.picture(one.scenes[0])) if forced else Image(learn=True)
+            self.cases.append(Case((opening, first, change), str(i)))
+
+    def report(self, answers: Sequence[Tensor]) -> Report:
+        """From the last uint8 picture of each case."""
+        readings = Oracle(self.world.level).read(torch.stack(list(answers)))
+        right = [same_scene(reading, one.scenes[-1]) for reading, one in zip(readings, self.stories, strict=True)]
+        tiles = [Tile(answers[i], (str(self.cases[i].prompt[-1].content), told(readings[i])), right[i]) for i in range(min(24, len(right)))]
+        return Report({self.name: rate(right)}, right={self.name: right}, tiles={self.name: tiles})
+
+
+class OwnStories:
+    """`each` stories of which only the opening is given: the model goes on by itself, markers and all.
+
+    `stories.structure` asks for a picture, words, a picture, and nothing more; `stories.similarity` is how near it came to that.
+    `stories.told` asks that the words are an edit of the scene in the first picture. `stories.pictures` is the share of both
+    pictures that show just what they should: the first the opening, the second the first one's scene when the words are done.
+    """
+
+    name, want = "stories.own", None
+
+    def __init__(self, world: World, each: int, split: str = "test"):
+        self.world = world
+        self.stories = [story(world, None, i, split) for i in range(each)]
+        blank = Image(learn=True)
+        self.cases = [Case((one.document[0], blank), str(i), more=len(WANTED) - 2) for i, one in enumerate(self.stories)]
+
+    def report(self, answers: Sequence[Document]) -> Report:
+        """From the whole document of each case."""
+        pictures = [picture for one in answers for picture in one.pictures[:2]]
+        readings = iter(Oracle(self.world.level).read(torch.stack(pictures)))
+        seen = [[next(readings) for _ in one.pictures[:2]] for one in answers]
+        kinds = [tuple(type(segment).__name__ for segment in one) for one in answers]
+        shaped = [found == WANTED and not one.texts[-1] for found, one in zip(kinds, answers, strict=True)]
+        after = [self._after(i, one, seen[i]) for i, one in enumerate(answers)]
+        states = [(one.scenes[0], scene) for one, scene in zip(self.stories, after, strict=True)]
+        right = [
+            [scene is not None and k < len(read) and same_scene(read[k], scene) for k, scene in enumerate(state)]
+            for read, state in zip(seen, states, strict=True)
+        ]
+        pooled, both = [ok for pair in right for ok in pair], [i for i in range(len(right)) for _ in range(2)]
+        understood = [scene is not None for scene in after]
+        similar = [structure_similarity(found, WANTED) for found in kinds]
+        return Report(
+            {
+                "stories.structure": rate(shaped),
+                "stories.similarity": bootstrap(similar, lambda some: sum(some) / len(some)),
+                "stories.told": rate(understood),
+                "stories.pictures": rate(pooled, clusters=both),
+            },
+            right={"stories.structure": shaped, "stories.told": understood, "stories.pictures": pooled},
+            clusters={"stories.pictures": both},
+            tiles={self.name: [tile for i in range(min(SHOWN, len(answers))) for tile in _tiles(answers[i], seen[i], right[i])]},
+        )
+
+    def _after(self, i: int, document: Document, seen: Sequence[Reading]) -> Scene | None:
+        """The scene that the second picture should show: the first picture's, when the words behind it are done."""
+        before = scene_of(seen[0])
+        if before is None or len(document.texts) < 2:
+            return None
+        return follow(before, document.texts[1], self.world.level, self.stories[i].language)
+
+
+def _tiles(document: Document, seen: Sequence[Reading], right: Sequence[bool]) -> list[Tile]:
+    shown = zip(document.pictures, document.texts, seen, right, strict=False)
+    return [Tile(picture, (words, told(reading)), ok) for picture, words, reading, ok in shown]

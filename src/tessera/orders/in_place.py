@@ -1,0 +1,62 @@
+"""InPlace: all elements at once, along a noise path."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from tessera.draws import Draw, normal_like
+from tessera.orders.base import Ask, Context, Coroutine, Corrupted, Done, Pick, Writing
+from tessera.paths import DDIM, Ends, Path, Predicts, Solver, noised, resolve, target
+
+
+class Noisy(NamedTuple):
+    """Elements on their way from noise to clean, and the time of each as networks are told it (see `Path.clock`)."""
+
+    value: Float[Tensor, "... element feature"]
+    time: Float[Tensor, "... element"]
+
+
+class InPlace:
+    """Diffusion or flow inside the trunk: every element is noisy, and answers for itself.
+
+    In training a segment has one time, and its law learns what `predicts` says; in writing a `solver` walks the path in `steps`
+    steps unless `Sampling.steps` says otherwise. Elements that are given stay clean throughout. Later segments read the clean view.
+    Source: Zhou et al. 2024, arXiv:2408.11039 (Transfusion), section 3.
+    """
+
+    lead, shared = 0, False
+
+    def __init__(self, path: Path, *, predicts: Predicts = Predicts.VELOCITY, solver: Solver = DDIM(), steps: int = 25):
+        self.path, self.predicts, self.solver, self.steps = path, predicts, solver, steps
+
+    def reveal(self, clean: Float[Tensor, "element feature"]) -> Noisy:
+        """Clean elements, at the time when nothing is noisy."""
+        return self._shown(clean, clean.new_full((len(clean),), self.path.clean))
+
+    def corrupt(self, clean: Float[Tensor, "element feature"], keep: Bool[Tensor, "element"], context: Context, draw: Draw) -> Corrupted:
+        """Noisy at one time of the path; what is given stays as it is, and is not learned."""
+        time = self.path.sample(draw.rng, 1).to(clean).expand(len(clean)).masked_fill(keep, self.path.clean)
+        ends = Ends(clean, normal_like(clean, draw.rng))
+        goal = target(self.path, self.predicts, ends, time[:, None])
+        return Corrupted(self._shown(noised(self.path, ends, time[:, None]), time), goal, ~keep)
+
+    def write(self, w: Writing) -> Coroutine:
+        """Walk from noise to clean, one pass of the trunk for each that the solver makes; passes leave nothing behind."""
+        given, steps = w.keep[:, None], w.steps or self.steps
+        walk = self.solver(self.path, normal_like(w.like, w.rng), self.path.grid(steps), lambda: normal_like(w.like, w.rng))
+        value, time = next(walk)
+        for number in range(steps * self.solver.passes):
+            value = torch.where(given, w.like, value)
+            times = time.to(value).expand(len(value)).masked_fill(w.keep, self.path.clean)
+            seen = yield Ask(self._shown(value, times), clean=value, known=number / (steps * self.solver.passes))
+            said = (yield Pick(seen)).value.to(value)
+            try:
+                value, time = walk.send(resolve(self.path, self.predicts, value, said, time))
+            except StopIteration as finished:
+                return Done(torch.where(given, w.like, finished.value))
+        raise AssertionError("the solver asks for more passes than it says")
+
+    def _shown(self, value: Tensor, time: Tensor) -> Noisy:
+        return Noisy(value, self.path.clock(time))

@@ -1,0 +1,80 @@
+"""Transfusion: the next word is predicted, a whole picture is denoised, in one trunk.
+
+Source: Zhou et al. 2024, arXiv:2408.11039, section 3. Reads and writes text and pictures.
+Differs: pictures that are given are read clean, where the paper noises those in front of captions too; a second stage with more questions;
+learned positions are added to the elements of a picture; the default is 3 M parameters, not 7 B, on latents of 32 pixels. `flow` learns
+velocities along a straight path instead of the noise of a diffusion; `unet`, its channels, puts blocks of a U-Net around the trunk.
+Command: `tessera train transfusion`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from tessera import parts
+from tessera.attention import causal, within
+from tessera.clocks import Clock
+from tessera.codecs import BPE, VAE
+from tessera.document import Image, Task, Text
+from tessera.drops import Absent
+from tessera.laws import Categorical, Regression, Sampling
+from tessera.orders import InPlace, Next
+from tessera.paths import DDIM, Diffusion, Flow, Predicts, cosine_betas
+from tessera.ports import Port
+from tessera.readers import GridReader, NoisyReader, TokenReader
+from tessera.stages import Stage
+from tessera.system import System
+from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.unets import UNetDown, UNetUp
+from tessera.writers import GridWriter, LinearWriter
+
+PRESETS = {
+    "tiny": {"width": 32, "depth": 2, "heads": 2, "vae": (16, 4, 4)},
+    "paper": {"width": 4096, "depth": 32, "heads": 32, "pixels": 256, "vae": (512, 8, 8), "unet": 512},
+}
+
+
+def transfusion(
+    *, width: int = 192, depth: int = 5, heads: int = 6, pixels: int = 32, vae: Sequence = (64, 4, 4), unet: int = 0, flow: bool = False
+) -> System:
+    """Build Transfusion. `vae` is the width of its convolutions, the latents of a square, and the side of a square in pixels."""
+    bpe = BPE()
+    table = nn.Embedding(bpe.size, width)
+    head, words = LinearWriter(width, bpe.size, tied=table), Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
+    read = TokenReader(table, scale=width**0.5)
+    text = Port("text", Text, codec=bpe, reader=read, writer=head, order=Next(), law=words)
+
+    codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2])
+    reader, writer = around_unet(codec, width, unet) if unet else around_linear(codec, width)
+    diffusion = InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0, bound=5.0))
+    order, drawn = InPlace(Flow()) if flow else diffusion, Sampling(guidance=2.0, steps=32)
+    image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=Regression(sampling=drawn))
+
+    trunk = Transformer(
+        [Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads)), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)],
+        norm=nn.RMSNorm(width),
+        rotary=Rotary(width // heads),
+    )
+    mix = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
+    train, weights, emphasis = (trunk, read, reader, writer), {"image": 5.0}, {Task.QUESTION: 4.0}
+    joint = Stage("joint", train=train, documents=70_000, mix=mix, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
+    asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
+    tuned = replace(joint, name="tuned", documents=40_000, mix=asked, decay="cosine", carry=True)
+    stages, rule = (learn_codec, joint, tuned), causal | within(image)
+    return System("transfusion", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())
+
+
+def around_linear(codec: VAE, width: int) -> tuple[NoisyReader, LinearWriter]:
+    """A linear layer on each side of the trunk."""
+    positions = nn.Embedding(codec.elements, width)
+    return NoisyReader(codec.features, width, columns=codec.columns, positions=positions), LinearWriter(width, codec.features)
+
+
+def around_unet(codec: VAE, width: int, channels: int) -> tuple[GridReader, GridWriter]:
+    """The two halves of a U-Net."""
+    down, up = (net(codec.features, channels, width, patch=codec.patch) for net in (UNetDown, UNetUp))
+    positions = nn.Embedding(codec.elements, width)
+    return GridReader(down, width, clock=Clock(width), columns=codec.columns, positions=positions), GridWriter(
+        width, up, columns=codec.columns
+    )

@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from tessera.document import Document, Image
+from tessera.draws import Draw
+from tessera.orders import Context, InPlace, Pick, Seen, Writing
+from tessera.paths import DDIM, Diffusion, Ends, Flow, Heun, Predicts, linear_betas, noised, target
+
+HERE = Context(Document((Image(learn=True),)), 0)
+NONE = torch.zeros(4, dtype=torch.bool)
+SOME = torch.tensor([True, False, False, True])
+PATHS = {"flow": Flow(), "diffusion": Diffusion(linear_betas())}
+paths = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+
+# A mixture in two dimensions: half of it around (2, 1), half around (-1, -2), each with a spread of 1/2.
+CENTRES, SPREAD = torch.tensor([[2.0, 1.0], [-1.0, -2.0]], dtype=torch.float64), 0.5
+
+
+def of_the_mixture(path, predicts, x, time):
+    """What a perfect network predicts: the mean of the ends over the posterior of the mixture (closed form)."""
+    signal, noise = path.weights(time)
+    variance = signal**2 * SPREAD**2 + noise**2
+    away = x[:, None] - signal * CENTRES
+    share = (-away.square().sum(-1) / (2 * variance)).softmax(-1)[..., None]
+    clean = (share * (CENTRES + signal * SPREAD**2 / variance * away)).sum(1)
+    ends = Ends(clean, (x - signal * clean) / noise)
+    return target(path, predicts, ends, time)
+
+
+def written(order, says, w):
+    """Run the coroutine; `says` predicts from the value and the time on the path."""
+    coroutine, answer, asked = order.write(w), None, []
+    while True:
+        try:
+            request = coroutine.send(answer)
+        except StopIteration as finished:
+            return finished.value.clean, asked
+        if isinstance(request, Pick):
+            answer = type("Drawn", (), {"value": says(asked[-1].visible)})
+        else:
+            asked.append(request)
+            answer = Seen(torch.zeros(1, len(w.like), 1))
+
+
+def blank(like, keep=None, steps=None):
+    keep = torch.zeros(len(like), dtype=torch.bool) if keep is None else keep
+    return Writing(Seen(torch.zeros(1, 1, 1)), like, keep, torch.Generator().manual_seed(0), steps=steps)
+
+
+@paths
+@pytest.mark.parametrize("predicts", Predicts)
+def test_a_perfect_network_writes_the_mixture(path, predicts):
+    flow = isinstance(path, Flow)
+    if flow and predicts is Predicts.NOISE:
+        pytest.skip("on a flow the noise says nothing of the clean value where all is noise")
+    order = InPlace(path, predicts=predicts, steps=200)
+    time_of = lambda clock: (clock / 1000 if flow else clock)[0].double()
+    says = lambda visible: of_the_mixture(path, predicts, visible.value, time_of(visible.time))
+    drawn, _ = written(order, says, blank(torch.zeros(4000, 2, dtype=torch.float64)))
+    first = (drawn - CENTRES[0]).norm(dim=-1) < (drawn - CENTRES[1]).norm(dim=-1)
+    assert abs(float(first.double().mean()) - 0.5) < 0.03
+    for centre, mine in zip(CENTRES, (drawn[first], drawn[~first]), strict=True):
+        assert (mine.mean(0) - centre).abs().max() < 0.05
+        assert (mine.std(0) - SPREAD).abs().max() < 0.05
+
+
+@paths
+def test_a_segment_learns_at_one_time_and_given_elements_stay_clean(path):
+    order, clean = InPlace(path), torch.randn(4, 3)
+    visible, goal, where = order.corrupt(clean, SOME, HERE, Draw(1))
+    assert torch.equal(where, ~SOME)
+    assert torch.equal(visible.value[SOME], clean[SOME])
+    assert bool((visible.time[SOME] == path.clock(torch.tensor(path.clean))).all())
+    assert len(set(visible.time[~SOME].tolist())) == 1
+    assert not torch.allclose(visible.value[~SOME], clean[~SOME])
+    again = order.corrupt(clean, SOME, HERE, Draw(1))
+    assert torch.equal(again.visible.value, visible.value) and torch.equal(again.target, goal)
+
+
+def test_the_target_is_what_the_path_says():
+    order, clean, path = InPlace(Flow(), predicts=Predicts.NOISE), torch.randn(4, 3), Flow()
+    visible, noise, _ = order.corrupt(clean, NONE, HERE, Draw(2))
+    torch.testing.assert_close(noised(path, Ends(clean, noise), visible.time[:, None] / 1000), visible.value, rtol=1e-5, atol=1e-5)
+
+
+@paths
+def test_all_kept_is_what_is_revealed(path):
+    order, clean = InPlace(path), torch.randn(4, 3)
+    kept = order.corrupt(clean, torch.ones(4, dtype=torch.bool), HERE, Draw(3)).visible
+    shown = order.reveal(clean)
+    assert torch.equal(kept.value, shown.value) and torch.equal(kept.time, shown.time)
+
+
+@paths
+def test_given_elements_are_shown_clean_at_every_pass_and_come_back(path):
+    like = torch.randn(4, 3)
+    clean, asked = written(InPlace(path, steps=5), lambda visible: visible.value * 0.1, blank(like.clone(), SOME))
+    assert torch.equal(clean[SOME], like[SOME]) and not torch.allclose(clean[~SOME], like[~SOME])
+    assert len(asked) == 5 and not any(ask.commit for ask in asked)
+    assert all(torch.equal(ask.visible.value[SOME], like[SOME]) for ask in asked)
+    assert [ask.known for ask in asked] == [0, 0.2, 0.4, 0.6, 0.8]
+
+
+@pytest.mark.parametrize(("solver", "passes"), [(DDIM(), 4), (DDIM(1.0), 4), (Heun(), 8)])
+def test_steps_asked_for_win_and_a_solver_may_pass_twice(solver, passes):
+    _, asked = written(InPlace(Flow(), solver=solver, steps=9), lambda v: v.value * 0, blank(torch.zeros(4, 3), steps=4))
+    assert len(asked) == passes

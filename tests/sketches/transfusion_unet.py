@@ -1,0 +1,11 @@
+"""Transfusion with the halves of a U-Net around the trunk, along a flow."""
+
+from tessera.system import System
+from tessera.systems import transfusion
+
+PRESETS = {"tiny": {}}
+
+
+def transfusion_unet() -> System:
+    """Skips and times go round the trunk."""
+    return transfusion.transfusion(**transfusion.PRESETS["tiny"], unet=8, flow=True)
