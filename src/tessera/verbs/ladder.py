@@ -144,9 +144,9 @@ def used(codes: Codes, size: int) -> dict[str, Score]:
 
 
 def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> dict[str, Score]:
-    """Loss per element of each port, given everything before it, over unseen documents of the world's mix, with its z-loss.
+    """Loss per element of each port, given the truth as in training, over unseen documents of the world's mix, with its z-loss.
 
-    A system that draws nothing gets no documents to draw.
+    Given everything before it, or, where elements are hidden, those that are not. A system that draws nothing gets no documents to draw.
     """
     each: dict[str, list[tuple[float, float]]] = {}
     order = schedule(world, {task: share for task, share in world.mix.items() if system.draws or task is not Task.DRAW}, seed)
