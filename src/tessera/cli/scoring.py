@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from tessera.cli.app import (
     Denoising,
@@ -191,7 +191,8 @@ def taken(system: System, world: World, plan: Plan, place: Place) -> Report:
 def show_scores(found: Mapping[str, Any]) -> None:
     """The scores as a table, beside what they are compared with, and their spread where there were several seeds."""
     seeds = found["seeds"]
-    table = Table("score", "value", "95 % interval", "n", "beside", *(["over seeds"] if seeds else []))
+    names = Column("score", overflow="fold")  # shortened, it could be the name of several
+    table = Table(names, "value", "95 % interval", "n", "beside", *(["over seeds"] if seeds else []))
     for key, score in found["scores"].items():
         low, high = score["ci95"]
         beside = ", ".join(f"{name} {value:.3f}" for name, value in found["references"].get(key, {}).items())
@@ -202,7 +203,7 @@ def show_scores(found: Mapping[str, Any]) -> None:
 
 def show_differences(found: Mapping[str, Any], other: str) -> None:
     """How much better these results are than the other ones."""
-    table = Table("score", f"better than {other} by", "95 % interval", "p (Holm)", "shows from", "n")
+    table = Table(Column("score", overflow="fold"), f"better than {other} by", "95 % interval", "p (Holm)", "shows from", "n")
     for key, one in found.items():
         low, high = one.difference.ci95
         cells = (f"{one.difference.value:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{one.adjusted:.3g}", f"{one.detectable:.3f}")
