@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from tessera.codecs import BPE, VAE, Autoencoder, CausalFormer, Features, Painter, conv_vae
+from tessera.codecs import BPE, VAE, Autoencoder, CausalFormer, Features, Painter, square_vae
 from tessera.codecs.quantizers import Quantizer
 from tessera.contrast import Pair, TextEncoder
 from tessera.document import Task
@@ -20,9 +20,9 @@ def codes(quantizer: Quantizer, *, channels: int = 64, pixels: int = 32, stride:
     return codec, Stage("codec", learner=codec, train=(codec,), documents=210_000, mix=MIX, lr=2e-3, weight_decay=0.0)
 
 
-def latents(*, pixels: int = 32, stride: int = 4, patch: int = 2, features: int = 4, channels: int = 64) -> tuple[VAE, Stage]:
+def latents(*, pixels: int = 32, stride: int = 8, patch: int = 1, features: int = 16, channels: int = 64) -> tuple[VAE, Stage]:
     """Pictures as latents of squares, `patch` x `patch` of them to an element."""
-    vae = conv_vae(pixels=pixels, stride=stride, patch=patch, features=features, channels=channels)
+    vae = square_vae(pixels=pixels, stride=stride, patch=patch, features=features, channels=channels)
     weights = {"divergence": 1e-5}
     return vae, Stage("latents", learner=vae, train=(vae,), documents=120_000, mix=MIX, lr=2e-3, weight_decay=0.0, weights=weights)
 

@@ -8,4 +8,4 @@ PRESETS = {"tiny": {}}
 
 def transfusion_unet() -> System:
     """Skips and times go round the trunk."""
-    return transfusion.transfusion(**transfusion.PRESETS["tiny"], unet=8, flow=True)
+    return transfusion.transfusion(**{**transfusion.PRESETS["tiny"], "vae": (16, 4, 4, 2), "unet": 8, "flow": True})

@@ -13,7 +13,7 @@ from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
 from tessera.codecs.unquantized import Unquantized
-from tessera.codecs.vae import VAE, conv_vae
+from tessera.codecs.vae import VAE, square_vae
 from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
     "Shifted",
     "Unquantized",
     "chameleon_vqgan",
-    "conv_vae",
     "llamagen_vq",
     "magvit_v2",
+    "square_vae",
 ]

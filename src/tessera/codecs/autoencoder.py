@@ -6,26 +6,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tessera.codecs.base import Cleans, Encoded, Losses
-from tessera.codecs.convolutions import ConvBlock
 from tessera.codecs.patches import kept_patches, patchify
 from tessera.codecs.quantizers import Features, Quantizer
 from tessera.codecs.reconstruction import Noised, Painted, blank_codes, decode_codes, encode_codes, noised, reconstruct, reconstruction
+from tessera.codecs.squares import STEM, square_decoder, square_encoder
 from tessera.document import Document
 from tessera.draws import Draw
-
-STEM = 4  # pixels along the side of the squares that the first layer sees, and the last one paints
-
-
-class Widened(nn.Module):
-    """A two-layer MLP added to what comes in (pre-activation, layer norm)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.steps = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(self, x: Float[Tensor, "batch element feature"]) -> Float[Tensor, "batch element feature"]:
-        """Square by square."""
-        return x + self.steps(x)
 
 
 class Autoencoder(nn.Module):
@@ -37,8 +23,6 @@ class Autoencoder(nn.Module):
     `stride` is 4 times a power of two. Its own stage (`losses_of`) learns reconstruction in mean squares; the quantizer's
     commitment is added with its own weight. While it learns, the encoder sees each picture under Gaussian noise of a
     strength between 0 and `noise` (pixels run from -1 to 1): so that what it painted itself gets the same codes again.
-    Source of the decoder's layout: VQGAN's (Esser et al. 2021, arXiv:2012.09841)
-    without attention, perceptual and adversarial losses.
     """
 
     quantizer: Quantizer
@@ -52,17 +36,9 @@ class Autoencoder(nn.Module):
             )
         self.pixels, self.stride, self.columns, self.noise = pixels, stride, pixels // stride, noise
         self.elements = self.columns**2
-        hidden = 4 * channels
-        look = [Widened(hidden) for _ in range(depth + 1)]
-        self.encoder = nn.Sequential(nn.Linear(3 * stride**2, hidden), *look, nn.LayerNorm(hidden), nn.Linear(hidden, quantizer.features))
+        self.encoder = square_encoder(stride, quantizer.features, channels=channels, depth=depth)
         self.quantizer = quantizer
-        widths = [channels << i for i in range(doublings + 1)]
-        paint: list[nn.Module] = [nn.Conv2d(quantizer.features, widths[-1], 3, padding=1)]
-        for i in reversed(range(doublings)):
-            paint += [*(ConvBlock(widths[i + 1]) for _ in range(depth)), nn.ConvTranspose2d(widths[i + 1], widths[i], 2, 2)]
-        paint += [ConvBlock(channels) for _ in range(depth)]
-        paint += [nn.GroupNorm(1, channels), nn.SiLU(), nn.Conv2d(channels, 3 * STEM**2, 1), nn.PixelShuffle(STEM)]
-        self.decoder = nn.Sequential(*paint)
+        self.decoder = square_decoder(stride, quantizer.features, channels=channels, depth=depth)
 
     def forward(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
         """What becomes of a batch of pictures from -1 to 1."""

