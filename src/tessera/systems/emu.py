@@ -28,9 +28,9 @@ from tessera.system import System
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
 from tessera.writers import LinearWriter
 
-PAPER = {"width": 5120, "depth": 40, "heads": 40, "channels": 256, "pixels": 224, "patch": 14, "elements": 32, "features": 5120}
+PAPER = {"width": 5120, "depth": 40, "heads": 40, "channels": 256, "pixels": 224, "patch": 14, "row": (32, 5120)}
 PRESETS = {
-    "tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "look": (32, 1, 2), "elements": 4, "features": 16},
+    "tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "look": (32, 1, 2), "row": (4, 16)},
     "paper": {**PAPER, "look": (1408, 40, 16)},
 }
 
@@ -43,19 +43,19 @@ def emu(
     channels: int = 64,
     pixels: int = 32,
     patch: int = 8,
-    elements: int = 8,
-    features: int = 128,
+    row: Sequence = (8, 128),
     look: Sequence = (128, 3, 4),
 ) -> System:
-    """Build Emu. `look` is the width, the depth and the heads of the eye; a picture is `elements` embeddings of `features` numbers."""
-    bpe = BPE()
+    """Build Emu. `look` is the width, the depth and the heads of the eye; `row` is how many embeddings a picture is, and their size."""
+    bpe, (elements, features) = BPE(), row
     table = nn.Embedding(bpe.size, width)
     words, head = TokenReader(table, scale=width**0.5), LinearWriter(width, bpe.size, tied=table)
     law = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
     text = Port("text", Text, codec=bpe, reader=words, writer=head, order=Next(), law=law)
 
     seen, learn_eye = parts.eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2])
-    former = CausalFormer(seen=seen.width, elements=elements, features=features, width=seen.width, heads=look[2])
+    sizes = {"width": seen.width, "heads": look[2]}
+    former = CausalFormer(seen=seen.width, squares=seen.elements, elements=elements, features=features, **sizes)
     codec, learn_former, learn_painter = parts.row(seen, former, channels=channels)
     rows = FeatureReader(nn.Linear(features, width), positions=nn.Embedding(elements, width))
     drawer = LinearWriter(width, features, bias=True)
