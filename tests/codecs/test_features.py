@@ -17,7 +17,7 @@ EYE = {"pixels": 8, "patch": 2, "width": 16, "depth": 1, "heads": 2}
 
 def built(*, columns: int = 0, row: bool = False, **how) -> Features:
     eye = siglip(**EYE)
-    former = CausalFormer(seen=16, elements=3, features=6, width=16, depth=1, heads=2) if row else None
+    former = CausalFormer(seen=16, squares=16, elements=3, features=6, width=16, depth=1, heads=2) if row else None
     sizes = {"features": 6, "elements": 3} if row else {"features": 16, "elements": (columns or 4) ** 2, "columns": columns or 4}
     painter = Painter(**sizes, pixels=8, patch=1, channels=16, depth=1, heads=2)
     return Features(eye, painter, former=former, columns=columns, **how).eval()

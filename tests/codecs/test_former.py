@@ -7,7 +7,7 @@ from tessera.codecs import CausalFormer
 
 
 def former(**how) -> CausalFormer:
-    return CausalFormer(**{"seen": 12, "elements": 5, "features": 8, "width": 16, "depth": 2, "heads": 2, **how})
+    return CausalFormer(**{"seen": 12, "squares": 7, "elements": 5, "features": 8, "width": 16, "depth": 2, "heads": 2, **how})
 
 
 def test_elements_see_what_was_seen_and_those_before_them():

@@ -12,12 +12,17 @@ Seen = Float[Tensor, "batch ... channel"]  # what the eye saw: its own elements,
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of a row to other vectors, `seen` numbers each."""
+    """Multi-head attention of a row to other vectors, `seen` numbers each.
+
+    It starts sharp: a query sees some of them, not their mean.
+    """
 
     def __init__(self, width: int, heads: int, *, seen: int):
         super().__init__()
         self.size = width // heads
         self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(seen, 2 * width), nn.Linear(width, width)
+        nn.init.normal_(self.q.weight, std=2 * width**-0.5)
+        nn.init.normal_(self.kv.weight, std=seen**-0.5)
 
     def forward(self, x: Row, seen: Seen) -> Row:
         """Every element's mixture of what was seen."""
@@ -43,23 +48,34 @@ class Look(nn.Module):
 
 
 class CausalFormer(nn.Module):
-    """`elements` learned queries, which see each other causally and all that an eye saw (`seen` numbers each): a row of features.
+    """`elements` learned queries, which see each other causally and all that an eye saw: a row of features.
 
-    Each has `features` numbers of mean 0 and mean square 1. What it makes must be learned from something else than its being
-    predicted: beside a model that regresses its features it makes them all alike.
+    The eye says `seen` numbers of each of its `squares`, in their order. An element has `features` numbers of mean 0 and mean
+    square 1. What the former makes must be learned from something else than its being predicted: beside a model that
+    regresses its features it makes them all alike.
     Source: Emu (Sun et al. 2023, arXiv:2307.05222), section 2.1.
     """
 
-    def __init__(self, *, seen: int, elements: int = 8, features: int = 128, width: int = 128, depth: int = 2, heads: int = 4):
+    def __init__(
+        self,
+        *,
+        seen: int,
+        squares: int = 16,
+        elements: int = 8,
+        features: int = 128,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+    ):
         super().__init__()
         self.elements, self.features = elements, features
-        self.queries, self.norm = nn.Embedding(elements, width), nn.LayerNorm(seen)
+        self.queries, self.places, self.norm = nn.Embedding(elements, width), nn.Embedding(squares, seen), nn.LayerNorm(seen)
         self.layers = nn.ModuleList(Look(width, heads, seen=seen) for _ in range(depth))
         self.out, self.scaled = nn.Linear(width, features), nn.LayerNorm(features, elementwise_affine=False)
 
     def forward(self, seen: Seen) -> Float[Tensor, "batch element feature"]:
         """The row of each picture."""
-        seen, x = self.norm(seen), self.queries.weight.expand(len(seen), -1, -1)
+        seen, x = self.norm(seen) + self.places.weight, self.queries.weight.expand(len(seen), -1, -1)
         back = torch.ones(1, self.elements, self.elements, dtype=torch.bool, device=x.device).tril()
         sight = Sight(mask=back)
         for layer in self.layers:

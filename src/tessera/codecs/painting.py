@@ -9,6 +9,7 @@ from tessera.clocks import Clock
 from tessera.codecs.convolutions import ConvBlock, Grid
 from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight, start
 
+GROUP = 4  # channels that share their way from a row to the cells
 Pixels = Float[Tensor, "batch 3 height wide"]
 Told = Float[Tensor, "batch width"]
 
@@ -29,8 +30,9 @@ class Painter(nn.Module):
     """What a noisy picture was, given `features` numbers of each of `elements`: a U-Net with a transformer in its middle.
 
     A picture is a grid of squares of `patch` pixels; two by two of them make a cell, twice as wide. Features of a grid of
-    `columns` columns lie on the cells (bilinear, where there are more or fewer); those of a row (`columns` 0) stand beside
-    them, and all see each other. They are normed to a mean square of 1 on the way in: their direction is all that they say.
+    `columns` columns lie on the cells (bilinear, where there are more or fewer); those of a row (`columns` 0) are spread over
+    them by learned weights, one table for each `GROUP` channels. They are normed to a mean square of 1 on the way in: their
+    direction is all that they say.
     `depth` counts the residual convolutions on either side of the middle, and the transformer's blocks.
     """
 
@@ -52,7 +54,9 @@ class Painter(nn.Module):
             raise ValueError(f"Painter: patch {patch} in pictures of {pixels} pixels; two patches must divide them; choose another")
         width, self.pixels, self.patch, self.cells = 2 * channels, pixels, patch, pixels // (2 * patch)
         self.clock, self.told = Clock(width), nn.Linear(features, width)
-        self.places = nn.Embedding(self.cells**2 + (0 if columns else elements), width)
+        self.places = nn.Embedding(self.cells**2, width)
+        if not columns:
+            self.spread = nn.Parameter(torch.randn(width // GROUP, self.cells**2, elements) * elements**-0.5)
         self.stem = nn.Conv2d(3 * patch**2, channels, 3, padding=1)
         self.before = nn.ModuleList(Timed(channels, width) for _ in range(depth))
         self.down, self.up = nn.Conv2d(channels, width, 2, 2), nn.ConvTranspose2d(width, channels, 2, 2)
@@ -70,21 +74,20 @@ class Painter(nn.Module):
         for block in self.before:
             x = block(x, told)
         cells, seen = self.down(x), self.told(F.rms_norm(features, features.shape[-1:]))
-        middle = self.beside(cells, seen) + self.places.weight
+        middle = cells.flatten(2).mT + self.laid(seen).to(cells.dtype) + self.places.weight
         sight = Sight(condition=told[:, None].expand(-1, middle.shape[1], -1))
         for block in self.middle:
             middle = block(middle, sight)
-        cells = middle[:, : self.cells**2].mT.unflatten(2, cells.shape[2:])
-        x = self.join(torch.cat([x, self.up(cells)], 1))
+        x = self.join(torch.cat([x, self.up(middle.mT.unflatten(2, cells.shape[2:]))], 1))
         for block in self.after:
             x = block(x, told)
         return F.pixel_shuffle(self.out(F.silu(self.norm(x))), self.patch)
 
-    def beside(self, cells: Grid, seen: Float[Tensor, "batch element width"]) -> Float[Tensor, "batch place width"]:
-        """Cells with features on them, or cells, then features."""
+    def laid(self, seen: Float[Tensor, "batch element width"]) -> Float[Tensor, "batch place width"]:
+        """What features say of each cell."""
         if not self.columns:
-            return torch.cat([cells.flatten(2).mT, seen.to(cells.dtype)], 1)
+            return torch.einsum("gpe,begc->bpgc", self.spread, seen.unflatten(-1, (-1, GROUP))).flatten(2)
+        if self.columns == self.cells:
+            return seen
         grid = seen.mT.unflatten(2, (self.columns, self.columns))
-        if self.columns != self.cells:
-            grid = F.interpolate(grid, cells.shape[2:], mode="bilinear")
-        return (cells + grid).flatten(2).mT
+        return F.interpolate(grid, (self.cells, self.cells), mode="bilinear").flatten(2).mT

@@ -46,16 +46,16 @@ def emu(
     look: Sequence = (128, 3, 4),
     row: Sequence = (8, 128),
 ) -> System:
-    """Build Emu. `look` is the width, the depth and the heads of the eye; `row` is how many embeddings a picture has, and their size."""
-    bpe = BPE()
+    """Build Emu. `look` is the width, the depth and the heads of the eye; `row` is how many embeddings a picture is, and their size."""
+    bpe, (elements, features) = BPE(), row
     table = nn.Embedding(bpe.size, width)
     words, head = TokenReader(table, scale=width**0.5), LinearWriter(width, bpe.size, tied=table)
     law = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
     text = Port("text", Text, codec=bpe, reader=words, writer=head, order=Next(), law=law)
 
     seen, learn_eye = parts.eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2])
-    elements, features = row
-    former = CausalFormer(seen=seen.width, elements=elements, features=features, width=seen.width, heads=look[2])
+    sizes = {"width": seen.width, "heads": look[2]}
+    former = CausalFormer(seen=seen.width, squares=seen.elements, elements=elements, features=features, **sizes)
     codec, learn_former, learn_painter = parts.row(seen, former, channels=channels)
     rows = FeatureReader(nn.Linear(features, width), positions=nn.Embedding(elements, width))
     drawer = LinearWriter(width, features, bias=True)
