@@ -4,7 +4,7 @@ from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.flow import Flow, Settled
-from tessera.codecs.patches import Patches
+from tessera.codecs.patches import Patches, cosines
 from tessera.codecs.quantizers import FSQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
@@ -23,4 +23,5 @@ __all__ = [
     "Residual",
     "Settled",
     "Shifted",
+    "cosines",
 ]
