@@ -9,12 +9,16 @@ from tessera.codecs.patches import patchify
 from tessera.world import LEVELS, World
 
 F64 = torch.float64
-KINDS = {"channels": ("channels",), "spatial": ("spatial",), "mixed": ("channels", "channels", "spatial")}
+KINDS = {
+    "channels": ("channels",) * 6,
+    "spatial": ("spatial",) * 6,
+    "mixed": ("channels", "channels", "spatial") * 2,
+}
 
 
 def flow(*, strength: float = 0.3, **changes) -> Couplings:
     """Couplings that do something, as built they change nothing: they mostly spread, as those that have learned pictures do."""
-    made = Couplings(**{"columns": 2, "features": 6, "depth": 6, "width": 16, **changes})
+    made = Couplings(**{"columns": 2, "features": 6, "kinds": KINDS["channels"], "width": 16, **changes})
     for coupling in made.couplings:
         nn.init.normal_(coupling.adviser.out.weight, std=strength * coupling.adviser.out.in_features**-0.5)
         nn.init.normal_(coupling.adviser.out.bias, mean=0.5, std=strength)
@@ -31,7 +35,7 @@ def squares(count: int, patch: int) -> torch.Tensor:
 @pytest.mark.parametrize("patch", [4, 8])
 @torch.no_grad()
 def test_pictures_come_back(kinds, patch):
-    made, x = flow(columns=32 // patch, features=3 * patch**2, depth=12, width=64, kinds=kinds), squares(4, patch)
+    made, x = flow(columns=32 // patch, features=3 * patch**2, width=64, kinds=2 * kinds), squares(4, patch)
     z, log_det = made(x)
     assert (z - x).abs().mean() > 0.3 and log_det.abs().min() > 10, "something happened"
     torch.testing.assert_close(made.inverse(z), x, rtol=0, atol=1e-5)
@@ -50,7 +54,7 @@ def test_the_determinant_is_that_of_the_jacobian(kinds, features):
 
 @pytest.mark.parametrize("reach", [2.0, 4.0])
 def test_nothing_changes_at_first_and_scales_stay_within_reach(reach):
-    made, x = Couplings(columns=2, features=6, depth=1, width=16, reach=reach), torch.randn(5, 4, 6)
+    made, x = Couplings(columns=2, features=6, kinds=("channels",), width=16, reach=reach), torch.randn(5, 4, 6)
     z, log_det = made(x)
     torch.testing.assert_close(z, x)
     torch.testing.assert_close(log_det, torch.zeros(5), atol=1e-6, rtol=0)
@@ -60,7 +64,7 @@ def test_nothing_changes_at_first_and_scales_stay_within_reach(reach):
 
 
 def test_published_scales_are_twice_a_sigmoid():
-    made, x = flow(depth=1, reach=2.0), torch.randn(2, 4, 6)
+    made, x = flow(kinds=("channels",), reach=2.0), torch.randn(2, 4, 6)
     (coupling,) = made.couplings
     still, moved = x[..., coupling.order].chunk(2, -1)
     shift, raw = coupling.adviser(still).chunk(2, -1)
@@ -69,7 +73,7 @@ def test_published_scales_are_twice_a_sigmoid():
 
 
 def test_half_of_the_elements_pass_as_on_a_chessboard_and_then_the_others():
-    made, x = flow(columns=4, depth=2, kinds=("spatial",)), torch.randn(1, 16, 6)
+    made, x = flow(columns=4, kinds=("spatial", "spatial")), torch.randn(1, 16, 6)
     white = torch.tensor([(i // 4 + i % 4) % 2 == 0 for i in range(16)])
     for coupling, still in zip(made.couplings, (white, ~white), strict=True):
         y, _ = coupling(x)
@@ -77,16 +81,16 @@ def test_half_of_the_elements_pass_as_on_a_chessboard_and_then_the_others():
 
 
 def test_orders_of_features_come_from_the_seed():
-    orders = lambda seed: [
-        coupling.order.tolist() for coupling in Couplings(columns=1, features=12, depth=3, width=16, seed=seed).couplings
-    ]
+    def orders(seed: int) -> list[list[int]]:
+        return [coupling.order.tolist() for coupling in flow(features=12, kinds=("channels",) * 3, seed=seed).couplings]
+
     assert orders(1) == orders(1) != orders(2)
     assert len({tuple(order) for order in orders(1)}) == 3 and all(sorted(order) == list(range(12)) for order in orders(1))
 
 
 def test_a_flow_over_two_numbers_is_a_density():
-    made = flow(columns=1, features=2, depth=4, strength=0.5).double()
-    axis = torch.linspace(-25, 25, 1001, dtype=F64)
+    made = flow(columns=1, features=2, kinds=("channels",) * 4, strength=0.5).double()
+    axis = torch.linspace(-20, 20, 321, dtype=F64)
     grid = torch.cartesian_prod(axis, axis)[:, None]
     with torch.no_grad():
         z, log_det = made(grid)

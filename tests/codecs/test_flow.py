@@ -7,20 +7,23 @@ import torch
 from torch import nn
 
 from tessera.codecs import Couplings, Flow, Settled
-from tessera.codecs.patches import patchify
+from tessera.codecs.patches import cosines, patchify
 from tessera.draws import Draw
 from tessera.laws import Mixture
 from tessera.world import LEVELS, World
 from tessera.writers import LinearWriter
 
+KINDS = ("channels",) * 6
 
-def soft(*, pixels: int = 8, patch: int = 4, kept: int = 6, noise=(64.0, 3.0), depth: int = 4, width: int = 32) -> Flow:
+
+def soft(*, pixels: int = 8, patch: int = 4, kept: int = 6, noise=(64.0, 3.0), width: int = 32, basis=None) -> Flow:
     """A flow whose couplings do something."""
-    couplings = Couplings(columns=pixels // patch, features=3 * patch**2, depth=depth, width=width)
+    features = 3 * patch**2
+    couplings = Couplings(columns=pixels // patch, features=features, kinds=KINDS, width=width)
     for coupling in couplings.couplings:
         nn.init.normal_(coupling.adviser.out.weight, std=0.3 * coupling.adviser.out.in_features**-0.5)
         nn.init.normal_(coupling.adviser.out.bias, mean=0.5, std=0.3)
-    return Flow(couplings, pixels=pixels, patch=patch, kept=kept, noise=noise).eval()
+    return Flow(couplings, pixels=pixels, patch=patch, kept=kept, noise=noise, basis=basis).eval()
 
 
 def draws(count: int, progress: float = 0.0, seed: int = 1) -> list[Draw]:
@@ -34,7 +37,7 @@ def world_pictures(count: int) -> list[torch.Tensor]:
 
 def test_a_flow_that_keeps_all_loses_nothing():
     pictures = world_pictures(6)
-    codec = soft(pixels=32, patch=8, kept=192, depth=12, width=64)
+    codec = soft(pixels=32, patch=8, kept=192, width=64, basis=cosines(8))
     clean = codec.encode(pictures, draws(6)).clean
     back = codec.decode(clean.detach())
     assert clean.shape == (6, 16, 192) and back.dtype == torch.uint8
@@ -71,10 +74,10 @@ def test_pixels_are_filled_and_noised_by_the_documents_own_draw(pictures):
 
 
 def test_nats_are_those_of_the_jacobian_from_values_to_features(pictures):
-    codec, picture = soft().double(), pictures[0]
+    codec, picture = soft(basis=cosines(4)).double(), pictures[0]
 
     def features(values):
-        return codec.couplings(patchify(values.view(1, 3, 8, 8) / 127.5 - 1, 4))[0].flatten()
+        return codec.couplings(patchify(values.view(1, 3, 8, 8) / 127.5 - 1, 4) @ codec.basis.T)[0].flatten()
 
     values = codec.filled([picture], [Draw(1, 0)], noisy=False)[0]
     log_det = torch.linalg.slogdet(torch.autograd.functional.jacobian(features, values.flatten())).logabsdet
@@ -89,7 +92,7 @@ class OnePixel:
     """A picture of one pixel: three values, one of them the token, whose law is a mixture; small enough to integrate."""
 
     def __init__(self):
-        self.codec = soft(pixels=1, patch=1, kept=1, noise=(0.0, 0.0), depth=4, width=16).double()
+        self.codec = soft(pixels=1, patch=1, kept=1, noise=(0.0, 0.0), width=16).double()
         self.law = Mixture(components=3, features=1)
         self.writer = LinearWriter(2, self.law.parameters, bias=True).double()
         nn.init.normal_(self.writer.out.bias)
@@ -155,6 +158,6 @@ def test_a_settled_flow_reads_without_noise_and_without_gradient(pictures):
 
 @pytest.mark.parametrize("change", [{"patch": 3}, {"kept": 0}, {"kept": 49}], ids=str)
 def test_what_does_not_fit_is_refused(change):
-    couplings = Couplings(columns=2, features=48, depth=1, width=16)
+    couplings = Couplings(columns=2, features=48, kinds=("channels",), width=16)
     with pytest.raises(ValueError, match=r"Flow: patch .* are accepted; change the one outside"):
         Flow(couplings, **{"pixels": 8, "patch": 4, "kept": 6, **change})

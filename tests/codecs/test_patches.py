@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tessera.codecs import Patches
-from tessera.codecs.patches import kept_patches, patchify, unpatchify
+from tessera.codecs.patches import cosines, kept_patches, patchify, unpatchify
 
 
 def test_squares_stand_in_reading_order_and_hold_channel_row_column():
@@ -38,3 +38,15 @@ def test_pictures_survive(pictures):
 def test_a_patch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="Patches: patch 5 in pictures of 32 pixels; the patch must divide them"):
         Patches(pixels=32, patch=5)
+
+
+@pytest.mark.parametrize("patch", [1, 2, 8])
+def test_cosines_are_a_basis_whose_first_features_are_the_coarsest(patch):
+    basis = cosines(patch)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(3 * patch**2), atol=1e-5, rtol=0)
+    grey, plain = torch.ones(3 * patch**2) * 0.5, torch.tensor([0.9, 0.1, -0.4]).repeat_interleave(patch**2)
+    assert torch.allclose((basis @ grey)[1:], torch.zeros(3 * patch**2 - 1), atol=1e-5)
+    assert torch.allclose((basis @ plain)[3:], torch.zeros(3 * patch**2 - 3), atol=1e-5)
+    ramp = torch.linspace(-1, 1, patch).expand(3, patch, patch).flatten()
+    energy = (basis @ ramp).square()
+    assert patch == 1 or energy[:9].sum() > 0.95 * energy.sum(), "three colours of the mean and of two slopes"

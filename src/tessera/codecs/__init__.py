@@ -8,7 +8,7 @@ from tessera.codecs.features import Features
 from tessera.codecs.flow import Flow, Settled
 from tessera.codecs.former import CausalFormer
 from tessera.codecs.painting import Painter
-from tessera.codecs.patches import Patches
+from tessera.codecs.patches import Patches, cosines
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers
@@ -40,6 +40,7 @@ __all__ = [
     "Shifted",
     "Unquantized",
     "chameleon_vqgan",
+    "cosines",
     "llamagen_vq",
     "magvit_v2",
     "square_vae",

@@ -1,20 +1,18 @@
 """An invertible network: affine couplings, each of which changes one half of the elements by what the other half says."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import cycle, islice
+from collections.abc import Sequence
 from math import log
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from tessera.draws import generator
 from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight
 
 HEAD = 32  # features of an attention head
-AXES = {"spatial": 1, "channels": 2}  # what a coupling halves
 
 Elements = Float[Tensor, "batch element feature"]
 
@@ -43,21 +41,39 @@ class Adviser(nn.Module):
         return self.out(self.norm(x))
 
 
+class Halves(NamedTuple):
+    """Along `axis` (1 the elements, 2 their features) the numbers of all, of which the first `still` advise the others."""
+
+    axis: int
+    order: Int[Tensor, "element"]
+    still: int
+
+
+def shuffled(features: int, rng: Generator) -> Halves:
+    """The features in an order of their own."""
+    return Halves(2, torch.randperm(features, generator=rng), features // 2)
+
+
+def chequered(columns: int, turn: int) -> Halves:
+    """The elements of a square grid as the colours of a chessboard, which change roles from one turn to the next."""
+    at = torch.arange(columns**2)
+    return Halves(1, ((at // columns + at % columns + turn) % 2).argsort(stable=True), columns**2 // 2)
+
+
 class Coupling(nn.Module):
     """y = (x + shift) * scale for one half, shift and scale a function of the other half, which passes as it is.
 
-    `order` numbers what advises, then what is changed, along `axis`: 1 the elements, 2 their features. Scales lie between 0
-    and `reach`, and start at 1.
+    Scales lie between 0 and `reach`, and start at 1.
     """
 
     order: Tensor
     back: Tensor
 
-    def __init__(self, adviser: Adviser, order: Tensor, *, axis: int, reach: float):
+    def __init__(self, adviser: Adviser, split: Halves, *, reach: float):
         super().__init__()
-        self.adviser, self.axis, self.reach = adviser, axis, reach
-        self.register_buffer("order", order, persistent=False)
-        self.register_buffer("back", order.argsort(), persistent=False)
+        self.adviser, self.axis, self.still, self.reach = adviser, split.axis, split.still, reach
+        self.register_buffer("order", split.order, persistent=False)
+        self.register_buffer("back", split.order.argsort(), persistent=False)
 
     def forward(self, x: Elements) -> tuple[Elements, Float[Tensor, "batch"]]:
         """Changed elements, and the logarithm of the determinant of the change."""
@@ -76,7 +92,7 @@ class Coupling(nn.Module):
         return shift, F.logsigmoid(raw - log(self.reach - 1)) + log(self.reach)
 
     def _split(self, x: Elements) -> tuple[Tensor, Tensor]:
-        still, moved = x.index_select(self.axis, self.order).tensor_split([x.shape[self.axis] // 2], self.axis)
+        still, moved = x.index_select(self.axis, self.order).tensor_split([self.still], self.axis)
         return still, moved
 
     def _join(self, still: Tensor, moved: Tensor) -> Elements:
@@ -84,13 +100,12 @@ class Coupling(nn.Module):
 
 
 class Couplings(nn.Module):
-    """A normalising flow over a square grid of elements: `depth` couplings, whose kinds repeat as `kinds` says.
+    """A normalising flow over a square grid of elements: one coupling for each of `kinds`, each asking a ViT of `blocks` blocks.
 
-    "channels" halves the features of every element, in an order drawn from `seed`; "spatial" the elements, as the colours of
-    a chessboard, which change roles from one to the next. Each asks a vision transformer of `blocks` blocks.
-    Source: Jet (Kolesnikov et al. 2024, arXiv:2412.15129, section 3). Differs: no coupling knows another's weights, so
-    those of elements see half of them whole, where the published code cuts features to give both kinds one shape; `reach`,
-    2 there, may be larger, so that fewer couplings can spread the narrow noise of pixels.
+    "channels" halves the features of every element, in an order drawn from `seed`; "spatial" the elements, see `chequered`.
+    Source: Jet (Kolesnikov et al. 2024, arXiv:2412.15129, section 3). Differs: spatial ones see half of the elements whole,
+    where the published code cuts features to give both kinds one shape; `reach`, 2 there, may be larger, so that fewer
+    couplings spread the narrow noise of pixels.
     """
 
     couplings: Sequence[Coupling]
@@ -100,8 +115,7 @@ class Couplings(nn.Module):
         *,
         columns: int,
         features: int,
-        depth: int = 8,
-        kinds: Sequence[str] = ("channels",),
+        kinds: Sequence[str],
         width: int = 64,
         blocks: int = 1,
         reach: float = 4.0,
@@ -115,22 +129,16 @@ class Couplings(nn.Module):
                 "kinds channels and spatial (that on an even number of columns), and a reach above 1 are accepted; change the one outside"
             )
         self.features, self.columns, self.elements = features, columns, columns**2
-        halves: dict[str, Callable[[int], Tensor]] = {"channels": partial(self._shuffled, seed), "spatial": self._chequered}
-        made: list[Coupling] = []
-        for kind in islice(cycle(kinds), depth):
-            order, spatial = halves[kind](sum(one.axis == AXES[kind] for one in made)), kind == "spatial"
-            elements, still = (self.elements // 2, features) if spatial else (self.elements, features // 2)
-            moved = features if spatial else features - features // 2
-            adviser = Adviser(elements, still, 2 * moved, width=width, blocks=blocks)
-            made.append(Coupling(adviser, order, axis=AXES[kind], reach=reach))
+        made = []
+        for i, kind in enumerate(kinds):
+            if kind == "spatial":
+                split = chequered(columns, list(kinds[:i]).count(kind))
+                adviser = Adviser(split.still, features, 2 * features, width=width, blocks=blocks)
+            else:
+                split = shuffled(features, generator(seed, i))
+                adviser = Adviser(columns**2, split.still, 2 * (features - split.still), width=width, blocks=blocks)
+            made.append(Coupling(adviser, split, reach=reach))
         self.couplings = nn.ModuleList(made)  # type: ignore[assignment]  # torch's lists do not know what they hold
-
-    def _shuffled(self, seed: int, number: int) -> Int[Tensor, "feature"]:
-        return torch.randperm(self.features, generator=generator(seed, number))
-
-    def _chequered(self, number: int) -> Int[Tensor, "element"]:
-        at = torch.arange(self.elements)
-        return ((at // self.columns + at % self.columns + number) % 2).argsort(stable=True)
 
     def forward(self, x: Elements) -> tuple[Elements, Float[Tensor, "batch"]]:
         """Elements of the same shape, and the logarithm of the determinant of all changes together."""

@@ -18,18 +18,32 @@ HALF = 127.5  # values of a pixel for 1 on our scale
 class Flow(nn.Module):
     """Pictures of `pixels` x `pixels` <-> a soft token of `kept` features for each square of `patch` x `patch`, invertibly.
 
-    The flow, `couplings`, learns with the trunk: a stage names it. Of the features that come out, the first `kept` are the
-    token; the others are taken to be standard normal, and drawn anew when a picture is decoded (0 without `draws`).
+    Pixels run from -`spread` to `spread`; squares of them are turned into `basis` (one row for each feature, orthonormal) and
+    pass the flow, `couplings`, which learns with the trunk: a stage names it. Of the features that come out, the first `kept`
+    are the token; the others are taken to be standard normal, and drawn anew when a picture is decoded (0 without `draws`).
     `Encoded.nats` is what, added to the nats of the tokens, bounds the picture's own: minus the log of the flow's
     determinant, the nats of the other features, and the width of a pixel's value, which uniform noise fills.
     While it learns, Gaussian noise is added to pixels, rounded to whole values: `noise`, its standard deviation of 255, falls
     from the first number to the second as half a cosine over the stage. What is kept of a picture is only nearly kept: every
     token has seen all pixels.
-    Source: JetFormer (Tschannen et al. 2024, arXiv:2411.19722, section 3), in its variant without PCA, as the published
-    configurations have it.
+    Source: JetFormer (Tschannen et al. 2024, arXiv:2411.19722, section 3). Its published configurations take pixels as they
+    are; with a `basis` the flow begins with the coarse content in front, as in the variant with PCA, and where noise is weak
+    a larger `spread` spares it the stretching.
     """
 
-    def __init__(self, couplings: Couplings, *, pixels: int = 32, patch: int = 8, kept: int = 32, noise: tuple[float, float] = (64.0, 0.0)):
+    basis: Tensor
+
+    def __init__(
+        self,
+        couplings: Couplings,
+        *,
+        pixels: int = 32,
+        patch: int = 8,
+        kept: int = 32,
+        noise: tuple[float, float] = (64.0, 0.0),
+        basis: Float[Tensor, "feature value"] | None = None,
+        spread: float = 1.0,
+    ):
         super().__init__()
         features = 3 * patch**2
         if pixels % patch or (couplings.columns, couplings.features) != (pixels // patch, features) or not 0 < kept <= features:
@@ -39,6 +53,8 @@ class Flow(nn.Module):
                 f"{features} kept are accepted; change the one outside"
             )
         self.couplings, self.pixels, self.patch, self.kept, self.noise = couplings, pixels, patch, kept, noise
+        self.spread = spread
+        self.register_buffer("basis", torch.eye(features) if basis is None else basis, persistent=False)
         self.columns, self.elements, self.others = pixels // patch, couplings.elements, features - kept
 
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw]) -> Encoded:
@@ -48,9 +64,11 @@ class Flow(nn.Module):
     def tokens(self, raws: Sequence[Tensor], draws: Sequence[Draw], *, noisy: bool) -> Encoded:
         """The same with noise or without."""
         filled = self.filled(raws, draws, noisy=noisy)
-        z, log_det = self.couplings(patchify(filled / HALF - 1, self.patch))
+        with torch.autocast(filled.device.type, enabled=False):  # in bfloat16 pixels would lose their last digits
+            squares = patchify((filled / HALF - 1) * self.spread, self.patch) @ self.basis.T
+        z, log_det = self.couplings(squares)
         clean, other = z.split([self.kept, self.others], -1)
-        nats = 0.5 * (other.square() + log(2 * pi)).sum((1, 2)) - log_det + filled[0].numel() * log(HALF)
+        nats = 0.5 * (other.square() + log(2 * pi)).sum((1, 2)) - log_det + filled[0].numel() * log(HALF / self.spread)
         return Encoded(clean, nats)
 
     @torch.no_grad()
@@ -60,8 +78,8 @@ class Flow(nn.Module):
         clean = torch.stack(tuple(cleans)).to(like)
         shape = (self.elements, self.others)
         noise = [torch.randn(shape, generator=draw.rng, dtype=torch.float64) for draw in draws] or [torch.zeros(shape)] * len(clean)
-        squares = self.couplings.inverse(torch.cat([clean, torch.stack(noise).to(like)], -1))
-        return bytes_of(unpatchify(squares, self.patch, self.columns) - 0.5 / HALF).cpu()  # a value fills the unit above it
+        squares = self.couplings.inverse(torch.cat([clean, torch.stack(noise).to(like)], -1)) @ self.basis
+        return bytes_of(unpatchify(squares, self.patch, self.columns) / self.spread - 0.5 / HALF).cpu()  # a value fills the unit above it
 
     def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:
         """Tokens whose square of pixels lies wholly inside the mask are given."""

@@ -1,6 +1,8 @@
 """Pictures as squares of pixels: no weights, nothing lost."""
 
 from collections.abc import Sequence
+from itertools import product
+from math import pi
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +24,21 @@ def unpatchify(squares: Float[Tensor, "batch element feature"], patch: int, colu
     b, n, f = squares.shape
     grid = squares.reshape(b, n // columns, columns, f // patch**2, patch, patch)
     return grid.permute(0, 3, 1, 4, 2, 5).reshape(b, f // patch**2, n // columns * patch, columns * patch)
+
+
+def cosines(patch: int) -> Float[Tensor, "feature value"]:
+    """An orthonormal basis of squares of pixels, a row for each feature, the coarsest first: 2-D cosines of three opponent colours.
+
+    It stands for the principal components of natural squares, which it nearly is (Ahmed et al. 1974).
+    """
+    at = torch.arange(patch, dtype=torch.float64)
+    waves = (pi / patch * (at + 0.5) * at[:, None]).cos() * (2 / patch) ** 0.5
+    waves[0] *= 0.5**0.5
+    colours = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float64)
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    coarsest = sorted(product(range(patch), repeat=2), key=lambda place: (sum(place), max(place)))
+    features = [torch.einsum("c,y,x->cyx", colour, waves[row], waves[column]) for row, column in coarsest for colour in colours]
+    return torch.stack(features).flatten(1).to(torch.get_default_dtype())
 
 
 def kept_patches(mask: Bool[Tensor, "height wide"], patch: int) -> Bool[Tensor, "element"]:
