@@ -54,7 +54,7 @@ def mmar(
     told = TokenReader(table, scale=width**0.5)
     text = Port("text", Text, codec=bpe, reader=told, writer=head, order=Next(), law=words)
 
-    latents, codec = parts.latents(pixels=pixels, stride=stride // 2, channels=channels)
+    latents, codec = parts.latents(pixels=pixels, stride=stride, channels=channels)
     known = LinearReader(latents.features, width, columns=latents.columns)
     reader, writer = HiddenReader(known, width, positions=nn.Embedding(latents.elements, width)), DenoisingWriter(width, latents.features)
     path, drawing = Diffusion(cosine_betas()), Sampling(guidance=2.0, steps=8)
