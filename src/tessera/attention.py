@@ -42,7 +42,7 @@ class AttentionRule:
 
     def full(self, q: Places, k: Places) -> Tensor:
         """The rule inside one document, under the bar between views; padding looks at itself, lest its softmax be empty."""
-        return ((q.document == k.document) & bar.allows(q, k) & self.allows(q, k)) | ((q.document == PADDING) & (k.document == PADDING))
+        return (q.document == k.document) & ((bar.allows(q, k) & self.allows(q, k)) | (q.document == PADDING))
 
     def dense(self, queries: Places, keys: Places) -> Bool[Tensor, "row query key"]:
         """The mask written out, True where a query may look. The oracle of every faster mask."""

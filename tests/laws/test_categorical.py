@@ -10,9 +10,9 @@ from tessera.orders.base import Seen
 F64 = torch.float64
 
 
-def as_it_is(hidden, aside):
+def as_it_is(hidden, aside, only=slice(None)):
     """A writer whose hidden states are logits."""
-    return hidden
+    return hidden[..., only]
 
 
 def draw(logits: torch.Tensor, *, seeds=(0,), counts=None, allowed=None, **sampling):

@@ -22,6 +22,8 @@ class Categorical:
 
     def __init__(self, *, allowed: Sequence[int] | Int[Tensor, "value"], sampling: Sampling = Sampling(), z_loss: float = 0.0):
         self.allowed, self.sampling, self.z_loss = torch.as_tensor(allowed), sampling, z_loss
+        span = slice(int(self.allowed[0]), int(self.allowed[-1]) + 1)
+        self._span = span if torch.equal(self.allowed, torch.arange(span.start, span.stop)) else None  # a slice costs nothing
 
     def noise(self, target: Tensor, draw: Draw) -> None:
         """Nothing is drawn in training."""
@@ -44,7 +46,7 @@ class Categorical:
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """One value per answer by inverting the distribution function at one uniform number each."""
         allowed = self.allowed.to(seen.hidden.device)
-        logits = guide(writer(seen.hidden, seen.aside).index_select(-1, allowed).double(), sampling.guidance)
+        logits = guide(writer(seen.hidden, seen.aside, self._span or allowed).double(), sampling.guidance)
         if sampling.temperature == 0:
             p = logits.softmax(-1)
             index = logits.argmax(-1)

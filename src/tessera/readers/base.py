@@ -37,6 +37,8 @@ class Reader(Protocol):
 
 def grid_coordinates(start: Int[Tensor, "batch"], elements: int, columns: int) -> Int[Tensor, "batch element 3"]:
     """Time 0 and the row and column of each element, numbered from `start` in reading order; all 0 where `columns` is 0."""
-    number = start[:, None] + torch.arange(elements, device=start.device)
-    row, column = (number // columns, number % columns) if columns else (number * 0, number * 0)
-    return torch.stack([number * 0, row, column], -1)
+    coordinates = start.new_zeros(len(start), elements, 3)
+    if columns:
+        number = start[:, None] + torch.arange(elements, device=start.device)
+        coordinates[..., 1], coordinates[..., 2] = number // columns, number % columns
+    return coordinates

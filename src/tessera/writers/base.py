@@ -2,12 +2,14 @@
 
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+Which = slice | Int[Tensor, "feature"]  # some of the features a writer may give
 
 
 @runtime_checkable
 class Writer(Protocol):
-    """hidden (and what the reader sent round the trunk) -> parameters of a law."""
+    """hidden (and what the reader sent round the trunk) -> parameters of a law; `only` some of its features, where others would be waste."""
 
-    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None) -> Tensor: ...
+    def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None, only: Which | None = None) -> Tensor: ...

@@ -1,7 +1,10 @@
 """The linear writer: logits, a velocity, a feature."""
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from tessera.writers.base import Which
 
 
 class LinearWriter(nn.Module):
@@ -18,6 +21,10 @@ class LinearWriter(nn.Module):
             self.out.weight = tied.weight
         nn.init.normal_(self.out.weight, std=1 / width if tied is None else width**-0.5)
 
-    def forward(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None = None) -> Float[Tensor, "*answers feature"]:
+    def forward(
+        self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None = None, only: Which | None = None
+    ) -> Float[Tensor, "*answers feature"]:
         """The features of each answer."""
-        return self.out(hidden)
+        if only is None:
+            return self.out(hidden)
+        return F.linear(hidden, self.out.weight[only], None if self.out.bias is None else self.out.bias[only])
