@@ -55,7 +55,7 @@ class AttentionRule:
 
 
 def _across_views(q: Places, k: Places) -> Tensor:
-    return torch.where(q.segment == k.segment, q.view == k.view, k.view == View.PUBLIC)
+    return torch.where(q.segment == k.segment, q.view == k.view, k.view == View.PUBLIC.value)  # compiled, tensor == enum is False
 
 
 bar = AttentionRule("bar", _across_views)

@@ -37,8 +37,7 @@ class Reader(Protocol):
 
 def grid_coordinates(start: Int[Tensor, "batch"], elements: int, columns: int) -> Int[Tensor, "batch element 3"]:
     """Time 0 and the row and column of each element, numbered from `start` in reading order; all 0 where `columns` is 0."""
-    coordinates = start.new_zeros(len(start), elements, 3)
-    if columns:
-        number = start[:, None] + torch.arange(elements, device=start.device)
-        coordinates[..., 1], coordinates[..., 2] = number // columns, number % columns
-    return coordinates
+    if not columns:
+        return start.new_zeros(len(start), elements, 3)
+    number = start[:, None] + torch.arange(elements, device=start.device)
+    return torch.stack([torch.zeros_like(number), number // columns, number % columns], -1)

@@ -10,6 +10,6 @@ Which = slice | Int[Tensor, "feature"]  # some of the features a writer may give
 
 @runtime_checkable
 class Writer(Protocol):
-    """hidden (and what the reader sent round the trunk) -> parameters of a law; `only` some of its features, where others would be waste."""
+    """hidden (and what the reader sent round the trunk) -> parameters of a law, or, where the others would be waste, `only` some."""
 
     def __call__(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None, only: Which | None = None) -> Tensor: ...
