@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -43,6 +45,27 @@ def test_causal_under_the_bar_between_views(document):
         x x . . x x x
     """
     assert torch.equal(causal.dense(document, document)[0], table(expected))
+
+
+COMPILED = """
+import torch
+from tessera.attention import causal
+from tessera.places import FIELDS, Places
+
+data = torch.zeros(len(FIELDS), 1, 6, dtype=torch.long)
+data[FIELDS.index("segment")] = torch.tensor([0, 0, 1, 1, 1, 2])
+data[FIELDS.index("view")] = torch.tensor([0, 0, 1, 0, 0, 0])
+data[FIELDS.index("order")] = torch.tensor([0, 1, 2, 2, 3, 4])
+places = Places(data)
+compiled = torch.compile(lambda places: causal.dense(places, places), backend="eager", fullgraph=True)
+assert torch.equal(compiled(places), causal.dense(places, places)), compiled(places)
+"""
+
+
+def test_a_compiled_rule_says_the_same():
+    """In a process of its own: shape checking wraps functions, and the compiler does not look inside."""
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_within_opens_the_segments_of_its_port_only(document):

@@ -42,7 +42,7 @@ class AttentionRule:
 
     def full(self, q: Places, k: Places) -> Tensor:
         """The rule inside one document, under the bar between views; padding looks at itself, lest its softmax be empty."""
-        return ((q.document == k.document) & bar.allows(q, k) & self.allows(q, k)) | ((q.document == PADDING) & (k.document == PADDING))
+        return (q.document == k.document) & ((bar.allows(q, k) & self.allows(q, k)) | (q.document == PADDING))
 
     def dense(self, queries: Places, keys: Places) -> Bool[Tensor, "row query key"]:
         """The mask written out, True where a query may look. The oracle of every faster mask."""
@@ -55,7 +55,7 @@ class AttentionRule:
 
 
 def _across_views(q: Places, k: Places) -> Tensor:
-    return torch.where(q.segment == k.segment, q.view == k.view, k.view == View.PUBLIC)
+    return torch.where(q.segment == k.segment, q.view == k.view, k.view == View.PUBLIC.value)  # compiled, tensor == enum is False
 
 
 bar = AttentionRule("bar", _across_views)

@@ -129,7 +129,7 @@ def read(pieces: Sequence[Piece], device: torch.device) -> ReadAll:
 
 def _alike(pieces: list[Piece]) -> list[list[Piece]]:
     """Of one shape and start: how many places a reader adds may depend on both (row ends)."""
-    kind = lambda piece: (piece.start, [tuple(leaf.shape) for leaf in leaves(piece.visible)])
+    kind = lambda piece: (piece.start, *(leaf.shape for leaf in leaves(piece.visible)))
     return [[pieces[i] for i in numbers] for numbers in alike(pieces, kind)]
 
 
@@ -146,15 +146,16 @@ def _read_together(run: list[Piece], at: int, device: torch.device) -> Read:
 
 def _read_elements(run: list[Piece], at: int, device: torch.device) -> Read:
     """Segments of any lengths, as one batch of single elements."""
-    lengths = [len(leaves(piece.visible)[0]) for piece in run]
-    starts = np.concatenate([np.arange(p.start, p.start + n) for p, n in zip(run, lengths, strict=True)])
+    lengths = [leaves(piece.visible)[0].shape[0] for piece in run]
+    numbers = np.arange(max(lengths))
+    starts = np.concatenate([numbers[:length] + piece.start for piece, length in zip(run, lengths, strict=True)])
     visible = _to(join([piece.visible for piece in run], torch.cat), device)
     alone = type(visible)(*(leaf[:, None] for leaf in visible)) if isinstance(visible, tuple) else visible[:, None]
     result = run[0].port.reader(alone, torch.from_numpy(starts).to(device))
     assert result.embeddings.shape[1] == 1, "an elementwise reader adds no places"
     done = 0
     for piece, length in zip(run, lengths, strict=True):
-        piece.at, piece.count, piece.predicts = at + done, length, np.arange(length)
+        piece.at, piece.count, piece.predicts = at + done, length, numbers[:length]
         piece.aside = None if result.aside is None else result.aside[done : done + length, 0]
         done += length
     return result
@@ -193,8 +194,12 @@ def place(pieces: Sequence[Piece], order: int = 0) -> int:
 def assemble(rows: Sequence[Sequence[Piece]], everything: ReadAll) -> Batch:
     """Rows of pieces as padded tensors. All arithmetic on places is vectorised over the whole batch."""
     pieces = [piece for row in rows for piece in row]
-    counts = np.array([piece.count for piece in pieces])
     facts = np.array([(p.document, p.segment, p.port.number, p.view, p.order, p.learned, p.writes) for p in pieces]).T
+    start, counts = np.array([(piece.at, piece.count) for piece in pieces]).T
+    if len(pieces) == len(rows) and counts.max() == 1:  # one place a row, as in most passes of writing: nothing to lay out
+        for number, piece in enumerate(pieces):
+            piece.offset, piece.row = 0, number
+        return _gather(everything, facts[:, :, None], start[:, None])
     first = np.concatenate([[0], counts.cumsum()[:-1]])  # of each piece, among all
     row = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
     begin = first[np.cumsum([0, *map(len, rows[:-1])])]  # of each row, among all
@@ -207,17 +212,17 @@ def assemble(rows: Sequence[Sequence[Piece]], everything: ReadAll) -> Batch:
     packed = np.full((FACTS, *shape), PADDING)
     packed[:, row[owner], column] = facts[:, owner]
     packed[FIELDS.index("order"), row[owner], column] += within
-    index = np.full(shape, len(owner))
-    index[row[owner], column] = np.array([piece.at for piece in pieces])[owner] + within
+    index = np.full(shape, PADDING)
+    index[row[owner], column] = start[owner] + within
     return _gather(everything, packed, index)
 
 
 def _gather(everything: ReadAll, packed: np.ndarray, index: np.ndarray) -> Batch:
-    device = everything.embeddings.device
+    device, padded = everything.embeddings.device, index.min() == PADDING
     at = torch.from_numpy(index).to(device)
 
     def rows_of(flat: Tensor) -> Tensor:
-        return torch.cat([flat, flat.new_zeros(1, flat.shape[1])])[at]
+        return (torch.cat([flat, flat.new_zeros(1, flat.shape[1])]) if padded else flat)[at]
 
     coordinates = rows_of(everything.coordinates).movedim(-1, 0)
     places = Places(torch.cat([torch.from_numpy(packed).to(device), coordinates]))

@@ -290,10 +290,11 @@ def _extra_loss(extra: Extra, number: int, learned: Learned, hidden: Tensor) -> 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Every part in eval mode, and afterwards each in the mode it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    learning = [part for part in module.modules() if part.training]
+    if learning:
+        module.eval()
     try:
         yield
     finally:
-        for part, mode in modes:
-            part.training = mode
+        for part in learning:
+            part.training = True

@@ -72,4 +72,4 @@ def guide(branches: Float[Tensor, "branch answer feature"], guidance: float) -> 
     if len(branches) == 1:
         return branches[0]
     asked, dropped = branches
-    return dropped + guidance * (asked - dropped)
+    return dropped.lerp(asked, guidance)

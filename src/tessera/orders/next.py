@@ -25,14 +25,14 @@ class Next:
 
         A text that reaches its greatest length is closed by force.
         """
-        clean, seen, last = w.like, w.before, len(w.like) - 1
-        given = w.keep.tolist()
-        for i in range(len(clean)):
+        clean, seen, given = w.like, w.before, w.keep.tolist()
+        last = len(given) - 1
+        for i in range(last + 1):
             if w.stop is not None and i == last:
                 clean[i] = w.stop
             elif not given[i]:
                 clean[i] = (yield Pick(seen)).value[0]
-            shown = Ask(clean[i : i + 1].clone(), start=i, commit=True, clean=clean, known=(i + 1) / len(clean))
+            shown = Ask(clean[i : i + 1].clone(), start=i, commit=True, clean=clean, known=(i + 1) / (last + 1))
             if i == last or (w.stop is not None and int(clean[i]) == w.stop):
                 return Done(clean[: i + 1], shown)
             seen = yield shown

@@ -37,6 +37,7 @@ class Reader(Protocol):
 
 def grid_coordinates(start: Int[Tensor, "batch"], elements: int, columns: int) -> Int[Tensor, "batch element 3"]:
     """Time 0 and the row and column of each element, numbered from `start` in reading order; all 0 where `columns` is 0."""
+    if not columns:
+        return start.new_zeros(len(start), elements, 3)
     number = start[:, None] + torch.arange(elements, device=start.device)
-    row, column = (number // columns, number % columns) if columns else (number * 0, number * 0)
-    return torch.stack([number * 0, row, column], -1)
+    return torch.stack([torch.zeros_like(number), number // columns, number % columns], -1)

@@ -14,18 +14,19 @@ class Digits(nn.Module):
     `first` is the id of code 0.
     """
 
-    offsets: Tensor
+    digits: Tensor
 
     def __init__(self, quantizer: FSQ | LFQ, width: int, *, first: int = 0):
         super().__init__()
-        self.quantizer, self.first = quantizer, first
-        self.register_buffer("offsets", quantizer.levels.cumsum(0) - quantizer.levels, persistent=False)
+        self.first = first
+        digits, offsets = quantizer.digits(torch.arange(quantizer.size)[None])[0], quantizer.levels.cumsum(0) - quantizer.levels
+        self.register_buffer("digits", digits + offsets, persistent=False)  # of each code, counted over all features
         self.rows = nn.Embedding(quantizer.digit_values, width)
         nn.init.normal_(self.rows.weight, std=quantizer.features**-0.5)  # their sum has variance 1
 
     def forward(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
         """One vector per id."""
-        return self.rows(self.quantizer.digits(ids - self.first) + self.offsets).sum(-2)
+        return self.rows(self.digits[ids - self.first]).sum(-2)
 
 
 class TokenReader(nn.Module):

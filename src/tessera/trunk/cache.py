@@ -18,7 +18,7 @@ class Snapshot(NamedTuple):
 
 
 class Cache:
-    """Keys and values [layer][row, head, place, size] with the Places they belong to, and a length per row.
+    """Keys and values, `layers[i][2, row, head, place, size]`, with the Places they belong to, and a length per row.
 
     New places are always written behind a row's length; `commit` moves the length past them, and without it the next
     pass overwrites them (a peek: steps in place leave nothing behind). Rows are taken and given back as documents need
@@ -26,8 +26,7 @@ class Cache:
     """
 
     def __init__(self, *, layers: int, heads: int, size: int, rows: int, capacity: int, like: Tensor):
-        self.keys = [like.new_zeros(rows, heads, capacity, size) for _ in range(layers)]
-        self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self.layers = [like.new_zeros(2, rows, heads, capacity, size) for _ in range(layers)]
         self.places = torch.full((len(FIELDS), rows, capacity), UNUSED, device=like.device)
         self.lengths = [0] * rows
         self._unused = list(range(rows))[::-1]
@@ -65,9 +64,7 @@ class Cache:
         if used <= capacity:
             return
         more = max(used, 2 * capacity) - capacity
-        for store in (self.keys, self.values):
-            for layer, old in enumerate(store):
-                store[layer] = torch.cat([old, old.new_zeros(*old.shape[:2], more, old.shape[3])], 2)
+        self.layers = [torch.cat([old, old.new_zeros(*old.shape[:3], more, old.shape[4])], 3) for old in self.layers]
         unused = torch.full((*self.places.shape[:2], more), UNUSED, device=self.places.device)
         self.places = torch.cat([self.places, unused], -1)
 
@@ -105,12 +102,11 @@ class Pass:
         self, keys: Float[Tensor, "row kvhead place size"], values: Float[Tensor, "row kvhead place size"]
     ) -> tuple[Float[Tensor, "row kvhead key size"], Float[Tensor, "row kvhead key size"]]:
         """Keys and values of the next layer, old and new. Called once per layer, in order."""
-        found = []
-        for store, new in ((self.cache.keys[self.layer], keys), (self.cache.values[self.layer], values)):
-            self.write(store.transpose(0, 1), new.transpose(0, 1))
-            found.append(store[self.where, :, : self.used])
+        store = self.cache.layers[self.layer]
         self.layer += 1
-        return found[0], found[1]
+        self.write(store.transpose(2, 3), torch.stack([keys, values]).transpose(2, 3))
+        old_and_new = store[:, self.where, :, : self.used]
+        return old_and_new[0], old_and_new[1]
 
     def commit(self, keep: Sequence[bool]) -> None:
         """Keep the new places of the rows where `keep` is True; those of the others will be overwritten."""

@@ -32,7 +32,7 @@ class Sight:
         self.mask: Tensor | None = None
         if mask is not None:
             dtype = turn.cos.dtype if turn else torch.get_default_dtype()
-            self.mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf).unsqueeze(1)
+            self.mask = torch.where(mask, 0.0, -torch.inf).to(dtype).unsqueeze(1)
 
     def attend(
         self,
@@ -82,7 +82,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
-        q, k, v = self.qkv(x).unflatten(-1, (-1, self.size)).transpose(1, 2).split(self.split, 1)
+        q, k, v = self.qkv(x).view(*x.shape[:2], -1, self.size).transpose(1, 2).split_with_sizes(self.split, 1)
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         seen = sight.attend(sight.turn(q), sight.turn(k), v)
         return self.out(seen.transpose(1, 2).flatten(-2))
@@ -143,7 +143,8 @@ class PreNorm(nn.Module):
         if self.adapt is not None and sight.condition is not None:
             scale, shift = self.adapt(F.silu(sight.condition)).chunk(2, -1)
             normed = normed * (1 + scale) + shift
-        return x + self.dropout(self.inner(normed, sight))
+        step = self.inner(normed, sight)
+        return x + (self.dropout(step) if self.training else step)
 
 
 class SwinNorm(nn.Module):

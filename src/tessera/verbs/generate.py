@@ -32,13 +32,13 @@ class CachedPasses:
     """Passes of the trunk over new places only. `watch`, if given, sees every step with its hidden states."""
 
     def __init__(self, system: System, rows: int, *, watch: Watch | None = None):
-        self.system, self.watch = system, watch
+        self.system, self.watch, self.device = system, watch, system.device
         self.cache = system.trunk.cache(rows=rows, capacity=64)
         self.take, self.give = self.cache.take, self.cache.give
 
     def run(self, steps: Sequence[Step]) -> list[Tensor]:
         """Hidden states [place, width] of each step. The trunk runs once per number of new places, whatever the port."""
-        everything = read([piece for step in steps for piece in step.pieces], self.system.device)
+        everything = read([piece for step in steps for piece in step.pieces], self.device)
         for step in steps:
             step.branch.passed(place(step.pieces, step.order), step.commit)
         hidden: dict[int, Tensor] = {}
@@ -59,7 +59,7 @@ class CachedPasses:
 def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
     """All draws that are due, each law once per group of rows that draw alike."""
     drawn: dict[int, Drawn] = {}
-    for numbers in alike(rolls, lambda one: (one.port.number, len(one.pick.seen.hidden), repr(one.sampling))):
+    for numbers in alike(rolls, lambda one: (one.port.number, len(one.pick.seen.hidden), one.sampling)):
         mine = [rolls[i] for i in numbers]
         counts = [one.pick.seen.hidden.shape[1] for one in mine]
         hidden = torch.cat([one.pick.seen.hidden for one in mine], 1)
