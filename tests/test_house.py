@@ -42,8 +42,8 @@ WITHIN = {
 VERBS = [
     *("events", "writing", "generate", "recipes", "machine", "weights", "checkpoint", "runs", "suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
-    *("glance", "page", "results", "benchmark", "distance", "compare"),
-    *("optimizing", "loader", "estimate", "progress", "parts", "train", "describe"),
+    *("glance", "page", "results", "tables", "benchmark", "distance", "compare"),
+    *("optimizing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 
 
@@ -184,7 +184,7 @@ def test_every_system_has_a_page_and_it_says_what_the_recipe_says(name):
 
 
 def test_readme_table_equals_results():
-    from tessera.verbs.results import readme_table
+    from tessera.verbs.tables import readme_table
 
     text = (ROOT / "README.md").read_text()
     shown = text.split("<!-- results -->\n")[1].split("\n<!-- end -->")[0]

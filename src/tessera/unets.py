@@ -60,6 +60,11 @@ def together(grid: Fine, patch: int) -> Skips:
 # ---------------------------------------------------------------- ConvNeXt, as in JanusFlow
 
 
+def normed(norm: nn.RMSNorm, x: Features) -> Features:
+    """In the precision of the norm's weight, whatever came before computed in."""
+    return norm(x.to(norm.weight.dtype))
+
+
 class ResponseNorm(nn.Module):
     """Each feature scaled by its norm over the grid, as a share of the mean feature's (global response normalization).
 
@@ -92,7 +97,7 @@ class ConvNeXt(nn.Module):
 
     def forward(self, x: Features, told: Told) -> Features:
         """The same grid."""
-        seen = self.norm(self.around(x.movedim(-1, 1)).movedim(1, -1))
+        seen = normed(self.norm, self.around(x.movedim(-1, 1)).movedim(1, -1))
         x = x + self.down(self.response(nn.functional.gelu(self.up(seen))))
         scale, shift = self.adapt(nn.functional.silu(told)).chunk(2, -1)
         return x * (1 + scale) + shift
@@ -127,10 +132,10 @@ class ConvNeXtUp(nn.Module):
 
     def forward(self, features: Features, skips: Skips, told: Told) -> Elements:
         """What is said of each element."""
-        x = torch.cat([self.into(features), skips], -1)
+        x = torch.cat([normed(self.into, features), skips], -1)
         for block in self.blocks:
             x = block(x, told)
-        return self.out(self.norm(x))
+        return self.out(normed(self.norm, x))
 
 
 # ---------------------------------------------------------------- residual convolutions, as in Transfusion

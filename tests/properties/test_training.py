@@ -79,6 +79,21 @@ def test_every_loss_falls(case: Case):
                 assert last[name] < first[name], (stage.name, name)
 
 
+def test_every_stage_learns_in_half_precision(case: Case):
+    """As on a GPU, and on processors that know bfloat16: losses come back in float32, and what learns gets gradients that are numbers."""
+    torch.set_default_dtype(torch.float32)
+    system = case.fresh()
+    for stage in system.stages:
+        thaw(system, stage)
+        system.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = (stage.learner or system).losses_of(batch(system, stage))
+        assert all(total.dtype == torch.float32 for total, _ in losses.values()), {name: total.dtype for name, (total, _) in losses.items()}
+        sum(total for total, _ in losses.values()).backward()
+        learned = [parameter.grad for module in stage.train for parameter in module.parameters()]
+        assert all(grad is not None and grad.isfinite().all() for grad in learned)
+
+
 def test_saved_and_loaded_bit_by_bit(case: Case, tmp_path):
     system = case.fresh()
     save(system, tmp_path / "weights.safetensors")

@@ -16,17 +16,15 @@ from tessera.verbs import results as module
 from tessera.verbs.evaluate import Plan
 from tessera.verbs.page import html, markdown
 from tessera.verbs.results import (
-    HEADLINES,
     asked_of,
     judged,
     parameters,
     parts_hash,
     read_results,
-    readme_table,
     results,
     save_results,
-    update_readme,
 )
+from tessera.verbs.tables import HEADLINES, readme_table, update_readme
 from tessera.world import Tile, World
 
 SCORES = {"drawing.single_object": Score(0.5, (0.25, 0.75), 8), "questions.overall": Score(1 / 3, (0.1, 0.6), 9)}

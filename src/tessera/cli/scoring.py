@@ -35,8 +35,9 @@ from tessera.system import System
 from tessera.verbs.answers import about_answers, named_after
 from tessera.verbs.compare import alike, compare
 from tessera.verbs.evaluate import Plan, about, evaluate, judge_again, save_sheets
-from tessera.verbs.results import asked_of, judged, read_results, results, save_results, update_readme
+from tessera.verbs.results import asked_of, judged, read_results, results, save_results
 from tessera.verbs.suites import EXAMS, SUITES, chosen
+from tessera.verbs.tables import update_readme
 from tessera.world import World
 from tessera.world.sampling import SPLITS
 

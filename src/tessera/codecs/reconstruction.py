@@ -62,7 +62,7 @@ class Painted(NamedTuple):
 
 def reconstruct(codec: Coder, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
     """Pictures from -1 to 1 through the codec's codes and back."""
-    rounded, codes, commitment = codec.quantizer(codec.latents(pixels))
+    rounded, codes, commitment = codec.quantizer(codec.latents(pixels).to(pixels.dtype))
     return Painted(codec.paint(rounded), codes, commitment)
 
 

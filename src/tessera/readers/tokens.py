@@ -11,7 +11,7 @@ from tessera.readers.base import Read, grid_coordinates
 class Digits(nn.Module):
     """Codes of finite scalar (or lookup-free) quantization as sums of rows, one for each digit: codes alike in most digits begin alike.
 
-    `first` is the id of code 0.
+    `first` is the id of code 0. Ids that are none (a mask) get the digits of some code: the table beside tells them apart.
     """
 
     digits: Tensor
@@ -26,7 +26,7 @@ class Digits(nn.Module):
 
     def forward(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
         """One vector per id."""
-        return self.rows(self.digits[ids - self.first]).sum(-2)
+        return self.rows(self.digits[(ids - self.first) % len(self.digits)]).sum(-2)
 
 
 class TokenReader(nn.Module):

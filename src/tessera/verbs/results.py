@@ -1,4 +1,4 @@
-"""Results: what `evaluate` found, as results/<system>.json, and as the README's table."""
+"""Results: what `evaluate` found, as results/<system>.json."""
 
 import hashlib
 import json
@@ -15,22 +15,13 @@ from tessera.exams import SCORER, Report
 from tessera.scoring import Score
 from tessera.scoring.compare import spread
 from tessera.system import System
-from tessera.verbs.evaluate import Plan, sampling_facts, world_facts, world_of
+from tessera.verbs.evaluate import Plan, sampling_facts, world_facts
 from tessera.verbs.machine import commit, machine, versions
 from tessera.verbs.page import html, markdown
 from tessera.verbs.weights import weights_hash
 from tessera.world import Tile, World
 
 SCHEMA = 2
-HEADLINES = {
-    "drawing.single_object": "one object",
-    "drawing.two_objects": "two objects",
-    "drawing.overall": "all drawing skills",
-    "questions.overall": "questions",
-    "questions.blind": "blind",
-    "captions.exact": "captions exact",
-    "codec.readable": "codec ceiling",
-}
 
 
 def results(
@@ -129,34 +120,3 @@ def read_results(path: Path, schema: int | str = SCHEMA) -> dict[str, Any]:
     if has != schema:
         raise ValueError(f"results: {path} has schema {has!r}; here {schema!r} is read; evaluate anew, or name other results")
     return found
-
-
-def readme_table(folder: Path) -> str:
-    """The README's table of systems, from all results in a folder; a row of another version of the world or of results is marked stale."""
-    head = ["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for path in sorted(folder.glob("*.json")):
-        found = json.loads(path.read_text())
-        fresh = found["schema"] == SCHEMA and world_of(found).hash() == found["world"]
-        training = found["training"]
-        cells = [found["system"] + ("" if fresh else " (stale)"), found["level"], *(_cell(found["scores"].get(name)) for name in HEADLINES)]
-        cells += [
-            f"{found['parameters']['total'] / 1e6:.1f} M",
-            f"{training.get('documents', 0):,}",
-            f"{training.get('seconds', 0) / 60:.0f} min",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def update_readme(readme: Path, folder: Path) -> None:
-    """Put the table of a results folder in its place in the README."""
-    head, rest = readme.read_text().split("<!-- results -->\n", 1)
-    readme.write_text(f"{head}<!-- results -->\n{readme_table(folder)}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}")
-
-
-def _cell(score: Mapping[str, Any] | None) -> str:
-    if score is None:
-        return "-"
-    low, high = score["ci95"]
-    return f"{100 * score['value']:.1f} ({100 * low:.1f}-{100 * high:.1f})"

@@ -1,0 +1,106 @@
+"""Tables of several results side by side: the README's, and that of systems that learned under one budget."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tessera.verbs.evaluate import world_of
+from tessera.verbs.results import SCHEMA, read_results
+
+HEADLINES = {
+    "drawing.single_object": "one object",
+    "drawing.two_objects": "two objects",
+    "drawing.overall": "all drawing skills",
+    "questions.overall": "questions",
+    "questions.blind": "blind",
+    "captions.exact": "captions exact",
+    "codec.readable": "codec ceiling",
+}
+LADDER = {
+    "drawing.overall": "all drawing skills",
+    "drawing.readable": "readable drawings",
+    "codec.readable": "codec ceiling",
+    "questions.overall": "questions",
+    "questions.blind": "blind",
+    "questions.shuffled": "about another picture",
+    "captions.exact": "captions exact",
+}
+APART = 0.05  # how far, as a share, the documents of two results may lie apart that are called of one budget
+
+
+def readme_table(folder: Path) -> str:
+    """The README's table of systems, from all results in a folder; a row of another version of the world or of results is marked stale."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        found = json.loads(path.read_text())
+        fresh = found["schema"] == SCHEMA and world_of(found).hash() == found["world"]
+        named = (found["system"] + ("" if fresh else " (stale)"), found["level"])
+        size, documents, minutes = size_and_cost(found)
+        rows.append([*named, *(cell(found["scores"].get(name)) for name in HEADLINES), size, documents, minutes])
+    return table(["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"], rows)
+
+
+def update_readme(readme: Path, folder: Path) -> None:
+    """Put the table of a results folder in its place in the README."""
+    put(readme, "results", readme_table(folder))
+
+
+def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Results of systems that learned from as many documents, the best drawer first: scores, their ladder, and what each may use.
+
+    Raises ValueError where documents, judge or world differ: such results say nothing of each other.
+    """
+    if not found:
+        raise ValueError("table: no results; those of two systems or more are accepted; name files that `tessera evaluate` wrote")
+    first = found[0]
+    for one in found:
+        more = one["training"]["documents"] / first["training"]["documents"] - 1
+        if abs(more) > APART or any(one[key] != first[key] for key in ("world", "scorer")):
+            raise ValueError(
+                f"table: {one['system']} learned from {one['training']['documents']:,} documents of world {one['world']}, judged by scorer "
+                f"{one['scorer']}; {first['system']} from {first['training']['documents']:,} of {first['world']}, by {first['scorer']}; "
+                f"the same are accepted, documents within {APART:.0%}; leave one out, or train it anew with `tessera compare`"
+            )
+    rows = []
+    for one in sorted(found, key=lambda one: -one["scores"].get("drawing.overall", {"value": -1})["value"]):
+        active = f"{one['parameters']['trunk_active_per_place'] / 1e6:.2f} M"
+        _, documents, minutes = size_and_cost(one)
+        rate = f"{one['training']['settings']['rate']:g}"
+        rows.append([one["system"], *(cell(one["scores"].get(name)) for name in LADDER), active, documents, rate, minutes])
+    return table(["system", *LADDER.values(), "trunk, active a place", "documents", "rate", "trained in"], rows)
+
+
+def read_all(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Results of all these files."""
+    return [read_results(path) for path in paths]
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """A generated text in its place on a page: between `<!-- name -->` and the next `<!-- end -->`. Raises ValueError without one."""
+    begin, whole = f"<!-- {name} -->\n", page.read_text()
+    if begin not in whole or "<!-- end -->" not in whole.split(begin, 1)[1]:
+        raise ValueError(f"table: {page} has no place for it; a line {begin.strip()} and a line <!-- end --> behind it are; add them")
+    head, rest = whole.split(begin, 1)
+    page.write_text(f"{head}{begin}{text}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def size_and_cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """All parameters, documents read and minutes of training."""
+    training = found["training"]
+    size = f"{found['parameters']['total'] / 1e6:.1f} M"
+    return size, f"{training.get('documents', 0):,}", f"{training.get('seconds', 0) / 60:.0f} min"
+
+
+def cell(score: Mapping[str, Any] | None) -> str:
+    """A rate in percent, with its interval."""
+    if score is None:
+        return "-"
+    low, high = score["ci95"]
+    return f"{100 * score['value']:.1f} ({100 * low:.1f}-{100 * high:.1f})"

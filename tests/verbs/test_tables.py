@@ -1,0 +1,113 @@
+import pytest
+
+from tessera.exams import Report
+from tessera.scoring import Score
+from tessera.verbs.evaluate import Plan
+from tessera.verbs.results import results, save_results
+from tessera.verbs.tables import HEADLINES, budget_table, put, readme_table, update_readme
+from tessera.world import World
+
+SCORES = {"drawing.single_object": Score(0.5, (0.25, 0.75), 8), "questions.overall": Score(1 / 3, (0.1, 0.6), 9)}
+TRAINING = {"documents": 480_000, "seconds": 1500, "level": "easy", "settings": {"rate": 0.5}}
+
+
+@pytest.fixture
+def found(tiny):
+    """What was found of a tiny system on the easy level."""
+    return results(tiny(), World.easy(), Plan(cases={"drawing": 8}, seed=3), Report(SCORES), training=TRAINING)
+
+
+# ---------------------------------------------------------------- the table of the README
+
+
+def row(found, folder, name="chameleon", **changes) -> list[str]:
+    """The cells of the table's only row."""
+    save_results({**found, **changes}, folder / f"{name}.json")
+    (line,) = readme_table(folder).splitlines()[2:]
+    (folder / f"{name}.json").unlink()
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_of_the_table_shows_headlines_in_percent(found, tmp_path):
+    cells = row(found, tmp_path, parameters={"total": 4_049_999})
+    headlines = ["-"] * len(HEADLINES)
+    headlines[0], headlines[list(HEADLINES).index("questions.overall")] = "50.0 (25.0-75.0)", "33.3 (10.0-60.0)"
+    assert cells == ["chameleon", "easy", *headlines, "4.0 M", "480,000", "25 min"]
+    assert row(found, tmp_path, training={})[-2:] == ["0", "0 min"]
+
+
+def test_a_row_made_in_another_version_of_the_world_is_stale(found, tmp_path):
+    assert row(found, tmp_path)[0] == "chameleon"
+    assert row(found, tmp_path, world="0123456789ab")[0] == "chameleon (stale)"
+    assert row(found, tmp_path, language="zh")[0] == "chameleon (stale)"  # this hash is that of the world in English
+    assert row(found, tmp_path, language="zh", world=World.easy("zh").hash())[0] == "chameleon"
+    assert row(found, tmp_path, level="standard", world=World.standard().hash())[:2] == ["chameleon", "standard"]
+
+
+def test_the_table_has_a_row_for_every_file_by_name_and_as_many_cells_in_each(found, tmp_path):
+    for name in ("b", "a", "c"):
+        save_results({**found, "system": name}, tmp_path / f"{name}.json")
+    head, rule, *rows = readme_table(tmp_path).splitlines()
+    assert [line.split()[1] for line in rows] == ["a", "b", "c"]
+    assert {line.count("|") for line in (head, rule, *rows)} == {len(HEADLINES) + 6}
+    assert all(name in head for name in HEADLINES.values())
+
+
+def test_the_readme_changes_between_its_marks_only(found, tmp_path):
+    folder, readme = tmp_path / "results", tmp_path / "README.md"
+    save_results(found, folder / "chameleon.json")
+    readme.write_text("# Title\n\n<!-- results -->\n| old |\n<!-- end -->\n\nWhat follows · stays.\n")
+    update_readme(readme, folder)
+    expected = f"# Title\n\n<!-- results -->\n{readme_table(folder)}\n<!-- end -->\n\nWhat follows · stays.\n"
+    assert readme.read_text() == expected
+    update_readme(readme, folder)
+    assert readme.read_text() == expected, "done twice it is as done once"
+    save_results({**found, "world": "older"}, folder / "chameleon.json")
+    update_readme(readme, folder)
+    assert "| chameleon (stale) | easy |" in readme.read_text() and "| chameleon | easy |" not in readme.read_text()
+
+
+def test_the_readme_keeps_what_follows_another_end_mark(found, tmp_path):
+    save_results(found, tmp_path / "results" / "chameleon.json")
+    rest = "\n<!-- links -->\n[a link](b)\n<!-- end -->\n\nThe last line.\n"
+    (tmp_path / "README.md").write_text(f"<!-- results -->\n<!-- end -->{rest}")
+    update_readme(tmp_path / "README.md", tmp_path / "results")
+    assert (tmp_path / "README.md").read_text().endswith(f"<!-- end -->{rest}")
+
+
+# ---------------------------------------------------------------- one budget
+
+
+def drawn(found, name, share, **changes):
+    """Results of a system that draws so well."""
+    score = {"value": share, "ci95": [share - 0.1, share + 0.1], "n": 8}
+    return {**found, "system": name, "scores": {**found["scores"], "drawing.overall": score}, **changes}
+
+
+def test_the_best_drawer_stands_first_and_who_draws_nothing_last(found):
+    head, _, *rows = budget_table([found, drawn(found, "b", 0.5), drawn(found, "a", 0.75)]).splitlines()
+    assert [row.split()[1] for row in rows] == ["a", "b", "chameleon"]
+    cells = dict(zip(head.split(" | "), rows[1].split(" | "), strict=True))
+    assert cells["all drawing skills"] == "50.0 (40.0-60.0)" and cells["questions"] == "33.3 (10.0-60.0)" and cells["blind"] == "-"
+    assert (cells["documents"], cells["rate"]) == ("480,000", "0.5")
+    active = found["parameters"]["trunk_active_per_place"] / 1e6
+    assert cells["trunk, active a place"] == f"{active:.2f} M"
+
+
+@pytest.mark.parametrize("changes", [{"training": TRAINING | {"documents": 520_000}}, {"world": "0123456789ab"}, {"scorer": 0}])
+def test_results_of_another_budget_world_or_judge_do_not_stand_beside(found, changes):
+    with pytest.raises(ValueError, match=r"table: other learned from .* the same are accepted"):
+        budget_table([found, drawn(found, "other", 0.5, **changes)])
+    assert budget_table([found, drawn(found, "other", 0.5, training=TRAINING | {"documents": 500_000})])
+
+
+def test_a_table_needs_results_and_a_page_a_place(tmp_path):
+    with pytest.raises(ValueError, match="table: no results"):
+        budget_table([])
+    page = tmp_path / "page.md"
+    page.write_text("# No place\n")
+    with pytest.raises(ValueError, match=r"page.md has no place .*<!-- table -->"):
+        put(page, "table", "x")
+    page.write_text("# A place\n<!-- table -->\nold\n<!-- end -->\nrest\n")
+    put(page, "table", "new")
+    assert page.read_text() == "# A place\n<!-- table -->\nnew\n<!-- end -->\nrest\n"
