@@ -278,7 +278,7 @@ def test_the_path_of_a_bad_row_is_shown_as_it_is(tessera, small, tmp_path):
 
 @pytest.mark.parametrize("half", [False, True], ids=["whole", "half"])
 def test_weights_become_one_file_that_is_loaded_and_knows_its_training(tessera, run, stages, tmp_path, half):
-    said = tessera("weights", run, "made/w.safetensors", *["--half"] * half)
+    said = tessera("weights", run, "made/w.safetensors", *["--bits", 16] * half)
     assert said.code == 0 and said.words == f"made/w.safetensors: {(tmp_path / 'made/w.safetensors').stat().st_size / 2**20:.1f} MB"
     notes = metadata(tmp_path / "made/w.safetensors")["notes"]
     assert notes["documents_by_stage"] == {name: stage.documents for name, stage in stages.items()}
@@ -289,7 +289,7 @@ def test_weights_become_one_file_that_is_loaded_and_knows_its_training(tessera, 
 
 
 def test_half_the_weights_take_half_the_space(tessera, run, tmp_path):
-    tessera("weights", run, "whole"), tessera("weights", run, "half", "--half")
+    tessera("weights", run, "whole"), tessera("weights", run, "half", "--bits", 16)
     assert (tmp_path / "half").stat().st_size < 0.6 * (tmp_path / "whole").stat().st_size
 
 

@@ -8,6 +8,7 @@ from verbs.small import TINY, same
 
 from tessera.systems.chameleon import chameleon
 from tessera.verbs import weights
+from tessera.verbs.packing import pack, unpack
 from tessera.verbs.recipes import build
 from tessera.verbs.weights import load, metadata, restore, save, shipped
 
@@ -39,7 +40,7 @@ def test_shared_tensors_are_stored_once_and_stay_shared(system, tmp_path):
 
 def test_half_precision_rounds_floats_only(system, tmp_path):
     system.register_buffer("count", torch.tensor(2**40 + 1))
-    save(system, tmp_path / "half", dtype=torch.float16)
+    save(system, tmp_path / "half", bits=16)
     save(system, tmp_path / "full")
     assert (tmp_path / "half").stat().st_size < 0.6 * (tmp_path / "full").stat().st_size
     other = build("chameleon", arguments=TINY)
@@ -49,6 +50,48 @@ def test_half_precision_rounds_floats_only(system, tmp_path):
     for name, tensor in system.named_parameters():
         found = other.get_parameter(name)
         assert found.dtype == torch.float32 and torch.equal(found, tensor.half().float())
+
+
+def test_eight_bits_keep_every_row_within_a_254th_of_its_largest_magnitude(system, tmp_path):
+    system.register_buffer("count", torch.tensor(2**40 + 1))
+    save(system, tmp_path / "short", bits=8)
+    save(system, tmp_path / "full")
+    assert (tmp_path / "short").stat().st_size < 0.4 * (tmp_path / "full").stat().st_size
+    other = build("chameleon", arguments=TINY)
+    other.register_buffer("count", torch.tensor(0))
+    restore(other, tmp_path / "short")
+    assert other.count == 2**40 + 1
+    for name, tensor in system.named_parameters():
+        found = other.get_parameter(name).flatten(1) if tensor.ndim > 1 else other.get_parameter(name)[:, None]
+        rows = tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None]
+        assert ((found - rows).abs() <= rows.abs().amax(1, keepdim=True) * (1 / 254 + 1e-3)).all(), name
+
+
+def test_rows_of_zeros_stay_so_and_other_bits_are_refused():
+    rows = torch.tensor([[0.0, 0.0], [1.0, -2.0]])
+    assert torch.equal(unpack(pack({"rows": rows}, 8))["rows"][0], rows[0])
+    with pytest.raises(ValueError, match=r"save: 4 bits a number; 8, 16, 32 are accepted"):
+        pack({"rows": rows}, 4)
+
+
+def test_tensors_of_parts_that_come_with_the_library_are_not_stored_again(system, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "PARTS", tmp_path / "parts")
+    codec = system.by_name["image"].codec.codec
+    codec.load_state_dict(
+        {name: tensor.half().float() if tensor.is_floating_point() else tensor for name, tensor in codec.state_dict().items()}
+    )
+    (tmp_path / "parts").mkdir()
+    save_file(
+        {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in codec.state_dict().items()},
+        tmp_path / "parts" / "codec-1.safetensors",
+    )
+    save(system, tmp_path / "lean", parts=["codec-1"])
+    assert not any("codec" in name for name in load_file(tmp_path / "lean")) and same(load(tmp_path / "lean"), system)
+    save(system, tmp_path / "lean8", parts=["codec-1"], bits=8)
+    assert same(load(tmp_path / "lean8").by_name["image"].codec.codec, codec), "of the part nothing is lost"
+    (tmp_path / "parts" / "codec-1.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"lean leaves tensors to codec-1, which does not come with this version"):
+        load(tmp_path / "lean")
 
 
 def test_files_that_are_none_of_ours_are_refused(tmp_path, system):

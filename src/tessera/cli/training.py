@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
 from tessera.cli.app import (
@@ -38,7 +37,7 @@ from tessera.verbs.machine import commit
 from tessera.verbs.parts import Parts
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
-from tessera.verbs.weights import find, latest, load, restore, save
+from tessera.verbs.weights import PARTS, find, latest, load, restore, save
 from tessera.world import LANGUAGES, LEVELS, World
 from tessera.world.samples import texts
 
@@ -155,14 +154,17 @@ def report_bad(source: Source) -> None:
             say(f"  {row}")
 
 
-@app.command(epilog="Example: tessera weights runs/chameleon chameleon.safetensors --half")
+@app.command(epilog="Example: tessera weights runs/chameleon chameleon.safetensors --bits 16")
 def weights(
     run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
     out: Annotated[Path, typer.Argument(help="The weights file to write.")],
-    half: Annotated[bool, typer.Option("--half", help="Store 16 bits a number.")] = False,
+    bits: Annotated[int, typer.Option(help="Bits a number: 32, 16, or 8 with a scale for each row of a matrix.")] = 32,
+    lean: Annotated[bool, typer.Option("--lean", help="Leave out parts that come with the library; they are taken from it again.")] = False,
 ) -> None:
     """Write a run's latest weights as one file, with how they were trained; --run, --start and tessera.load take it."""
-    save(load(run), out, dtype=torch.float16 if half else None, notes=training_facts(run, latest(run)))
+    facts = training_facts(run, latest(run))
+    used = [one["part"] for one in facts.get("parts", {}).values()] if lean else []
+    save(load(run), out, bits=bits, notes=facts, parts=[part for part in used if (PARTS / f"{part}.safetensors").is_file()])
     say(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from tessera.stages import Learner, Stage
 from tessera.verbs.runs import plain
+from tessera.verbs.weights import PARTS as SHIPPED
 
-SHIPPED = Path(__file__).parent.parent / "weights" / "parts"
 PLAIN = (bool, int, float, str)
 
 

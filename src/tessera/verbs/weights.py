@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,45 @@ from torch import Tensor, nn
 
 from tessera.system import System
 from tessera.verbs.machine import chosen_device
+from tessera.verbs.packing import pack, unpack
 from tessera.verbs.recipes import build, names, recipe
 
 SHIPPED = Path(__file__).parent.parent / "weights"
+PARTS = SHIPPED / "parts"
 FORMAT = "1"  # of the metadata
 
 
-def save(system: System, path: Path | str, *, dtype: torch.dtype | None = None, notes: Mapping[str, Any] | None = None) -> None:
-    """Weights and origin in one safetensors file. Shared tensors are stored once; `dtype` shrinks floating point ones."""
+def save(system: System, path: Path | str, *, bits: int = 32, notes: Mapping[str, Any] | None = None, parts: Sequence[str] = ()) -> None:
+    """Weights and origin in one safetensors file. Shared tensors are stored once.
+
+    `bits` (8, 16 or 32) shrinks floating point ones, see `pack`. Of `parts`, names of some that come with the library, the file
+    names the tensors that equal theirs, in place of storing them.
+    """
     tensors: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     first: dict[object, str] = {}
+    there = {(part, name): tensor for part in parts for name, tensor in load_file(PARTS / f"{part}.safetensors").items()}
+    borrowed: dict[str, tuple[str, str]] = {}  # (part, name there) of each
     for name, tensor in system.state_dict().items():
         known = first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name, name)
         if known != name:
             aliases[name] = known
             continue
-        shrink = dtype is not None and tensor.is_floating_point()
-        tensors[name] = (tensor.to(dtype) if shrink else tensor).detach().cpu().contiguous()
+        tensor = tensor.detach().cpu().contiguous()
+        equal = next((key for key, known in there.items() if known.shape == tensor.shape and torch.equal(known.to(tensor), tensor)), None)
+        if equal:
+            borrowed[name] = equal
+        else:
+            tensors[name] = tensor
     origin = getattr(system, "origin", {"recipe": "", "arguments": {}})
-    metadata = {"format": FORMAT, "origin": origin, "aliases": aliases, "notes": dict(notes or {})}
+    metadata = {"format": FORMAT, "origin": origin, "aliases": aliases, "parts": borrowed, "notes": dict(notes or {})}
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"save: {path} is a folder; a file is needed; name one in it, say {path / 'weights.safetensors'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
         temporary = Path(folder) / path.name
-        save_file(tensors, temporary, {key: json.dumps(value) for key, value in metadata.items()})
+        save_file(pack(tensors, bits), temporary, {key: json.dumps(value) for key, value in metadata.items()})
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
 
@@ -52,6 +64,7 @@ def metadata(path: Path | str) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             found = file.metadata() or {}
         about = {key: json.loads(found[key]) for key in ("format", "origin", "aliases", "notes")}
+        about["parts"] = json.loads(found.get("parts", "{}"))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"load: {path}: {error!r}; a weights file written by tessera is accepted; check the path") from error
     if about["format"] != FORMAT:
@@ -62,8 +75,8 @@ def metadata(path: Path | str) -> dict[str, Any]:
 def restore(system: System, path: Path | str) -> None:
     """Fill a system with the weights of a file; every tensor must be there and fit."""
     about = metadata(path)
-    tensors = load_file(path)
-    for name, known in about.get("aliases", {}).items():
+    tensors = unpack(load_file(path)) | _borrowed(path, about["parts"])
+    for name, known in about["aliases"].items():
         tensors[name] = tensors[known]
     wanted = system.state_dict()
     wrong = {
@@ -75,6 +88,17 @@ def restore(system: System, path: Path | str) -> None:
         said = ", ".join(f"{len(some)} tensors {how} ({', '.join(some[:3])})" for how, some in wrong.items() if some)
         raise ValueError(f"load: {path}: {said}; it was written for {about['origin']}; build the system with these arguments")
     system.load_state_dict(tensors)
+
+
+def _borrowed(path: Path | str, names: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    """Tensors that a weights file leaves to parts that come with the library, by the names that they have in the system."""
+    parts = {}
+    for part in {part for part, _ in names.values()}:
+        file = PARTS / f"{part}.safetensors"
+        if not file.is_file():
+            raise ValueError(f"load: {path} leaves tensors to {part}, which does not come with this version; install the one that wrote it")
+        parts[part] = load_file(file)
+    return {name: parts[part][known] for name, (part, known) in names.items()}
 
 
 def latest(folder: Path | str) -> Path:
