@@ -10,6 +10,7 @@ from tessera.paths import (
     Midpoint,
     Predicts,
     cosine_betas,
+    leaning,
     linear_betas,
     logit_normal,
     noised,
@@ -154,3 +155,10 @@ def test_bad_settings_say_what_is_accepted():
         Flow(shift=0.0)
     with pytest.raises(ValueError, match="Diffusion: 1001 steps; 1 to 1000"):
         PATHS["linear"].grid(1001)
+
+
+def test_a_leaning_flow_learns_and_walks_where_noise_is_strong():
+    path = leaning(3.0)
+    times = path.sample(torch.Generator().manual_seed(0), 20_000)
+    assert times.median() == pytest.approx(1 / 4, abs=0.01) and path.grid(2)[1] == pytest.approx(1 / 4)
+    assert torch.equal(leaning(1.0).grid(8), Flow().grid(8))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from enum import Enum
 from itertools import pairwise
+from math import log
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -110,6 +111,14 @@ class Flow:
         """Even, then shifted."""
         noise = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         return 1 - self.shift * noise / (1 + (self.shift - 1) * noise)
+
+
+def leaning(shift: float) -> Flow:
+    """A flow that learns and walks mostly where noise is strong: there it is decided what a picture of few, redundant numbers shows.
+
+    The logit of the times is normal around -log(shift), and the grid shifted as much (Esser et al. 2024, arXiv:2403.03206, section 5.3.2).
+    """
+    return Flow(times=logit_normal(-log(shift)), shift=shift)
 
 
 def linear_betas(n: int = 1000, first: float = 1e-4, last: float = 0.02) -> Float[Tensor, "number"]:

@@ -20,9 +20,9 @@ from tessera.world import World
 BUDGET = Budget()
 
 
-@app.command("compare", epilog="Examples: tessera compare chameleon show_o · tessera compare janus my.py:mine --seeds 3 --out runs/mine")
+@app.command("compare", epilog="Examples: tessera compare chameleon show_o · tessera compare janus mine:build --seeds 3 --out runs/mine")
 def compare_command(
-    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...", help="Names of recipes, or your own as file.py:function.")],
+    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM...", help="Names of recipes, or your own as module:function.")],
     out: Annotated[Path, typer.Option(help="Folder of all runs; what lies there already is not trained again.")] = Path("runs/compare"),
     scale: Annotated[float, typer.Option(help="Multiplies the documents of every recipe.")] = BUDGET.scale,
     sweep: Annotated[float, typer.Option(help="The same for the runs that try learning rates.")] = BUDGET.sweep,

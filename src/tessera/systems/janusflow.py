@@ -4,7 +4,7 @@ Source: Ma et al. 2024, arXiv:2411.07975, section 3. Text is read and written. P
 all at once, through shallow nets of convolutions on both sides of the trunk, which looks back only; given ones, and those just drawn, are
 read by an eye. The trunk is taught to see in its drawing what the eye would see (`alignment`).
 Differs: a stage of text stands for the pretrained language model; markers begin pictures, in front of the time and of what the eye sees;
-mixes and weights are Chameleon's; the default is 3 M parameters, not 1.3 B, on latents of 32 pixels.
+mixes and weights are Chameleon's; times lean to the noise (`shift`); 3 M parameters, not 1.3 B, for latents of 32 pixels.
 Command: `tessera train janusflow`.
 """
 
@@ -22,7 +22,7 @@ from tessera.drops import Hidden
 from tessera.extras import Extra
 from tessera.laws import Categorical, Regression, Sampling
 from tessera.orders import InPlace, Next
-from tessera.paths import Flow, logit_normal
+from tessera.paths import leaning
 from tessera.perceptron import perceptron
 from tessera.ports import Port, Takes
 from tessera.readers import EyeReader, GridReader, TokenReader
@@ -33,7 +33,8 @@ from tessera.unets import ConvNeXtDown, ConvNeXtUp
 from tessera.writers import GridWriter, LinearWriter
 
 PAPER = {"width": 2048, "depth": 24, "heads": 16, "channels": 768, "pixels": 384, "vae": (512, 4, 8, 2), "look": (1024, 24, 16)}
-PRESETS = {"tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "vae": (16, 4, 8, 1), "look": (32, 1, 2)}, "paper": PAPER}
+TINY = {"width": 32, "depth": 2, "heads": 2, "channels": 16, "vae": (16, 4, 8, 1), "look": (32, 1, 2)}
+PRESETS = {"tiny": TINY, "paper": {**PAPER, "shift": 1.0}}
 
 
 def janusflow(
@@ -45,6 +46,7 @@ def janusflow(
     pixels: int = 32,
     vae: Sequence = (64, 16, 8, 1),
     look: Sequence = (128, 3, 4),
+    shift: float = 3.0,
 ) -> System:
     """Build JanusFlow. `channels` is the nets' width; `vae` is as Transfusion's, `look` as Janus'."""
     bpe, norm = BPE(), lambda: nn.RMSNorm(width)
@@ -58,7 +60,7 @@ def janusflow(
 
     down, up = ConvNeXtDown(features, channels, width, patch=codec.patch), ConvNeXtUp(features, channels, width)
     reader = GridReader(down, width, clock=Clock(width), columns=columns, leading=True)
-    writer, order = GridWriter(width, up, columns=columns, norm=norm()), InPlace(Flow(times=logit_normal()))
+    writer, order = GridWriter(width, up, columns=columns, norm=norm()), InPlace(leaning(shift))
     flow = Regression(sampling=Sampling(guidance=2.0, steps=30))
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=flow, takes=Takes.LEARNED)
 
