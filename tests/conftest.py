@@ -1,10 +1,17 @@
-"""What the tests share."""
+"""What the tests share: types that are checked at every call, and a few small things.
+
+Scenes of the world are drawn by millions of small calls, which checking makes seven times as slow; there mypy has to do.
+"""
+
+import pkgutil
+from pathlib import Path
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
-from tessera.places import FIELDS, Places, View
-from tessera.systems.chameleon import chameleon
+PACKAGE = Path(__file__).parent.parent / "src" / "tessera"
+install_import_hook([f"tessera.{m.name}" for m in pkgutil.iter_modules([str(PACKAGE)]) if m.name != "world"], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,8 +35,9 @@ def _seeded():
 @pytest.fixture(scope="session")
 def places():
     """Makes Places from the facts that matter, each a list (one row) or a list of rows; order counts up unless given."""
+    from tessera.places import FIELDS, Places, View  # behind the hook
 
-    def make(**facts) -> Places:
+    def make(**facts):
         given = {name: torch.atleast_2d(torch.tensor(values)) for name, values in facts.items()}
         shape = next(iter(given.values())).shape
         usual = {"order": torch.arange(shape[1]).expand(shape), "writes": torch.full(shape, -1), "view": torch.full(shape, View.PUBLIC)}
@@ -41,6 +49,7 @@ def places():
 @pytest.fixture(scope="session")
 def tiny():
     """Builds a chameleon that runs in milliseconds: pictures of 8 x 8 pixels as 2 x 2 codes of 9."""
+    from tessera.systems.chameleon import chameleon
 
     def build(**changes):
         return chameleon(**{"width": 16, "depth": 2, "heads": 2, "levels": (3, 3), "channels": 8, "pixels": 8, "stride": 4, **changes})

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from jaxtyping import TypeCheckError
 
+from tessera.codecs.patches import patchify
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.shapes import LEGEND
@@ -194,3 +197,8 @@ def test_readme_table_equals_results():
 
 def test_the_core_needs_no_torchvision():
     assert "torchvision" not in sys.modules
+
+
+def test_shapes_are_checked_at_every_call():
+    with pytest.raises(TypeCheckError):
+        patchify(torch.zeros(3, 8, 8), 4)

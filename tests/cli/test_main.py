@@ -19,7 +19,7 @@ COMMANDS = get_command(app).commands
 
 def test_there_is_a_command_for_everything_that_can_be_done():
     assert COMMANDS.keys() == set(
-        "systems describe world train parts draw edit story ask caption evaluate judge benchmark weights tokenizer features".split()
+        "systems describe world train parts draw edit story ask caption evaluate judge compare table benchmark weights tokenizer features".split()
     )
 
 

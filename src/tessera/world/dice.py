@@ -25,13 +25,13 @@ class Dice:
     def __init__(self, *key: object):
         digest = hashlib.sha256("\x1f".join(map(str, key)).encode()).digest()
         self._bits = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
-        self._block: list[int] = []
+        self._block: list[float] = []
 
     def uniform(self) -> float:
         """A number in [0, 1)."""
         if not self._block:
-            self._block = self._bits.random_raw(32).tolist()
-        return (self._block.pop() >> 11) * 2.0**-53
+            self._block = ((self._bits.random_raw(32) >> 11) * 2.0**-53).tolist()
+        return self._block.pop()
 
     def below(self, n: int) -> int:
         """A whole number in [0, n)."""
@@ -39,7 +39,7 @@ class Dice:
 
     def choose(self, items: Sequence[Item]) -> Item:
         """One of the items, each as likely."""
-        return items[self.below(len(items))]
+        return items[int(self.uniform() * len(items))]
 
     def sample(self, items: Sequence[Item], n: int) -> list[Item]:
         """n different items, in random order."""

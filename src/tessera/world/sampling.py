@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from math import ceil
 
@@ -106,7 +107,8 @@ def draw(level: Level, count: int, alike: bool, dice: Dice, bias: Bias = NEUTRAL
     for place, (kind, digit, colour) in zip(places, looks, strict=True):
         size = dice.choose(sizes)
         row, column = divmod(place, level.grid)
-        x, y = (dice.choose(coordinates(level, at, level.radius[size])) for at in (column, row))
+        radius = level.radius[size]
+        x, y = dice.choose(coordinates(level, column, radius)), dice.choose(coordinates(level, row, radius))
         things.append(Thing(kind, colour, size, row, column, x, y, digit))
     return Scene(tuple(things))
 
@@ -121,7 +123,11 @@ def _look(level: Level, dice: Dice, bias: Bias, kinds: tuple[float, ...] | None)
     return kind, "", dice.weighted(level.colours, bias.colours(level, kind))
 
 
-def coordinates(level: Level, place: int, radius: float) -> list[float]:
+def coordinates(level: Level, place: int, radius: float) -> tuple[float, ...]:
     """Where in its row (or column) a thing can stand, each as likely: off the centre by whole pixels, inside the canvas."""
-    offsets = range(-level.jitter, level.jitter + 1)
-    return [float(min(max(level.centres[place] + offset, ceil(radius)), level.pixels - ceil(radius))) for offset in offsets]
+    return _beside(level.centres[place], level.jitter, level.pixels, ceil(radius))
+
+
+@cache
+def _beside(centre: int | float, jitter: int, pixels: int, edge: int) -> tuple[float, ...]:
+    return tuple(float(min(max(centre + offset, edge), pixels - edge)) for offset in range(-jitter, jitter + 1))
