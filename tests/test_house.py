@@ -16,7 +16,7 @@ from tessera.draws import Draw
 from tessera.shapes import LEGEND
 from tessera.verbs.describe import PLACES, page
 from tessera.verbs.generate import generate
-from tessera.verbs.recipes import names
+from tessera.verbs.recipes import build, names
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tessera"
@@ -197,6 +197,20 @@ def test_readme_table_equals_results():
 
 def test_the_core_needs_no_torchvision():
     assert "torchvision" not in sys.modules
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_system_stands_in_its_cell_of_the_periodic_table(name):
+    head, _, *rows = re.search(r"\| order .*?\n\n", (ROOT / "README.md").read_text(), re.DOTALL)[0].strip().splitlines()
+    cells = lambda line: [cell.strip(" *") for cell in line.strip("|").split(" |")]
+    found = {
+        (cells(row)[0], law)
+        for row in rows
+        for law, cell in zip(cells(head)[1:], row.strip("|").split("|")[1:], strict=True)
+        if f"**{name}**" in cell
+    }
+    drawn = [port for port in build(name, preset="tiny").ports if port.writes and port.kind is Image]
+    assert found == {(type(port.order).__name__, type(port.law).__name__) for port in drawn}
 
 
 def test_shapes_are_checked_at_every_call():
