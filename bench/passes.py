@@ -1,0 +1,87 @@
+"""How well systems draw by how many passes of the trunk a picture takes, those for guidance among them, on the easy level.
+
+Run: python bench/passes.py [SYSTEM or RUN ...], by default all shipped systems that draw. Writes a section of docs/performance.md and
+docs/passes.svg.
+"""
+
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+from common import PAGE, lines_to_page
+from matplotlib import pyplot
+
+from tessera.document import Document, Image, Text
+from tessera.orders import Next
+from tessera.verbs.evaluate import Plan, evaluate
+from tessera.verbs.generate import write
+from tessera.verbs.weights import load, shipped
+from tessera.verbs.writing import Request
+from tessera.world import World
+
+STEPS, EACH = (1, 2, 4, 8, 16, 32), 60  # pictures of each drawing skill
+PROMPTS = ("a red circle", "two blue stars", "a green ring at the top left and a white square")
+
+
+def passes_of(system, sampling):
+    """Passes of the trunk a picture takes: the prompt's, one for each step, and as many without the prompt."""
+    seen = Counter()
+    requests = [Request(Document((Text(words), Image(learn=True))), 0, {Image: sampling}) for words in PROMPTS]
+    write(system, requests, watch=lambda step, hidden: seen.update(["passes"]))
+    return seen["passes"] / len(PROMPTS)
+
+
+def curve(system):
+    """(steps, passes, score) of each number of steps: one, where the order fixes it."""
+    port = system.port(Image(learn=True))
+    usual, points = port.law.sampling, []
+    for steps in (None,) if isinstance(port.order, Next) else STEPS:
+        sampling = replace(usual, steps=steps)
+        found = evaluate(system, World.easy(), Plan(cases={"drawing": EACH}, pictures=0, sampling={Image: sampling}))
+        points.append((steps, passes_of(system, sampling), found.scores["drawing.overall"]))
+        print(system.name, steps, f"{points[-1][1]:.1f} passes", f"{points[-1][2].value:.3f}", flush=True)
+    return points
+
+
+def plot(curves, path):
+    """Score against passes, with intervals."""
+    matplotlib.rcParams["svg.hashsalt"] = "tessera"  # the same figure is the same file
+    figure, axes = pyplot.subplots(figsize=(7, 4.5))
+    for name, points in curves.items():
+        x, y = [passes for _, passes, _ in points], [100 * score.value for *_, score in points]
+        error = [[100 * (s.value - s.ci95[0]) for *_, s in points], [100 * (s.ci95[1] - s.value) for *_, s in points]]
+        axes.errorbar(x, y, error, label=name, marker="o", capsize=2)
+    axes.set(xscale="log", xlabel="passes of the trunk a picture, guidance counted", ylabel="drawings right, %", ylim=(0, 100))
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+
+
+def main(names):
+    drawers = {}
+    for name in names or [system for system, level in shipped() if level == "easy"]:
+        system = load(Path(name) if Path(name).exists() else name)
+        if system.draws:
+            drawers[name] = system
+    curves = {system.name: curve(system) for system in drawers.values()}
+    plot(curves, PAGE.parent / "passes.svg")
+    rows = []
+    for name, points in curves.items():
+        elements = drawers_port(drawers, name).codec.blank().shape[0]
+        for steps, passes, score in points:
+            low, high = score.ci95
+            cells = (name, str(elements), str(steps or "-"), f"{passes:.1f}", f"{100 * score.value:.1f} ({100 * low:.1f}-{100 * high:.1f})")
+            rows.append("| " + " | ".join(cells) + " |")
+    head = ["| system | places a picture | steps | passes a picture | drawings right, % |", "|---|---|---|---|---|"]
+    note = f"{EACH} pictures of each skill; passes count the prompt's and those of guidance. ![Score against passes](passes.svg)"
+    lines_to_page("passes", "How well systems draw by how many passes they take", [note, "", *head, *rows])
+
+
+def drawers_port(drawers, name):
+    """The port by which the system of this name draws."""
+    return next(system for system in drawers.values() if system.name == name).port(Image(learn=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
