@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tessera.codecs import Couplings, Flow, Settled
+from tessera.codecs import Couplings, NormalizingFlow, Settled
 from tessera.codecs.patches import cosines, patchify
 from tessera.draws import Draw
 from tessera.laws import Mixture
@@ -16,14 +16,14 @@ from tessera.writers import LinearWriter
 KINDS = ("channels",) * 6
 
 
-def soft(*, pixels: int = 8, patch: int = 4, kept: int = 6, noise=(64.0, 3.0), width: int = 32, basis=None) -> Flow:
+def soft(*, pixels: int = 8, patch: int = 4, kept: int = 6, noise=(64.0, 3.0), width: int = 32, basis=None) -> NormalizingFlow:
     """A flow whose couplings do something."""
     features = 3 * patch**2
     couplings = Couplings(columns=pixels // patch, features=features, kinds=KINDS, width=width)
     for coupling in couplings.couplings:
         nn.init.normal_(coupling.adviser.out.weight, std=0.3 * coupling.adviser.out.in_features**-0.5)
         nn.init.normal_(coupling.adviser.out.bias, mean=0.5, std=0.3)
-    return Flow(couplings, pixels=pixels, patch=patch, kept=kept, noise=noise, basis=basis).eval()
+    return NormalizingFlow(couplings, pixels=pixels, patch=patch, kept=kept, noise=noise, basis=basis).eval()
 
 
 def draws(count: int, progress: float = 0.0, seed: int = 1) -> list[Draw]:
@@ -159,5 +159,5 @@ def test_a_settled_flow_reads_without_noise_and_without_gradient(pictures):
 @pytest.mark.parametrize("change", [{"patch": 3}, {"kept": 0}, {"kept": 49}], ids=str)
 def test_what_does_not_fit_is_refused(change):
     couplings = Couplings(columns=2, features=48, kinds=("channels",), width=16)
-    with pytest.raises(ValueError, match=r"Flow: patch .* are accepted; change the one outside"):
-        Flow(couplings, **{"pixels": 8, "patch": 4, "kept": 6, **change})
+    with pytest.raises(ValueError, match=r"NormalizingFlow: patch .* are accepted; change the one outside"):
+        NormalizingFlow(couplings, **{"pixels": 8, "patch": 4, "kept": 6, **change})

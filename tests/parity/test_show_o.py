@@ -100,7 +100,7 @@ def embedded(ids: Tensor) -> Tensor:
     """What the trunk reads of ids, hidden codes among them."""
     text, codes = readers()
     start, hidden = torch.zeros(len(ids), dtype=torch.long), ids == MASK
-    image = codes(masked.Hidden(ids.masked_fill(hidden, 0), hidden), start).embeddings
+    image = codes(masked.PartlyHidden(ids.masked_fill(hidden, 0), hidden), start).embeddings
     return torch.where((ids >= FIRST)[..., None], image, text(ids.masked_fill(hidden, 0), start).embeddings)
 
 

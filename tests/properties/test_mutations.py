@@ -13,7 +13,7 @@ from tessera import pieces
 from tessera.attention import AttentionRule, causal, within
 from tessera.draws import Streams
 from tessera.laws import categorical
-from tessera.orders import Done, Hidden, Next, masked
+from tessera.orders import Done, Next, PartlyHidden, masked
 from tessera.places import PADDING
 from tessera.system import System
 from tessera.trunk.cache import Pass
@@ -77,7 +77,7 @@ def clean_view_is_noise(patch, system):
 
 
 def hidden_elements_show(patch, system):
-    patch.setattr(masked, "hide", lambda clean, hidden: Hidden(clean, hidden))
+    patch.setattr(masked, "hide", lambda clean, hidden: PartlyHidden(clean, hidden))
 
 
 def peeks_stay(patch, system):

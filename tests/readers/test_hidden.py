@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tessera.orders import Hidden
+from tessera.orders import PartlyHidden
 from tessera.readers import HiddenReader, Read, TokenReader
 
 
@@ -13,7 +13,7 @@ def test_what_is_hidden_shows_the_mask_and_all_else_is_read_as_ever():
     known = TokenReader(nn.Embedding(10, 4), columns=2)
     reader = HiddenReader(known, 4)
     ids, start = torch.tensor([[3, 0, 7, 0]]), torch.tensor([0])
-    read, plain = reader(Hidden(ids, hidden(0, 1, 0, 1)), start), known(ids, start)
+    read, plain = reader(PartlyHidden(ids, hidden(0, 1, 0, 1)), start), known(ids, start)
     assert torch.equal(read.embeddings[0, [0, 2]], plain.embeddings[0, [0, 2]])
     assert torch.equal(read.embeddings[0, [1, 3]], reader.mask.expand(2, 4))
     assert torch.equal(read.coordinates, plain.coordinates) and torch.equal(read.predicts, plain.predicts)
@@ -23,14 +23,14 @@ def test_what_is_hidden_shows_the_mask_and_all_else_is_read_as_ever():
 def test_nothing_is_learned_of_what_stands_behind_the_mask():
     table = nn.Embedding(10, 4)
     reader = HiddenReader(TokenReader(table), 4)
-    reader(Hidden(torch.tensor([[3, 0]]), hidden(0, 1)), torch.tensor([0])).embeddings.sum().backward()
+    reader(PartlyHidden(torch.tensor([[3, 0]]), hidden(0, 1)), torch.tensor([0])).embeddings.sum().backward()
     assert table.weight.grad[3].all() and not table.weight.grad[0].any() and reader.mask.grad.all()
 
 
 def test_positions_are_added_to_both_by_the_number_of_the_element():
     known, positions = TokenReader(nn.Embedding(10, 4)), nn.Embedding(6, 4)
     reader = HiddenReader(known, 4, positions=positions)
-    read = reader(Hidden(torch.tensor([[5, 0]]), hidden(0, 1)), torch.tensor([3]))
+    read = reader(PartlyHidden(torch.tensor([[5, 0]]), hidden(0, 1)), torch.tensor([3]))
     assert torch.equal(read.embeddings[0, 0], known.table.weight[5] + positions.weight[3])
     assert torch.equal(read.embeddings[0, 1], reader.mask + positions.weight[4])
 
@@ -48,7 +48,7 @@ class RowEnds(nn.Module):
 
 def test_places_that_stand_for_no_element_are_left_alone():
     reader, values = HiddenReader(RowEnds(), 4), torch.randn(1, 4, 4)
-    read = reader(Hidden(values, hidden(1, 0, 0, 1)), torch.tensor([0]))
+    read = reader(PartlyHidden(values, hidden(1, 0, 0, 1)), torch.tensor([0]))
     zeros = torch.zeros(4)
     expected = torch.stack([reader.mask, values[0, 1], zeros, values[0, 2], reader.mask, zeros])
     assert torch.equal(read.embeddings[0], expected) and not reader.elementwise

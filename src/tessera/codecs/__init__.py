@@ -5,7 +5,7 @@ from tessera.codecs.base import Codec, Encoded
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.features import Features
-from tessera.codecs.flow import Flow, Settled
+from tessera.codecs.flow import NormalizingFlow, Settled
 from tessera.codecs.former import CausalFormer
 from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches, cosines
@@ -31,8 +31,8 @@ __all__ = [
     "Couplings",
     "Encoded",
     "Features",
-    "Flow",
     "Markers",
+    "NormalizingFlow",
     "Painter",
     "Patches",
     "Residual",

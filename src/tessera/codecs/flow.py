@@ -15,7 +15,7 @@ from tessera.draws import Draw
 HALF = 127.5  # values of a pixel for 1 on our scale
 
 
-class Flow(nn.Module):
+class NormalizingFlow(nn.Module):
     """Pictures of `pixels` x `pixels` <-> a soft token of `kept` features for each square of `patch` x `patch`, invertibly.
 
     Pixels run from -`spread` to `spread`; squares of them are turned into `basis` (one row for each feature, orthonormal) and
@@ -48,7 +48,7 @@ class Flow(nn.Module):
         features = 3 * patch**2
         if pixels % patch or (couplings.columns, couplings.features) != (pixels // patch, features) or not 0 < kept <= features:
             raise ValueError(
-                f"Flow: patch {patch} in pictures of {pixels} pixels, couplings of {couplings.features} features on {couplings.columns} "
+                f"NormalizingFlow: patch {patch} of {pixels} pixels, couplings of {couplings.features} features on {couplings.columns} "
                 f"columns, {kept} kept; a patch that divides the pixels, {features} features on {pixels // patch} columns, and 1 to "
                 f"{features} kept are accepted; change the one outside"
             )
@@ -113,7 +113,7 @@ class Settled(nn.Module):
     Source: the published configuration of JetFormer on pictures and text, for pictures that stand in front.
     """
 
-    def __init__(self, flow: Flow):
+    def __init__(self, flow: NormalizingFlow):
         super().__init__()
         self.codec, self.pixels = flow, flow.pixels
 

@@ -2,7 +2,7 @@
 
 from tessera.orders.base import Ask, Context, Corrupted, Done, Order, Pick, Seen, Writing
 from tessera.orders.in_place import InPlace, Noisy
-from tessera.orders.masked import Hidden, Masked, Power, cosine, linear
+from tessera.orders.masked import Masked, PartlyHidden, Power, cosine, linear
 from tessera.orders.next import Next
 
 __all__ = [
@@ -10,12 +10,12 @@ __all__ = [
     "Context",
     "Corrupted",
     "Done",
-    "Hidden",
     "InPlace",
     "Masked",
     "Next",
     "Noisy",
     "Order",
+    "PartlyHidden",
     "Pick",
     "Power",
     "Seen",

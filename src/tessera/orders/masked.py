@@ -35,7 +35,7 @@ class Power:
         return 1 - time**self.exponent
 
 
-class Hidden(NamedTuple):
+class PartlyHidden(NamedTuple):
     """A segment as the trunk sees it: its elements, 0 where they are hidden, and which are."""
 
     value: Tensor
@@ -72,7 +72,7 @@ class Masked:
         hidden = torch.zeros_like(keep).index_fill(0, free[some], True)
         return Corrupted(hide(clean, hidden), clean, hidden)
 
-    def reveal(self, clean: Tensor) -> Hidden:
+    def reveal(self, clean: Tensor) -> PartlyHidden:
         """A given segment as the trunk sees it: nothing is hidden."""
         return hide(clean, torch.zeros(len(clean), dtype=torch.bool))
 
@@ -105,9 +105,9 @@ class Masked:
         return max(1, min(unknown - 1, scheduled))
 
 
-def hide(clean: Tensor, hidden: Bool[Tensor, "element"]) -> Hidden:
+def hide(clean: Tensor, hidden: Bool[Tensor, "element"]) -> PartlyHidden:
     """The elements, those that are hidden blank."""
-    return Hidden(clean.masked_fill(hidden.view(-1, *[1] * (clean.ndim - 1)), 0), hidden)
+    return PartlyHidden(clean.masked_fill(hidden.view(-1, *[1] * (clean.ndim - 1)), 0), hidden)
 
 
 def of(seen: Seen, where: Int[Tensor, "answer"]) -> Seen:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from tessera.orders.masked import Hidden
+from tessera.orders.masked import PartlyHidden
 from tessera.readers.base import Read, Reader
 
 
@@ -20,7 +20,7 @@ class HiddenReader(nn.Module):
         self.known, self.mask, self.positions = known, nn.Parameter(torch.randn(width)), positions
         self.elementwise = known.elementwise
 
-    def forward(self, visible: Hidden, start: Int[Tensor, "batch"]) -> Read:
+    def forward(self, visible: PartlyHidden, start: Int[Tensor, "batch"]) -> Read:
         """As many places as the reader of what is known makes; those that stand for hidden elements show the mask."""
         read = self.known(visible.value, start)
         embeddings = read.embeddings[:, read.predicts]

@@ -17,7 +17,7 @@ from torch import nn
 
 from tessera import parts
 from tessera.attention import causal
-from tessera.codecs import BPE, Couplings, Flow, Settled, cosines
+from tessera.codecs import BPE, Couplings, NormalizingFlow, Settled, cosines
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Mixture, Sampling
@@ -50,7 +50,7 @@ def jetformer(
     bpe, columns, features = BPE(tokenizer), pixels // patch, 3 * patch**2
     components, kept = mixture
     couplings = Couplings(columns=columns, features=features, kinds=("channels",) * flow[0], width=flow[1], blocks=flow[2])
-    soft = Flow(couplings, pixels=pixels, patch=patch, kept=kept, noise=(32.0, 3.0), basis=cosines(patch), spread=4.0)
+    soft = NormalizingFlow(couplings, pixels=pixels, patch=patch, kept=kept, noise=(32.0, 3.0), basis=cosines(patch), spread=4.0)
 
     words = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
     reader, head = TokenReader(nn.Embedding(bpe.size, width)), LinearWriter(width, bpe.size, bias=True)

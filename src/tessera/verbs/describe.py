@@ -14,7 +14,7 @@ from tessera.codecs.base import PictureCodec
 from tessera.codecs.text import Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
-from tessera.orders import Hidden
+from tessera.orders import PartlyHidden
 from tessera.pieces import Piece, leaves
 from tessera.places import Places, View
 from tessera.system import System, evaluating
@@ -147,7 +147,7 @@ def _shows(piece: Piece, place: int) -> str:
     if not len(element):
         return "(added by the reader)"
     number = int(element[0])
-    if isinstance(piece.visible, Hidden) and piece.visible.hidden[number]:
+    if isinstance(piece.visible, PartlyHidden) and piece.visible.hidden[number]:
         return "(hidden)"
     return _value(piece, leaves(piece.visible)[0][number])
 
