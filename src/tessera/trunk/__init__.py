@@ -2,6 +2,7 @@
 
 from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
+from tessera.trunk.experts import Experts
 from tessera.trunk.headwise import HeadwiseLayerNorm
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import Rotary
@@ -11,6 +12,7 @@ __all__ = [
     "MLP",
     "Block",
     "Cache",
+    "Experts",
     "HeadwiseLayerNorm",
     "OffsetRMSNorm",
     "ParallelBlock",

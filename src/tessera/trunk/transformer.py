@@ -137,13 +137,17 @@ class PreNorm(nn.Module):
         if self.adapt is not None:
             nn.init.zeros_(self.adapt.weight)
 
+    def before(self, x: Hidden, condition: Hidden | None) -> Hidden:
+        """What the inner part is given."""
+        normed = self.norm(x).to(x.dtype)
+        if self.adapt is not None and condition is not None:
+            scale, shift = self.adapt(F.silu(condition)).chunk(2, -1)
+            normed = normed * (1 + scale) + shift
+        return normed
+
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream with the step added."""
-        normed = self.norm(x).to(x.dtype)
-        if self.adapt is not None and sight.condition is not None:
-            scale, shift = self.adapt(F.silu(sight.condition)).chunk(2, -1)
-            normed = normed * (1 + scale) + shift
-        step = self.inner(normed, sight)
+        step = self.inner(self.before(x, sight.condition), sight)
         return x + (self.dropout(step) if self.training else step)
 
 
@@ -231,15 +235,17 @@ class Transformer(nn.Module):
         self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None
     ) -> Hidden:
         """Hidden states of the places. With `opened`, a pass of the cache, they also see what its rows hold."""
-        mask = rule.dense(places, places if opened is None else opened.places)
-        working = (
-            torch.get_autocast_dtype(embeddings.device.type) if torch.is_autocast_enabled(embeddings.device.type) else embeddings.dtype
-        )
-        sight = Sight(self.rotary(places, working), mask, condition, opened)
-        x = self.embedded(embeddings)
+        sight, x = self.sight(embeddings, condition, places, rule, opened), self.embedded(embeddings)
         for block in self.blocks:
             x = block(x, sight)
         return self.norm(x)
+
+    def sight(self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None) -> Sight:
+        """What the places see in every block."""
+        mask = rule.dense(places, places if opened is None else opened.places)
+        device = embeddings.device.type
+        working = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embeddings.dtype
+        return Sight(self.rotary(places, working), mask, condition, opened)
 
     @property
     def active_parameters(self) -> int:
