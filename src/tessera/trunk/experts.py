@@ -19,7 +19,7 @@ Through = Float[Tensor, "row place ..."]
 class Routes(NamedTuple):
     """Which places, counted over all rows, go to each tower, and where each place is found behind them all, tower after tower."""
 
-    towers: Sequence[Int[Tensor, "some"]]
+    towers: Sequence[Int[Tensor, "place"]]
     back: Int[Tensor, "place"]
 
     def through(self, parts: Iterable[Callable[[Through], Through]], x: Through) -> Through:
