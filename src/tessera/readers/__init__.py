@@ -7,6 +7,7 @@ from tessera.readers.hidden import HiddenReader
 from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
 from tessera.readers.soft import SoftReader
+from tessera.readers.timed import TimedReader, square_sines
 from tessera.readers.tokens import Digits, TokenReader
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Read",
     "Reader",
     "SoftReader",
+    "TimedReader",
     "TokenReader",
     "grid_coordinates",
+    "square_sines",
 ]

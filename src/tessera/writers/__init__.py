@@ -1,9 +1,10 @@
 """Writers: hidden states turned into what a law needs."""
 
+from tessera.writers.adapted import AdaptedWriter
 from tessera.writers.base import Whole, Writer
 from tessera.writers.denoising import DenoisingWriter
 from tessera.writers.grid import GridWriter
 from tessera.writers.linear import LinearWriter
 from tessera.writers.mlp import MLPWriter
 
-__all__ = ["DenoisingWriter", "GridWriter", "LinearWriter", "MLPWriter", "Whole", "Writer"]
+__all__ = ["AdaptedWriter", "DenoisingWriter", "GridWriter", "LinearWriter", "MLPWriter", "Whole", "Writer"]

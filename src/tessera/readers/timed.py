@@ -1,0 +1,49 @@
+"""Timed: noisy elements behind a place of their own for the time."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tessera.clocks import Clock
+from tessera.orders.in_place import Noisy
+from tessera.perceptron import perceptron
+from tessera.readers.base import Read, grid_coordinates
+
+
+def square_sines(columns: int, width: int) -> Float[Tensor, "element width"]:
+    """Fixed positions in a square grid: sines and cosines of the column, then of the row, at `width` / 4 speeds (as in MAE and DiT)."""
+    at = torch.arange(columns, dtype=torch.float64)
+    angle = at[:, None] * 10_000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    waves = torch.cat([angle.sin(), angle.cos()], -1)
+    return torch.cat([waves.repeat(columns, 1), waves.repeat_interleave(columns, 0)], -1).to(torch.get_default_dtype())
+
+
+class TimedReader(nn.Module):
+    """A place that tells the time through an MLP, then one linear layer of each noisy element and where it stands.
+
+    What tells the time of an element goes aside too, for the writer. The time in front is that of the noisiest element, where 0 is
+    noise. Whole pictures, of `columns` squared elements, are read at once.
+    Source: MonoFormer (Zhao et al. 2024, arXiv:2409.16280, section 3) and its code.
+    """
+
+    elementwise = False
+    positions: Tensor
+
+    def __init__(self, features: int, width: int, *, columns: int):
+        super().__init__()
+        self.clock, self.front, self.embed, self.columns = (
+            Clock(width),
+            perceptron(width, width, width),
+            nn.Linear(features, width),
+            columns,
+        )
+        self.register_buffer("positions", square_sines(columns, width), persistent=False)
+
+    def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
+        """One place for the time, and one per element."""
+        told = self.clock(visible.time)
+        noisiest = told.take_along_dim(visible.time.argmin(1)[:, None, None], 1)
+        elements = torch.arange(told.shape[1], device=start.device)
+        coordinates = grid_coordinates(start, len(elements), self.columns)
+        embeddings = torch.cat([self.front(noisiest), self.embed(visible.value) + self.positions], 1)
+        return Read(embeddings, elements + 1, torch.cat([coordinates[:, :1] * 0, coordinates], 1), aside=told)
