@@ -65,6 +65,11 @@ class Port(nn.Module):
         """Whether learned segments can leave through this port."""
         return self.law is not None
 
+    @property
+    def views(self) -> bool:
+        """Whether its segments stand in several views: noisy and clean, or written and read again."""
+        return self.takes is Takes.AFTERWARDS or (self.writes and not self.order.shared)
+
     def accepts(self, segment: Segment) -> bool:
         """Whether this is the port that takes the segment first."""
         if type(segment) is not self.kind:

@@ -1,6 +1,6 @@
 """The one legend of dimension names. Every jaxtyping annotation uses these words, each with one meaning.
 
-Shapes are checked under pytest only (`--jaxtyping-packages`), so they cost nothing at work.
+Shapes are checked under pytest only (tests/conftest.py), so they cost nothing at work.
 """
 
 LEGEND = {
@@ -17,6 +17,9 @@ LEGEND = {
     "other": "a segment of the same batch that one is compared with",
     "element": "one clean element of a segment: a token, a code, a patch",
     "feature": "features of a clean element",
+    "state": "features of one head's memory (state-space trunks); `group` where heads share what goes in and out",
+    "group": "heads that share what goes into their memory and out of it",
+    "past": "places that a short convolution still reaches",
     "lead": "whatever stands before the rows: fields, or heads",
     "slot": "a row of the cache, in use or not",
     "capacity": "places that a row of the cache has room for",

@@ -63,6 +63,7 @@ class System(nn.Module):
         for i, port in enumerate(ports):
             assert port.number in (-1, i), f"{port.name} already belongs to a system"
             port.number = i
+        trunk.serves(attention, self.ports)
         self.text, self.markers = texts[0], texts[0].codec.markers
 
     @property

@@ -9,6 +9,7 @@ from tessera.draws import Draw, Streams, normal_like
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
 from tessera.paths import DDIM, Ends, Path, Predicts, Solver, noised, resolve, target
+from tessera.precision import precise
 from tessera.writers import Writer
 
 
@@ -40,7 +41,7 @@ class Denoiser:
 
     def noise(self, target: Float[Tensor, "element feature"], draw: Draw) -> Tensor:
         """For each of the `repeats` times that an element is learned at: the time, then noise."""
-        target = _precise(target)
+        target = precise(target)
         time = self.path.sample(draw.rng, len(target) * self.repeats).view(len(target), self.repeats, 1).to(target)
         return torch.cat([time, normal_like(target[:, None].expand(-1, self.repeats, -1), draw.rng)], -1)
 
@@ -70,13 +71,13 @@ class Denoiser:
 
     def _heard(self, said: Tensor) -> tuple[Tensor, Tensor | None]:
         """What is predicted, and what is said of variances, if anything."""
-        said = _precise(said)
+        said = precise(said)
         return said[..., : self.features], (said[..., self.features :] + 1) / 2 if said.shape[-1] > self.features else None
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """Walk from noise to clean, all answers side by side; the head is asked in every branch."""
         branches, answers = seen.hidden.shape[:2]
-        fresh = lambda: _precise(rng.normal(self.features))
+        fresh = lambda: precise(rng.normal(self.features))
         warm = lambda: sampling.temperature * fresh()
         start = fresh() if self.solver.adds else warm()
         walk = self.solver(self.path, start, self.path.grid(sampling.denoising or self.steps), warm)
@@ -89,8 +90,3 @@ class Denoiser:
                 value, time = walk.send(ends._replace(spread=None if spread is None else spread[0]))
             except StopIteration as finished:
                 return Drawn(finished.value, finished.value.new_zeros(answers))
-
-
-def _precise(x: Tensor) -> Tensor:
-    """In float32 at least: times up to 1,000 need more than bfloat16 has."""
-    return x.float() if x.itemsize < 4 else x

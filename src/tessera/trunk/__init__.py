@@ -4,6 +4,8 @@ from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
 from tessera.trunk.experts import Experts
 from tessera.trunk.headwise import HeadwiseLayerNorm
+from tessera.trunk.lora import TaskLoRA
+from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import Rotary
 from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
@@ -14,6 +16,9 @@ __all__ = [
     "Cache",
     "Experts",
     "HeadwiseLayerNorm",
+    "Mamba",
+    "MambaBlock",
+    "Mixer",
     "OffsetRMSNorm",
     "ParallelBlock",
     "PreNorm",
@@ -21,6 +26,7 @@ __all__ = [
     "SelfAttention",
     "SwiGLU",
     "SwinNorm",
+    "TaskLoRA",
     "Transformer",
     "Trunk",
 ]

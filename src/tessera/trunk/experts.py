@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
 from tessera.places import Places
-from tessera.trunk.base import Hidden
+from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.transformer import Block, ParallelBlock, PreNorm, SelfAttention, Sight, Transformer
 
@@ -104,6 +104,9 @@ class Experts(nn.Module):
     def active_parameters(self) -> int:
         """Of one tower, the largest: each place passes one."""
         return max(tower.active_parameters for tower in self.towers)
+
+    def serves(self, rule: AttentionRule, ports: Sequence[Served]) -> None:
+        """Everything."""
 
     def forward(
         self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None

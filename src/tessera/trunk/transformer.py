@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
 from tessera.places import Places
-from tessera.trunk.base import Hidden
+from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.rotary import Rotary, Turn
 
@@ -230,6 +230,9 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
         start(blocks)
+
+    def serves(self, rule: AttentionRule, ports: Sequence[Served]) -> None:
+        """Everything."""
 
     def forward(
         self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None = None

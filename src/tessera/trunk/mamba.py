@@ -1,0 +1,217 @@
+"""Mamba-2: a trunk whose memory is a state of one size, however long the document."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tessera.attention import AttentionRule, causal
+from tessera.places import Places
+from tessera.precision import precise
+from tessera.trunk.base import Hidden, Served
+from tessera.trunk.norms import GroupRMSNorm
+from tessera.trunk.states import State, StateCache, StatePass
+
+CHUNK = 64  # places that one step of the scan takes together
+
+
+class Scanned(NamedTuple):
+    """What a scan says of each place, and the state behind the last."""
+
+    said: Float[Tensor, "row place head size"]
+    state: Float[Tensor, "row head size state"]
+
+
+def scan(
+    x: Float[Tensor, "row place head size"],
+    decay: Float[Tensor, "row place head"],
+    into: Float[Tensor, "row place group state"],
+    out: Float[Tensor, "row place group state"],
+    document: Int[Tensor, "row place"],
+    state: Float[Tensor, "row head size state"],
+) -> Scanned:
+    """The state-space recurrence S = S exp(decay) + x into, said = S out, in chunks: attention within them, the state between them.
+
+    `decay` is at most 0. Where `document`, a number that never falls along a row, changes, the state starts at zero; `state` is
+    that in front of the row, of document 0. Heads share `into` and `out` in groups.
+    Source: Mamba-2 (Dao and Gu 2024, arXiv:2405.21060, section 6).
+    """
+    rows, count, heads = decay.shape
+    size = min(CHUNK, count)
+    short = -count % size
+    if short:  # places that neither decay nor add
+        x, into, out = (F.pad(t, (0, 0, 0, 0, 0, short)) for t in (x, into, out))
+        decay, document = F.pad(decay, (0, 0, 0, short)), torch.cat([document, document[:, -1:].expand(-1, short)], 1)
+    per_head = heads // into.shape[2]
+    into, out = (t.repeat_interleave(per_head, 2).unflatten(1, (-1, size)) for t in (into, out))
+    x, document = x.unflatten(1, (-1, size)), document.unflatten(1, (-1, size))
+    faded = decay.unflatten(1, (-1, size)).cumsum(2)  # row chunk place head
+
+    here = document[..., :, None] == document[..., None, :]
+    here = here & torch.ones(size, size, dtype=torch.bool, device=x.device).tril()
+    kept = (faded[:, :, :, None] - faded[:, :, None, :]).masked_fill(~here[..., None], -torch.inf).exp()
+    weights = torch.einsum("rcihn,rcjhn->rcijh", out, into) * kept
+    said = torch.einsum("rcijh,rcjhp->rcihp", weights, x)
+
+    last = (document == document[..., -1:])[..., None]  # who is of the document that goes on behind the chunk
+    left = (faded[:, :, -1:] - faded).masked_fill(~last, -torch.inf).exp()
+    added = torch.einsum("rcjh,rcjhp,rcjhn->rchpn", left, x, into)
+    before, of = [], document.new_zeros(rows)
+    for chunk in range(x.shape[1]):
+        mine = document[:, chunk] == of[:, None]
+        before.append((state, mine))
+        of = document[:, chunk, -1]
+        state = state * (faded[:, chunk, -1].exp() * mine[:, -1:])[..., None, None] + added[:, chunk]
+    states, mine = torch.stack([one for one, _ in before], 1), torch.stack([one for _, one in before], 1)
+    reach = faded.exp() * mine[..., None]
+    said = said + torch.einsum("rcih,rcihn,rchpn->rcihp", reach, out, states)
+    return Scanned(said.flatten(1, 2)[:, :count], state)
+
+
+class Mixer(nn.Module):
+    """Mamba-2's layer: projections, a short convolution, the scan, a gated norm.
+
+    `expand` times the width are the inner features, in heads of `head`; each head's state is `head` x `state`. `project` makes the
+    projection in front from its inputs and outputs; it is called with the places too (a `TaskLoRA`, say), else it is linear.
+    Source: Dao and Gu 2024, arXiv:2405.21060, section 7, and its code.
+    """
+
+    into: Any  # linear, or a TaskLoRA
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        expand: int = 2,
+        head: int = 64,
+        state: int = 128,
+        groups: int = 1,
+        reach: int = 4,
+        project: Callable[[int, int], nn.Module] | None = None,
+    ):
+        super().__init__()
+        inner = expand * width
+        if inner % head or (inner // head) % groups:
+            raise ValueError(
+                f"Mixer: {inner} inner features, heads of {head}, {groups} groups; whole heads, as many in each group, are accepted; "
+                "change one of them"
+            )
+        self.heads, self.head, self.state, self.groups, self.reach = inner // head, head, state, groups, reach
+        self.split = [inner, inner + 2 * groups * state, self.heads]
+        self.into = (project or _Linear)(width, sum(self.split))
+        self.conv = nn.Conv1d(self.split[1], self.split[1], reach, groups=self.split[1])
+        self.norm, self.out = GroupRMSNorm(inner, groups), nn.Linear(inner, width, bias=False)
+        steps = torch.exp(torch.empty(self.heads).uniform_(-6.9, -2.3))  # from .001 to .1
+        self.step_bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))  # what softplus makes these of
+        self.log_decay = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
+        self.skip = nn.Parameter(torch.ones(self.heads))
+
+    def forward(self, x: Hidden, places: Places, documents: Int[Tensor, "row place"], state: State) -> tuple[Hidden, State]:
+        """Every place's mixture of what came before it in its document, and the state behind the last."""
+        gate, mixed, step = self.into(x, places).split(self.split, -1)
+        mixed, tail = self._convolved(mixed, documents, state.tail)
+        inner, into, out = F.silu(mixed).split([self.split[0], *[self.groups * self.state] * 2], -1)
+        inner = precise(inner.unflatten(-1, (self.heads, self.head)))
+        step = F.softplus(precise(step) + self.step_bias)
+        decay = -self.log_decay.exp() * step
+        into, out = (precise(t.unflatten(-1, (self.groups, self.state))) for t in (into, out))
+        said, memory = scan(inner * step[..., None], decay, into, out, documents, state.memory)
+        said = (said + self.skip[:, None] * inner).flatten(2)
+        return self.out(self.norm(said * F.silu(precise(gate))).to(x.dtype)), State(tail, memory)
+
+    def _convolved(
+        self, x: Float[Tensor, "row place width"], documents: Int[Tensor, "row place"], tail: Float[Tensor, "row past width"]
+    ) -> tuple[Tensor, Tensor]:
+        """Each place with those before it in its document, and the last ones, which the next pass needs."""
+        longer, count, behind = torch.cat([tail.to(x), x], 1), x.shape[1], self.reach - 1
+        of = torch.cat([documents.new_zeros(len(documents), behind), documents], 1)
+        assert self.conv.bias is not None
+        total = self.conv.bias.to(x).expand_as(x)
+        for back in range(self.reach):
+            then = slice(behind - back, behind - back + count)
+            mine = (of[:, then] == documents)[..., None]
+            total = total + longer[:, then] * mine * self.conv.weight[:, 0, behind - back].to(x)
+        kept = (of[:, -behind:] == of[:, -1:])[..., None]
+        return total, longer[:, -behind:] * kept
+
+
+class _Linear(nn.Linear):
+    """A linear layer that is told the places, and does not look at them."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, bias=False)
+
+    def forward(self, x: Tensor, places: Places) -> Tensor:  # type: ignore[override]
+        return super().forward(x)
+
+
+class MambaBlock(nn.Module):
+    """x + mixer(norm x), with an observation point behind it."""
+
+    def __init__(self, norm: nn.Module, mixer: Mixer):
+        super().__init__()
+        self.norm, self.mixer, self.after_mixer = norm, mixer, nn.Identity()
+
+    def forward(self, x: Hidden, places: Places, documents: Int[Tensor, "row place"], state: State) -> tuple[Hidden, State]:
+        """The stream behind the block, and its state."""
+        step, state = self.mixer(self.norm(x).to(x.dtype), places, documents, state)
+        return self.after_mixer(x + step), state
+
+
+class Mamba(nn.Module):
+    """A stack of Mamba-2 layers. It serves causal attention and orders that read what they predict (Next); others are refused.
+
+    A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other.
+    """
+
+    blocks: Sequence[MambaBlock]
+
+    def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
+        self.norm, self.embedded = norm, nn.Identity()
+        for block in blocks:
+            mixer = block.mixer
+            nn.init.normal_(mixer.out.weight, std=(mixer.out.in_features * 2 * len(blocks)) ** -0.5)
+
+    def serves(self, rule: AttentionRule, ports: Sequence[Served]) -> None:
+        """Raises ValueError for what a state cannot do."""
+        views = [port.name for port in ports if port.views]
+        if rule is not causal or views:
+            raise ValueError(
+                f"Mamba: attention {rule}, {', '.join(views) or 'no port'} in several views; causal, and ports that are read as they are "
+                "written, are accepted: a state cannot forget what it passed; choose another trunk"
+            )
+
+    def forward(
+        self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: StatePass | None = None
+    ) -> Hidden:
+        """Hidden states of the places. With `opened`, a pass of the cache, its rows go on from their states."""
+        if condition is not None:
+            raise ValueError("Mamba: places come with a condition, which it does not take; tell the time in what is read")
+        documents = (places.document.diff(dim=1) != 0).long().cumsum(1)
+        documents = torch.cat([documents.new_zeros(len(documents), 1), documents], 1)
+        opened = opened or self.cache(rows=len(embeddings), capacity=0).open(range(len(embeddings)), places)
+        x = self.embedded(embeddings)
+        for block in self.blocks:
+            x, state = block(x, places, documents, opened.state())
+            opened.pass_on(state)
+        return self.norm(x)
+
+    @property
+    def active_parameters(self) -> int:
+        """All but adapters of other tasks work on every place."""
+        idle = sum(getattr(block.mixer.into, "idle_parameters", 0) for block in self.blocks)
+        return sum(parameter.numel() for parameter in self.parameters()) - idle
+
+    def cache(self, *, rows: int, capacity: int) -> StateCache:
+        """States of zeros, of this trunk's shape and device; `capacity` changes nothing."""
+        mixer = self.blocks[0].mixer
+        empty = State(
+            mixer.out.weight.new_zeros(rows, mixer.reach - 1, mixer.split[1]),
+            mixer.out.weight.new_zeros(rows, mixer.heads, mixer.head, mixer.state),
+        )
+        return StateCache(empty, layers=len(self.blocks), rows=rows)

@@ -1,0 +1,102 @@
+"""OmniMamba's language model from our parts, against numbers that the published code computed from the same weights."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch.nn.functional as F
+from parity.fixture import load
+from torch import Tensor, nn
+
+from tessera.attention import causal
+from tessera.perceptron import perceptron
+from tessera.trunk import Mamba, MambaBlock, Mixer, TaskLoRA
+
+OMNIMAMBA = load("omnimamba")
+CONFIG, WEIGHTS, IN = OMNIMAMBA.config, OMNIMAMBA.under("backbone."), OMNIMAMBA.inputs
+WIDTH = CONFIG["d_model"]
+TEXT, IMAGE = (SimpleNamespace(name=name, number=number) for number, name in enumerate(("text", "image")))
+MIXER = {
+    "log_decay": "A_log",
+    "skip": "D",
+    "conv.weight": "conv1d.weight",
+    "conv.bias": "conv1d.bias",
+    "step_bias": "dt_bias",
+    "into.linear.weight": "in_proj.weight",
+    **{f"into.down.{task}.weight": f"in_proj.{name}_lora_A0.weight" for task, name in enumerate(("mmu", "t2i"))},
+    **{f"into.up.{task}.weight": f"in_proj.{name}_lora_B0.weight" for task, name in enumerate(("mmu", "t2i"))},
+    "norm.weight": "norm.weight",
+    "out.weight": "out_proj.weight",
+}
+
+
+def trunk() -> Mamba:
+    project = partial(TaskLoRA, tasks=((TEXT,), (IMAGE,)), rank=CONFIG["lora_rank"], alpha=CONFIG["lora_alpha"])
+    sizes = {
+        "expand": CONFIG["expand"],
+        "head": CONFIG["headdim"],
+        "state": CONFIG["d_state"],
+        "groups": CONFIG["ngroups"],
+        "reach": CONFIG["d_conv"],
+    }
+    norm = lambda: nn.RMSNorm(WIDTH, eps=CONFIG["norm_eps"])
+    ours = Mamba([MambaBlock(norm(), Mixer(WIDTH, **sizes, project=project)) for _ in range(CONFIG["n_layer"])], norm=norm())
+    state = {"norm.weight": WEIGHTS["norm_f.weight"]}
+    for i in range(CONFIG["n_layer"]):
+        state[f"blocks.{i}.norm.weight"] = WEIGHTS[f"layers.{i}.norm.weight"]
+        state |= {f"blocks.{i}.mixer.{name}": WEIGHTS[f"layers.{i}.mixer.{theirs}"] for name, theirs in MIXER.items()}
+    ours.load_state_dict(state)
+    return ours.requires_grad_(False)
+
+
+def logits(ours: Mamba, places, embeddings: Tensor, task: SimpleNamespace) -> Tensor:
+    rows, count, _ = embeddings.shape
+    laid = places(writes=[[task.number] * count] * rows, order=[list(range(count))] * rows)
+    head = "lm_head.weight" if task is TEXT else "img_head.weight"
+    return F.linear(ours(embeddings, None, laid, causal), OMNIMAMBA.weights[head])
+
+
+def picture_embeddings(ids: Tensor) -> Tensor:
+    project = perceptron(WIDTH, 4 * WIDTH, WIDTH, WIDTH)
+    project.load_state_dict(OMNIMAMBA.under("backbone.img_embeddings.project_in.projector."))
+    return project(F.embedding(ids, WEIGHTS["img_embeddings.word_embeddings.weight"]))
+
+
+def test_logits_of_both_tasks(places):
+    ours = trunk()
+    OMNIMAMBA.check("mmu_logits", logits(ours, places, IN["mmu_embeds"] + WEIGHTS["mmu_pos_embed"][:, : CONFIG["text_len"]], TEXT))
+    OMNIMAMBA.check("t2i_logits", logits(ours, places, IN["t2i_embeds"], IMAGE))
+
+
+def test_logits_from_ids(places):
+    ours = trunk()
+    words = F.embedding(IN["mmu_ids"], WEIGHTS["embedding.weight"]) + WEIGHTS["mmu_pos_embed"][0, IN["mmu_position_ids"]]
+    OMNIMAMBA.check("mmu_logits_from_ids", logits(ours, places, words, TEXT))
+    codes = picture_embeddings(IN["t2i_ids"]) + WEIGHTS["pos_embed"][0, IN["t2i_position_ids"]]
+    OMNIMAMBA.check("t2i_logits_from_ids", logits(ours, places, codes, IMAGE))
+
+
+def test_captions_are_projected():
+    project = perceptron(WIDTH, WIDTH, WIDTH, bias=False, approximate="tanh")
+    project.load_state_dict({f"{2 * i}.weight": WEIGHTS[f"caption_embed.cap_proj.fc{i + 1}.weight"] for i in range(2)})
+    OMNIMAMBA.check("caption_embed_out", project(IN["caption_in"]))
+
+
+def tasks_swapped(ours):
+    for block in ours.blocks:
+        block.mixer.into.tasks = block.mixer.into.tasks[::-1]
+
+
+def no_skip(ours):
+    ours.blocks[0].mixer.skip.data.zero_()
+
+
+def short_convolution(ours):
+    ours.blocks[0].mixer.conv.weight.data[..., 0] = 0
+
+
+@pytest.mark.parametrize("mutation", [tasks_swapped, no_skip, short_convolution])
+def test_a_mutated_trunk_is_not(mutation, places):
+    ours = trunk()
+    mutation(ours)
+    assert not OMNIMAMBA.agrees("t2i_logits", logits(ours, places, IN["t2i_embeds"], IMAGE))

@@ -1,0 +1,110 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from tessera.attention import causal, within
+from tessera.trunk import Mamba, MambaBlock, Mixer
+from tessera.trunk.mamba import scan
+
+WIDTH = 16
+
+
+def one_by_one(x, decay, into, out, document, state):
+    """The recurrence as it is written down: place after place."""
+    share, said, of = x.shape[2] // into.shape[2], [], torch.zeros_like(document[:, 0])
+    for t in range(x.shape[1]):
+        same, of = document[:, t] == of, document[:, t]
+        added = x[:, t, :, :, None] * into[:, t].repeat_interleave(share, 1)[:, :, None]
+        state = state * same[:, None, None, None] * decay[:, t].exp()[..., None, None] + added
+        said.append((state * out[:, t].repeat_interleave(share, 1)[:, :, None]).sum(-1))
+    return torch.stack(said, 1), state
+
+
+def drawn(count, documents=True):
+    """Something to scan: two rows, four heads in two groups."""
+    draw = lambda *shape: torch.randn(*shape, dtype=torch.float64)
+    document = (torch.rand(2, count) < 0.1).long().cumsum(1) * documents
+    return draw(2, count, 4, 3), -draw(2, count, 4).exp(), draw(2, count, 2, 5), draw(2, count, 2, 5), document, draw(2, 4, 3, 5)
+
+
+@pytest.mark.parametrize("count", [1, 5, 64, 65, 150])
+def test_the_scan_is_the_recurrence_with_a_fresh_state_for_each_document(count):
+    given = drawn(count)
+    said, state = one_by_one(*given)
+    found = scan(*given)
+    torch.testing.assert_close(found.said, said)
+    torch.testing.assert_close(found.state, state)
+
+
+def test_a_scan_can_be_taken_in_parts():
+    x, decay, into, out, document, state = drawn(100, documents=False)
+    whole, parts = scan(x, decay, into, out, document, state), []
+    for some in torch.arange(100).split([1, 30, 69]):
+        found = scan(x[:, some], decay[:, some], into[:, some], out[:, some], document[:, some], state)
+        parts, state = [*parts, found.said], found.state
+    torch.testing.assert_close(torch.cat(parts, 1), whole.said)
+    torch.testing.assert_close(state, whole.state)
+
+
+def test_gradients_of_a_scan_are_those_of_the_recurrence():
+    *some, document, state = drawn(70)
+    for made in (scan, one_by_one):
+        for one in some:
+            one.requires_grad_(True).grad = None
+        made(*some, document, state)[0].square().sum().backward()
+        grads = [one.grad for one in some]
+        if made is scan:
+            found = grads
+    for a, b in zip(found, grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def trunk() -> Mamba:
+    made = Mamba([MambaBlock(nn.RMSNorm(WIDTH), Mixer(WIDTH, head=8, state=4)) for _ in range(2)], norm=nn.RMSNorm(WIDTH))
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return made.double().eval()
+
+
+def test_a_state_goes_on_is_left_alone_and_is_brought_back(places):
+    made, x = trunk(), torch.randn(2, 6, WIDTH, dtype=torch.float64)
+    laid = lambda n: places(port=[[0] * n] * 2)
+    whole = made(x, None, laid(6), causal)
+    cache = made.cache(rows=3, capacity=1)
+    rows = [cache.take() for _ in range(3)][1:]
+    first = cache.open(rows, laid(4))
+    torch.testing.assert_close(made(x[:, :4], None, laid(4), causal, first), whole[:, :4])
+    first.commit([True, True])
+    kept, peek = cache.snapshot(rows), cache.open(rows, laid(2))
+    torch.testing.assert_close(made(x[:, 4:], None, laid(2), causal, peek), whole[:, 4:])
+    peek.commit([False, True])
+    again = cache.open(rows, laid(2))
+    said = made(x[:, 4:], None, laid(2), causal, again)
+    torch.testing.assert_close(said[0], whole[0, 4:])
+    assert not torch.isclose(said[1], whole[1, 4:]).all()
+    cache.restore(kept)
+    torch.testing.assert_close(made(x[:, 4:], None, laid(2), causal, cache.open(rows, laid(2))), whole[:, 4:])
+    cache.give(rows[0])
+    assert cache.take() == rows[0] and not any(part[rows[0]].any() for layer in cache.layers for part in layer)
+
+
+def test_documents_of_a_row_do_not_know_each_other(places):
+    made, x = trunk(), torch.randn(1, 7, WIDTH, dtype=torch.float64)
+    together = made(x, None, places(document=[[0, 0, 0, 1, 1, 1, 1]]), causal)
+    for part in (slice(0, 3), slice(3, 7)):
+        alone = made(x[:, part], None, places(document=[[0] * (part.stop - part.start)]), causal)
+        torch.testing.assert_close(together[:, part], alone)
+
+
+def test_what_a_state_cannot_do_is_refused(places):
+    made, image = trunk(), SimpleNamespace(name="image", number=1, views=True)
+    with pytest.raises(ValueError, match=r"Mamba: attention \(causal \| within\(image\)\)"):
+        made.serves(causal | within(image), [])
+    with pytest.raises(ValueError, match="image in several views; causal, and ports that are read as they are written"):
+        made.serves(causal, [image])
+    with pytest.raises(ValueError, match="places come with a condition"):
+        made(torch.zeros(1, 1, WIDTH), torch.zeros(1, 1, WIDTH), places(port=[[0]]), causal)
+    with pytest.raises(ValueError, match="Mixer: 32 inner features, heads of 5"):
+        Mixer(WIDTH, head=5)
