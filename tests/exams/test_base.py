@@ -34,3 +34,8 @@ def test_reports_join_into_one_that_holds_all():
     assert both.references == one.references and both.tiles == {"a": []}
     assert list(joined([one, other, Report()]).scores) == ["a", "b"] and list(one.scores) == ["a"]
     assert joined([]).scores == {}
+
+
+def test_pictures_that_cannot_be_read_are_counted_in_their_group():
+    found = rates("exam", [True, False, False, True], ["a", "b", "b", "a"], readable=[True, False, True, True])
+    assert {name: score.unreadable for name, score in found.scores.items()} == {"exam.a": 0, "exam.b": 1, "exam.overall": 1}

@@ -85,9 +85,16 @@ def test_equal_cases_leave_no_doubt():
 
 
 def test_a_perfect_score_of_few_cases_is_no_certainty():
-    assert bootstrap([1.0] * 7, mean).ci95 == wilson(7, 7)
-    assert bootstrap([0.0] * 7, mean).ci95 == wilson(0, 7)
-    assert bootstrap([1.0] * 21, mean, clusters=[i // 3 for i in range(21)]).ci95 == wilson(7, 7)
+    assert bootstrap([1.0] * 7, mean, share_of=7).ci95 == wilson(7, 7)
+    assert bootstrap([0.0] * 7, mean, share_of=7).ci95 == wilson(0, 7)
+    assert bootstrap([1.0] * 21, mean, clusters=[i // 3 for i in range(21)], share_of=21).ci95 == wilson(7, 7)
+    assert bootstrap([1.0] * 7, mean, share_of=3).ci95 == wilson(3, 3), "a ratio knows as much as what it is a share of"
+    assert bootstrap([1.0] * 7, mean).ci95 == (1.0, 1.0), "what is no share has no bounds"
+
+
+@pytest.mark.parametrize("n", [1, 7, 44, 199])
+def test_the_interval_of_a_perfect_score_reaches_it(n):
+    assert wilson(n, n)[1] == 1.0 and wilson(0, n)[0] == 0.0
 
 
 def test_clusters_of_one_case_are_no_clusters():

@@ -66,13 +66,33 @@ def test_a_part_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch, exam, s
 
 
 def test_what_is_measured_once_is_not_measured_again(tmp_path):
-    found = Report({"a": rate([True, False, True]), "b": bootstrap([1.0, 2.5], max)}, right={"a": [True, False, True]})
+    right, scores = {"a": [True, False, True]}, {"a": rate([True, False, True]), "b": bootstrap([1.0, 2.5], max)}
+    found = Report(scores, {"b": {"uniform": 8.0}}, right, clusters={"a": [0, 0, 1]})
     first = Answers(tmp_path, ABOUT).once("ladder", lambda: found)
     again = Answers(tmp_path, ABOUT).once("ladder", lambda: pytest.fail("it was measured before"))
-    assert first is found and again.scores == found.scores and again.right == found.right
+    assert first is found and vars(again) == vars(found)
     assert Answers(tmp_path, ABOUT).once("ladder", None).scores == found.scores
     with pytest.raises(ValueError, match=f"{tmp_path} lacks the codebook; a finished evaluation is accepted; run `evaluate` to its end"):
         Answers(tmp_path, ABOUT).once("codebook", None)
+
+
+def test_what_an_earlier_scorer_measured_is_measured_anew(tmp_path, monkeypatch):
+    kept, before, after = Answers(tmp_path, ABOUT), Report({"a": rate([True])}), Report({"a": rate([False])})
+    kept.once("ladder", lambda: before)
+    monkeypatch.setattr(module, "SCORER", module.SCORER + 1)
+    with pytest.raises(ValueError, match=rf"has the ladder of scorer {module.SCORER - 1}, and today's is {module.SCORER}; a finished"):
+        kept.once("ladder", None)
+    assert kept.once("ladder", lambda: after) is after and kept.once("ladder", None).scores == after.scores
+
+
+def test_a_damaged_part_is_named(tmp_path):
+    kept = Answers(tmp_path, ABOUT)
+    for exam, said in ((TEXTS, SAID), (PICTURES, [torch.zeros(3, 8, 8, dtype=torch.uint8)])):
+        kept.put(exam, 0, said)
+        path = kept._path(exam, 0)
+        path.write_bytes(b"half")
+        with pytest.raises(ValueError, match=rf"answers: {path}: .*; a part that `evaluate` kept is accepted; remove it"):
+            kept.get(exam, 0)
 
 
 @pytest.mark.parametrize(

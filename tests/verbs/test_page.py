@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from tessera.verbs.page import SETTINGS, compared, html, markdown, png, rows, settings, title
+from tessera.verbs.page import SETTINGS, compared, heads, html, markdown, png, rows, settings, title
 from tessera.world import Tile
 
 KEYS = [key for key in SETTINGS if key != "benchmark"]
@@ -62,6 +62,15 @@ def test_scores_are_listed_by_name_with_what_they_are_compared_with():
         ["drawing.overall", "0.500", "0.250 to 0.750", "8", "0.010", "", "0.990"],
         ["questions.overall", "0.333", "0.100 to 0.600", "9", "0.250", "0.300", ""],
     ]
+
+
+def test_what_was_not_understood_and_the_spread_over_seeds_stand_beside_scores():
+    scores = {name: dict(score) for name, score in FOUND["scores"].items()}
+    scores["drawing.overall"]["unreadable"], scores["questions.overall"]["unparsed"] = 3, 2
+    found = {**FOUND, "scores": scores, "seeds": {"drawing.overall": {"least": 0.25, "most": 0.75}}}
+    assert heads(found)[-3:] == ["unparsed", "unreadable", "over seeds"]
+    assert [row[-3:] for row in rows(found)] == [["", "", ""], ["", "3", "0.250 to 0.750"], ["2", "", ""]]
+    assert "| unreadable | over seeds |" in markdown(found)
 
 
 def test_results_of_files_are_named_after_them():

@@ -59,11 +59,18 @@ class Exam(Protocol):
     def report(self, answers: Sequence[Any]) -> Report: ...
 
 
-def rates(prefix: str, right: Sequence[bool], groups: Sequence[str], *, overall: str = "overall") -> Report:
-    """The share that is right in each group, and over all."""
-    cases = {f"{prefix}.{group}": [ok for ok, g in zip(right, groups, strict=True) if g == group] for group in dict.fromkeys(groups)}
-    cases[f"{prefix}.{overall}"] = list(right)
-    return Report({name: rate(ok) for name, ok in cases.items()}, right=cases)
+def rates(
+    prefix: str, right: Sequence[bool], groups: Sequence[str], *, overall: str = "overall", readable: Sequence[bool] | None = None
+) -> Report:
+    """The share that is right in each group, and over all; of pictures that were not `readable`, how many is told beside it."""
+    mine = {
+        f"{prefix}.{group}": [i for i, (g, _) in enumerate(zip(groups, right, strict=True)) if g == group]
+        for group in dict.fromkeys(groups)
+    }
+    mine[f"{prefix}.{overall}"] = list(range(len(right)))
+    cases = {name: [right[i] for i in some] for name, some in mine.items()}
+    lost = {name: sum(not readable[i] for i in some) if readable else 0 for name, some in mine.items()}
+    return Report({name: rate(ok, unreadable=lost[name]) for name, ok in cases.items()}, right=cases)
 
 
 def joined(reports: Iterable[Report]) -> Report:

@@ -37,7 +37,8 @@ class Captions:
         used = [name for name in ATTRIBUTES if any(mark.counts[name].true for mark in marks)]
         cases = {"captions.exact": [mark.exact for mark in marks], "captions.parsed": [mark.parsed for mark in marks]}
         tiles = [Tile(p, (t.strip(),), m.exact) for p, t, m in zip(self.pictures[:SHOWN], answers, marks, strict=False)]
-        by_attribute = {f"captions.{name}_f1": bootstrap(marks, f1(name)) for name in used}
+        true = {name: sum(mark.counts[name].true for mark in marks) for name in used}
+        by_attribute = {f"captions.{name}_f1": bootstrap(marks, f1(name), share_of=true[name]) for name in used}
         rated = {name: rate(ok) for name, ok in cases.items()}
         return Report(rated | by_attribute | self._chair(answers), right=cases, tiles={"captions": tiles})
 
@@ -67,7 +68,11 @@ def chair_scores(
 ) -> dict[str, Score]:
     """CHAIR's four numbers of captions, `prefix` before each: from what each names, what its picture shows, and its words."""
     cases = [(names, objects, len(text.split())) for names, objects, text in zip(named, there, answers, strict=True)]
-    return {f"{prefix}{what}": bootstrap(cases, partial(_chair, what=what)) for what in ("sentence", "instance", "recall", "words")}
+    wrong = [any(name not in objects for name in names) for names, objects, _ in cases]
+    mentions, objects = sum(len(names) for names in named), sum(map(len, there))
+    share_of = {"instance": mentions, "recall": objects, "words": None}
+    others = {f"{prefix}{what}": bootstrap(cases, partial(_chair, what=what), share_of=of) for what, of in share_of.items()}
+    return {f"{prefix}sentence": rate(wrong), **others}
 
 
 def _chair(cases: Sequence[tuple[Sequence[Hashable], Set[Hashable], int]], what: str) -> float:

@@ -46,10 +46,11 @@ class Drawing:
         others = Auditor(self.world.level).read(drawn)
         verdicts, second = self._judged(readings), self._judged(others)
         of = [skill for skill, _ in self.prompts]
-        found = rates("drawing", [v.strict for v in verdicts], [skill.value for skill in of])
+        readable = [v.readable for v in verdicts]
+        found = rates("drawing", [v.strict for v in verdicts], [skill.value for skill in of], readable=readable)
         whole = {
             "drawing.geneval": [v.geneval for v, skill in zip(verdicts, of, strict=True) if skill in GENEVAL],
-            "drawing.readable": [v.readable for v in verdicts],
+            "drawing.readable": readable,
             "drawing.audited": [v.strict == other.strict for v, other in zip(verdicts, second, strict=True)],
         }
         truth = self._judged(oracle.read(torch.stack([self.world.picture(scene) for scene in self.scenes])))

@@ -42,8 +42,8 @@ class Editing:
         right = [same_scene(reading, one.after) for reading, one in zip(readings, self.edits, strict=True)]
         found = rates("editing", right, [one.kind.value for one in self.edits])
         marks = [edit_score(_shown(one.before), _shown(one.after), _seen(r)) for r, one in zip(readings, self.edits, strict=True)]
-        means = {f"editing.{name}": bootstrap(marks, _mean_of(name)) for name in ("done", "kept")}
-        means["editing.balance"] = bootstrap(marks, _mean_of("overall"))
+        means = {f"editing.{name}": bootstrap(marks, _mean_of(name), share_of=len(marks)) for name in ("done", "kept")}
+        means["editing.balance"] = bootstrap(marks, _mean_of("overall"), share_of=len(marks))
         still = {"editing.overall": 0.0, "editing.done": 0.0, "editing.kept": 1.0, "editing.balance": 0.0}
         shown = [i for i in range(len(self.edits)) if i % self.each < SHOWN]
         tiles = [Tile(answers[i], (self.edits[i].instruction, told(readings[i])), right[i]) for i in shown]

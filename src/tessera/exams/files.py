@@ -91,7 +91,7 @@ class VqaFile:
         references: dict[str, dict[str, float]] = {}
         for kind, mine in groups.items():
             items = [self.items[i] for i in mine]
-            scores[f"vqa.{kind}"] = bootstrap([marks[i] for i in mine], mean, clusters=[item.cluster for item in items])
+            scores[f"vqa.{kind}"] = bootstrap([marks[i] for i in mine], mean, clusters=[item.cluster for item in items], share_of=len(mine))
             (common, _), *_ = Counter(normalised(one) for item in items for one in item.answers).most_common(1)
             references[f"vqa.{kind}"] = {"majority": mean([vqa_accuracy(common, item.answers) for item in items])}
         truths = [Counter(item.answers).most_common(1)[0][0] for item in self.items]

@@ -77,8 +77,10 @@ def yes_no_report(
     pairs = list(zip(answers, truths, strict=True))
     right = [answer is truth for answer, truth in pairs]
     scores = {f"{name}.accuracy": rate(right, clusters=clusters, unparsed=sum(answer is None for answer in answers))}
-    for what in ("precision", "recall", "f1", "yes_ratio"):
-        scores[f"{name}.{what}"] = bootstrap(pairs, partial(_counted, what=what, convention=convention), clusters=clusters)
+    yes, present = sum(answer is True for answer in answers), sum(truths)
+    for what, share_of in {"precision": yes, "recall": present, "f1": min(yes, present), "yes_ratio": len(pairs)}.items():
+        statistic = partial(_counted, what=what, convention=convention)
+        scores[f"{name}.{what}"] = bootstrap(pairs, statistic, clusters=clusters, share_of=share_of)
     numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
     of = {f"{name}.accuracy": [numbers[cluster] for cluster in clusters]}
     return Report(scores, right={f"{name}.accuracy": right}, clusters=of)

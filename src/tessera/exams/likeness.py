@@ -78,7 +78,7 @@ class Likeness:
             for i in range(min(SHOWN, self.each))
         ]
         name = "likeness.nearest"
-        return Report({name: bootstrap(pairs, _nearer)}, {name: {"unseen": 0.5}}, tiles={"likeness": tiles})
+        return Report({name: bootstrap(pairs, _nearer, share_of=len(pairs))}, {name: {"unseen": 0.5}}, tiles={"likeness": tiles})
 
     @cached_property
     def _halves(self) -> tuple[Pictures, Pictures]:

@@ -53,21 +53,28 @@ def rate(right: Sequence[bool], *, clusters: Sequence[Hashable] | None = None, u
 
 
 def bootstrap(
-    cases: Sequence, statistic: Callable[[Sequence], float], *, seed: int = 0, clusters: Sequence[Hashable] | None = None
+    cases: Sequence,
+    statistic: Callable[[Sequence], float],
+    *,
+    seed: int = 0,
+    clusters: Sequence[Hashable] | None = None,
+    share_of: int | None = None,
 ) -> Score:
     """Any statistic of the cases, with the 95 % percentile interval over 2,000 resamples of cases, or of whole clusters.
 
     `clusters` names for each case the scene or prompt it belongs to: that is what is drawn again. For shares use `rate`: near
-    0 and 1 a percentile interval is too narrow. Where every resample gives 0, or every one gives 1, the interval reaches as
-    far as Wilson's of that many clusters; the statistic is then taken to lie between 0 and 1. Source: Efron 1979. The
-    percentiles are those of `percentiles`; one case alone has no spread. Cost: 2,000 calls of the statistic.
+    0 and 1 a percentile interval is too narrow. A statistic that is a ratio says of how many it is a `share_of` (precision: of the
+    answers "yes"): where every resample gives 0, or every one gives 1, its interval reaches as far as Wilson's of so many, or of the
+    clusters if those are fewer. Source: Efron 1979. The percentiles are those of `percentiles`; one case alone has no spread.
+    Cost: 2,000 calls of the statistic.
     """
     count = len(cases) if clusters is None else len(set(clusters))
     value = float(statistic(list(cases)))
     values = np.array([statistic(drawn) for drawn in resamples(cases, seed=seed, clusters=clusters)])
     low, high = map(float, percentiles(values, count))
-    if low == high == value and value in (0.0, 1.0):
-        low, high = wilson(round(value * count), count)
+    if share_of is not None and low == high == value and value in (0.0, 1.0):
+        sure = min(share_of, count)
+        low, high = wilson(round(value * sure), sure)
     method = f"{'' if clusters is None else 'cluster-'}bootstrap/{RESAMPLES}/seed{seed}"
     return Score(value, (low, high), len(cases), method, None if clusters is None else count)
 

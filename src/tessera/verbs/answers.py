@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from tessera.document import Document, Image, Text
-from tessera.exams import Exam, Report
+from tessera.exams import SCORER, Exam, Report
 from tessera.scoring import Score
 
 PART = 512  # cases that are written together
+KEPT = ("references", "right", "clusters")  # of a report, beside its scores
 
 
 class Answers:
@@ -44,9 +45,14 @@ class Answers:
         path = self._path(exam, start)
         if path is None or not path.exists():
             return None
-        if exam.want is None:
-            return documents_in(path)
-        return list(load_file(path)["pictures"]) if exam.want is Image else json.loads(path.read_text())
+        try:
+            if exam.want is None:
+                return documents_in(path)
+            return list(load_file(path)["pictures"]) if exam.want is Image else json.loads(path.read_text())
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ValueError(
+                f"answers: {path}: {error}; a part that `evaluate` kept is accepted; remove it, to have it written anew"
+            ) from error
 
     def put(self, exam: Exam, start: int, answers: Sequence[Any]) -> None:
         """Keep a part."""
@@ -61,17 +67,19 @@ class Answers:
             _whole(path, lambda to: to.write_text(json.dumps(list(answers), ensure_ascii=False, indent=1)))
 
     def once(self, name: str, measure: Callable[[], Report] | None) -> Report:
-        """A report that no answers lead to (it needs the system itself), measured once; None accepts only one from before."""
+        """A report that no answers lead to (it needs the system itself), measured once by today's scorer; None takes only what is there."""
         path = self.folder and self.folder / f"{name}.json"
-        if path and path.exists():
-            facts = json.loads(path.read_text())
+        facts = json.loads(path.read_text()) if path and path.exists() else {}
+        if facts.get("scorer") == SCORER:
             scores = {key: Score(**{**score, "ci95": tuple(score["ci95"])}) for key, score in facts["scores"].items()}
-            return Report(scores, right=facts["right"])
+            return Report(scores, **{key: facts[key] for key in KEPT})
         if measure is None:
-            raise ValueError(f"answers: {self.folder} lacks the {name}; a finished evaluation is accepted; run `evaluate` to its end")
+            has = f"has the {name} of scorer {facts.get('scorer')}, and today's is {SCORER}" if facts else f"lacks the {name}"
+            raise ValueError(f"answers: {self.folder} {has}; a finished evaluation is accepted; run `evaluate` to its end")
         found = measure()
         if path:
-            facts = {"scores": {key: asdict(score) for key, score in found.scores.items()}, "right": dict(found.right)}
+            facts = {"scorer": SCORER, "scores": {key: asdict(score) for key, score in found.scores.items()}}
+            facts |= {key: {name: of for name, of in getattr(found, key).items()} for key in KEPT}
             _whole(path, lambda to: to.write_text(json.dumps(facts)))
         return found
 

@@ -17,13 +17,13 @@ SETTINGS = (
     *("benchmark", "sampling", "plan", "world", "parts", "weights", "parameters", "training"),
     *("scorer", "commit", "versions", "machine", "date"),
 )
+COUNTED, OVER_SEEDS = ("unparsed", "unreadable"), "over seeds"
 VERDICTS = {True: "right", False: "wrong", None: ""}
 
 
 def markdown(found: Mapping[str, Any]) -> str:
     """The scores as a page."""
-    names = compared(found)
-    head = ["score", "value", "95 % interval", "n", *names]
+    head = heads(found)
     lines = [f"# {title(found)}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(row) + " |" for row in rows(found)]
     return "\n".join([*lines, "", "```json", settings(found), "```", ""])
@@ -39,7 +39,7 @@ def html(found: Mapping[str, Any], tiles: Mapping[str, Sequence[Tile]]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("page.html")
-    return page.render(title=title(found), references=compared(found), rows=rows(found), sheets=sheets, settings=settings(found))
+    return page.render(title=title(found), head=heads(found), rows=rows(found), sheets=sheets, settings=settings(found))
 
 
 def title(found: Mapping[str, Any]) -> str:
@@ -54,13 +54,23 @@ def compared(found: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for values in found["references"].values() for name in values))
 
 
+def heads(found: Mapping[str, Any]) -> list[str]:
+    """The names of the columns: what was not understood or not readable, and the spread over seeds, where there is any."""
+    counted = [name for name in COUNTED if any(score.get(name) for score in found["scores"].values())]
+    return ["score", "value", "95 % interval", "n", *compared(found), *counted, *([OVER_SEEDS] if found.get("seeds") else [])]
+
+
 def rows(found: Mapping[str, Any]) -> list[list[str]]:
     """A row of cells for each score."""
-    names, table = compared(found), []
+    names, head, table = compared(found), heads(found), []
     for name, score in sorted(found["scores"].items()):
         low, high = score["ci95"]
         beside = found["references"].get(name, {})
         others = [f"{beside[other]:.3f}" if other in beside else "" for other in names]
+        others += [str(score.get(count) or "") for count in COUNTED if count in head]
+        if OVER_SEEDS in head:
+            spread = found["seeds"].get(name)
+            others.append(f"{spread['least']:.3f} to {spread['most']:.3f}" if spread else "")
         table.append([name, f"{score['value']:.3f}", f"{low:.3f} to {high:.3f}", str(score["n"]), *others])
     return table
 

@@ -82,3 +82,10 @@ def test_files_are_refused_whole_where_they_are_not_of_the_form(pictures, read):
     (pictures / "questions.json").write_text("[")
     with pytest.raises(ValueError, match=r"questions.json: bad JSON .*; a JSON file of VQAv2 with the list 'questions' is accepted; mend"):
         read_vqa(pictures / "questions.json", pictures / "annotations.json", pictures)
+
+
+@pytest.mark.parametrize("name", ["{name}.jpg", "{} {}.jpg", "{:x y}.jpg"])
+def test_a_name_of_pictures_has_one_place_for_the_id(pictures, read, name):
+    read()
+    with pytest.raises(ValueError, match=r"data: pictures named .*; one place for the id, as in COCO_val2014"):
+        read_vqa(pictures / "questions.json", pictures / "annotations.json", pictures, name=name)

@@ -52,6 +52,10 @@ def read_vqa(
     `name` says what the picture of an image id is called in the folder `images`.
     """
     file, answers = file_at(questions, QUESTIONS), file_at(annotations, ANNOTATIONS)
+    try:
+        name.format(0)
+    except (KeyError, IndexError, ValueError) as fault:
+        raise ValueError(f"data: pictures named {name!r}; one place for the id, as in COCO_val2014_{{:012d}}.jpg, is accepted") from fault
     root, answered = root_of(images, file), answers_by_id(answers)
     asked = table_of(file, json_of(file, QUESTIONS), "questions", QUESTIONS)
     rows = [
