@@ -62,6 +62,13 @@ def test_a_table_with_a_fault_is_refused(tmp_path):
         load_synonyms(file)
 
 
+def test_a_file_of_synonyms_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    for name in ("picture.png", "missing.txt"):
+        with pytest.raises(ValueError, match=rf"synonyms: .*{name}: .*; a text file with one class a line is accepted; check the path"):
+            load_synonyms(tmp_path / name)
+
+
 def test_chair_by_hand():
     scores = chair(MENTIONED, THERE, [8, 4, 2, 6])
     assert (scores.sentence, scores.instance, scores.recall, scores.words) == (2 / 4, 3 / 6, 2 / 5, 5)

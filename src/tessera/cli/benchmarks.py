@@ -10,6 +10,7 @@ import typer
 from torch import Tensor
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     LevelName,
@@ -227,13 +228,14 @@ def geneval_command(
     top_k: TopK = None,
     top_p: TopP = None,
     steps: Steps = None,
+    denoising: Denoising = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """GenEval's prompts, drawn into the folders that its own detector scores; no score is given here."""
     rows = read_geneval(file, skip_bad=skip_bad)
     exam = GenEvalFile(rows.items, samples)
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps}
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
     sat = sitting(system, run, level, out, seed, device, asked=asked)
     own, pictures = sat.take(Files(exam, (file,), rows, {"samples": samples}))
     folder = sat.out / "pictures" / own

@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from tessera.cli.app import (
+    Denoising,
     Device,
     Guidance,
     LevelName,
     RunFolder,
     Seed,
+    Steps,
     Temperature,
     TopK,
     TopP,
@@ -61,6 +63,8 @@ def distance_command(
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
+    steps: Steps = None,
+    denoising: Denoising = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -69,7 +73,7 @@ def distance_command(
     With --run or --system what it draws is judged, and the one folder is what it is held against.
     """
     paths = [folder for folder in (pictures, other) if folder]
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
     draws = bool(system or run)
     check(len(paths), draws, [name for name, value in {"prompts": prompts, **asked}.items() if value is not None])
     rows = [read_image_folder(folder, skip_bad=skip_bad) for folder in paths]

@@ -19,7 +19,11 @@ def load_synonyms(path: str | Path) -> dict[str, str]:
     This is the form of data/synonyms.txt of LisaAnne/Hallucination. A name in two classes is a ValueError.
     """
     table: dict[str, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"synonyms: {path}: {error}; a text file with one class a line is accepted; check the path") from error
+    for number, line in enumerate(lines, 1):
         names = [" ".join(_words(name)) for name in line.split(",") if _words(name)]
         for name in names:
             if table.setdefault(name, names[0]) != names[0]:
