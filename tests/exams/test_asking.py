@@ -5,6 +5,7 @@ from exams.players import FEW, nonsense, taken, values
 from tessera.document import Text
 from tessera.exams import Asking, Control
 from tessera.exams import asking as module
+from tessera.exams.asking import LEARNED
 from tessera.world import World, question_kinds
 from tessera.world.scene import BACKGROUND
 
@@ -89,7 +90,7 @@ def test_tiles_say_what_was_asked_and_answered_and_what_is_right_where_it_was_no
 def test_blind_is_who_always_says_the_commonest_answer_of_a_kind(exam):
     common = {}
     for kind in KINDS:
-        said = [EASY.question(kind, i, "train")[1].answer for i in range(EACH)]
+        said = [EASY.question(kind, i, "train")[1].answer for i in range(LEARNED)]
         common |= {EASY.question(kind, i, "test")[1].text: max(said, key=said.count) for i in range(EACH)}
     scores = values(taken(exam, lambda prompt, want: common[prompt[1].content]))
     assert scores["questions.blind"] == scores["questions.overall"] > 0
@@ -103,7 +104,7 @@ def test_every_kind_is_held_against_chance_and_blind(exam):
     assert found.references.keys() == answers(found).keys()
     blind = values(found)
     for kind in KINDS:
-        said = {EASY.question(kind, i, "train")[1].answer for i in range(EACH)}
+        said = {EASY.question(kind, i, "train")[1].answer for i in range(LEARNED)}
         assert found.references[f"questions.{kind.value}"] == {"chance": 1 / len(said), "blind": blind[f"questions.blind.{kind.value}"]}
     overall = found.references["questions.overall"]
     chances = [found.references[f"questions.{kind.value}"]["chance"] for kind in KINDS]

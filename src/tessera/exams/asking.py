@@ -11,6 +11,7 @@ from tessera.scoring import rate
 from tessera.world import Scene, Tile, World, question_kinds
 
 SHOWN = 6  # answers of each kind on the sheet
+LEARNED = 200  # training questions of each kind that references know, however few are asked
 
 
 class Asking:
@@ -25,7 +26,7 @@ class Asking:
         kinds = question_kinds(world.level)
         self.world, self.each = world, each
         self.asked = [(kind, *world.question(kind, i, split)) for kind in kinds for i in range(each)]
-        self.learned = {kind: Counter(world.question(kind, i, "train")[1].answer for i in range(each)) for kind in kinds}
+        self.learned = {kind: Counter(world.asked(kind, i, "train")[1].answer for i in range(LEARNED)) for kind in kinds}
         self.cases = [Case((Image(picture), Text(q.text)), f"{kind.value} {i}") for i, (kind, picture, q) in enumerate(self.asked)]
 
     def report(self, answers: Sequence[str]) -> Report:
