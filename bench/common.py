@@ -3,11 +3,12 @@
 import importlib.metadata
 import os
 import platform
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+
+from tessera.verbs.tables import put
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 TITLE = "# Performance\n\nWritten by `make bench`, ratios within one process. Nothing else ran.\n"
@@ -35,9 +36,9 @@ def setting() -> str:
 
 def lines_to_page(key: str, title: str, lines: Sequence[str]) -> None:
     """Print a section, and put it in its place on the page of figures."""
-    section = "\n".join([f"<!-- {key} -->", f"## {title}", "", *lines, "", setting(), "<!-- end -->", ""])
+    section = "\n".join([f"## {title}", "", *lines, "", setting()])
     print(section)
     page = PAGE.read_text() if PAGE.exists() else TITLE
-    pattern = re.compile(rf"<!-- {key} -->.*?<!-- end -->\n", re.DOTALL)
-    page = pattern.sub(lambda _: section, page) if pattern.search(page) else page + "\n" + section
-    PAGE.write_text(page)
+    if f"<!-- {key} -->" not in page:
+        PAGE.write_text(f"{page}\n<!-- {key} -->\n<!-- end -->\n")
+    put(PAGE, key, section)

@@ -6,7 +6,7 @@ docs/passes.svg.
 
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import matplotlib
@@ -17,6 +17,7 @@ from tessera.document import Document, Image, Text
 from tessera.orders import Next
 from tessera.verbs.evaluate import Plan, evaluate
 from tessera.verbs.generate import write
+from tessera.verbs.tables import cell, table
 from tessera.verbs.weights import load, shipped
 from tessera.verbs.writing import Request
 from tessera.world import World
@@ -59,28 +60,17 @@ def plot(curves, path):
 
 
 def main(names):
-    drawers = {}
-    for name in names or [system for system, level in shipped() if level == "easy"]:
-        system = load(Path(name) if Path(name).exists() else name)
-        if system.draws:
-            drawers[name] = system
-    curves = {system.name: curve(system) for system in drawers.values()}
+    loaded = {name: load(Path(name) if Path(name).exists() else name) for name in names or [s for s, level in shipped() if level == "easy"]}
+    drawers = {name: system for name, system in loaded.items() if system.draws}
+    curves = {name: curve(system) for name, system in drawers.items()}
     plot(curves, PAGE.parent / "passes.svg")
     rows = []
     for name, points in curves.items():
-        elements = drawers_port(drawers, name).codec.blank().shape[0]
-        for steps, passes, score in points:
-            low, high = score.ci95
-            cells = (name, str(elements), str(steps or "-"), f"{passes:.1f}", f"{100 * score.value:.1f} ({100 * low:.1f}-{100 * high:.1f})")
-            rows.append("| " + " | ".join(cells) + " |")
-    head = ["| system | places a picture | steps | passes a picture | drawings right, % |", "|---|---|---|---|---|"]
+        elements = len(drawers[name].port(Image(learn=True)).codec.blank())
+        rows += [(name, str(elements), str(steps or "-"), f"{passes:.1f}", cell(asdict(score))) for steps, passes, score in points]
+    made = table(["system", "places a picture", "steps", "passes a picture", "drawings right, %"], rows)
     note = f"{EACH} pictures of each skill; passes count the prompt's and those of guidance. ![Score against passes](passes.svg)"
-    lines_to_page("passes", "How well systems draw by how many passes they take", [note, "", *head, *rows])
-
-
-def drawers_port(drawers, name):
-    """The port by which the system of this name draws."""
-    return next(system for system in drawers.values() if system.name == name).port(Image(learn=True))
+    lines_to_page("passes", "How well systems draw by how many passes they take", [note, "", made])
 
 
 if __name__ == "__main__":

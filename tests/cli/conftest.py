@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tessera.cli import main, training
 from tessera.cli.app import app, console, errors
+from tessera.verbs import recipes
 from tessera.verbs.recipes import build
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -43,6 +44,18 @@ def tessera(monkeypatch, capsys, tmp_path):
         return Said(stop.value.code or 0, " ".join(COLOURS.sub("", shown.out + shown.err).split()))
 
     return call
+
+
+@pytest.fixture
+def tiny_recipes(monkeypatch):
+    """All recipes are built in their tiny sizes, with stages of one batch."""
+
+    def tiny(name, **options):
+        system = build(name, preset="tiny", **options)
+        system.stages = tuple(replace(stage, documents=stage.batch) for stage in system.stages)
+        return system
+
+    monkeypatch.setattr(recipes, "build", tiny)
 
 
 SIZES = {"width": 16, "depth": 1, "heads": 2, "levels": (3, 3), "channels": 8}

@@ -1,23 +1,11 @@
 import json
-from dataclasses import replace
 
 import pytest
 
-from tessera.verbs import recipes
-from tessera.verbs.recipes import build
 
-
-@pytest.fixture
-def tessera(tessera, monkeypatch):
-    """The recipes are there in their tiny sizes, with stages of one batch."""
-
-    def tiny(name, **options):
-        system = build(name, preset="tiny", **options)
-        system.stages = tuple(replace(stage, documents=stage.batch) for stage in system.stages)
-        return system
-
-    monkeypatch.setattr(recipes, "build", tiny)
-    return tessera
+@pytest.fixture(autouse=True)
+def _tiny(tiny_recipes):
+    """The recipes are there in their tiny sizes."""
 
 
 def test_systems_learn_under_one_budget_and_what_is_there_is_not_trained_again(tessera, tmp_path):

@@ -2,23 +2,10 @@ import re
 
 import pytest
 
-from tessera.verbs import recipes
-from tessera.verbs.recipes import build
 
-
-@pytest.fixture
-def tessera(tessera, monkeypatch):
-    """The recipes are there in their tiny sizes, with stages of one batch."""
-
-    def tiny(name):
-        from dataclasses import replace
-
-        system = build(name, preset="tiny")
-        system.stages = tuple(replace(stage, documents=stage.batch) for stage in system.stages)
-        return system
-
-    monkeypatch.setattr(recipes, "build", tiny)
-    return tessera
+@pytest.fixture(autouse=True)
+def _tiny(tiny_recipes):
+    """The recipes are there in their tiny sizes."""
 
 
 def test_parts_are_listed_with_who_shares_them_made_once_and_then_found(tessera, tmp_path):

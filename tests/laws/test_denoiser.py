@@ -133,11 +133,11 @@ def test_variances_are_learned_beside_the_mean_and_leave_it_alone():
     target, hidden = torch.randn(10, 3), torch.randn(10, 4)
     noise = law.noise(target, Draw(1))
     law.loss(head, hidden, None, target, noise).mean().backward()
-    both = head.out.bias.grad.clone()
+    both = head.last.out.bias.grad.clone()
     head.zero_grad()
     law.loss(lambda *told: head(*told)[..., :3], hidden, None, target, noise).mean().backward()
-    torch.testing.assert_close(both[:3], head.out.bias.grad[:3])
-    assert bool((both[3:] != 0).all()) and not head.out.bias.grad[3:].any()
+    torch.testing.assert_close(both[:3], head.last.out.bias.grad[:3])
+    assert bool((both[3:] != 0).all()) and not head.last.out.bias.grad[3:].any()
 
 
 def test_guidance_leaves_variances_alone():

@@ -14,7 +14,7 @@ NAMES = {
     "in_ln": "norm",
     "mlp.0": "up",
     "mlp.2": "down",
-    "final_layer.": "",
+    "final_layer": "last",
     "adaLN_modulation.1": "adapt",
     "linear": "out",
 }
@@ -37,7 +37,7 @@ def head(weights: dict[str, Tensor]) -> DenoisingWriter:
     (hidden, width), features, depth = found["told.weight"].shape, found["into.weight"].shape[1], 0
     while f"blocks.{depth}.norm.weight" in found:
         depth += 1
-    writer = DenoisingWriter(width, features, hidden=hidden, depth=depth, outputs=len(found["out.weight"]))
+    writer = DenoisingWriter(width, features, hidden=hidden, depth=depth, outputs=len(found["last.out.weight"]))
     writer.load_state_dict(found)
     return writer.requires_grad_(False)
 

@@ -13,7 +13,8 @@ from tessera.system import System
 from tessera.verbs import recipes
 from tessera.verbs.contest import Budget, Trained, contest
 from tessera.verbs.parts import Parts
-from tessera.verbs.tables import budget_table, put, read_all
+from tessera.verbs.results import read_results
+from tessera.verbs.tables import budget_table, put
 from tessera.verbs.train import Settings, train
 from tessera.world import World
 
@@ -78,7 +79,7 @@ def table_command(
     ] = None,
 ) -> None:
     """Scores of several systems side by side, with intervals, what bounds them, and what each may use: a Markdown table."""
-    made = budget_table(read_all(results))
+    made = budget_table([read_results(path) for path in results])
     if into:
         put(into, "table", made)
         say(f"{into}: {len(results)} systems")

@@ -56,9 +56,20 @@ class GridReader(nn.Module):
         aside = torch.cat([skips.flatten(1, 2), told], -1)
         if not self.leading:
             return Read(embeddings, elements, coordinates, aside=aside)
-        time = self._front(told, visible.time)
-        return Read(torch.cat([time, embeddings], 1), elements + 1, torch.cat([coordinates[:, :1] * 0, coordinates], 1), aside=aside)
+        return behind_time(noisiest(told, visible.time), embeddings, coordinates, aside)
 
-    def _front(self, told: Float[Tensor, "batch element width"], time: Float[Tensor, "batch element"]) -> Float[Tensor, "batch 1 width"]:
-        """What is told of the noisiest element."""
-        return told.take_along_dim(time.argmin(1)[:, None, None], 1)
+
+def noisiest(told: Float[Tensor, "batch element width"], time: Float[Tensor, "batch element"]) -> Float[Tensor, "batch 1 width"]:
+    """What is told of the noisiest element, where time 0 is noise."""
+    return told.take_along_dim(time.argmin(1)[:, None, None], 1)
+
+
+def behind_time(
+    front: Float[Tensor, "batch 1 width"],
+    embeddings: Float[Tensor, "batch element width"],
+    coordinates: Int[Tensor, "batch element 3"],
+    aside: Float[Tensor, "batch element feature"],
+) -> Read:
+    """One place per element, behind one that tells the time and stands at the origin."""
+    elements = torch.arange(embeddings.shape[1], device=embeddings.device)
+    return Read(torch.cat([front, embeddings], 1), elements + 1, torch.cat([coordinates[:, :1] * 0, coordinates], 1), aside=aside)

@@ -8,6 +8,7 @@ from tessera.clocks import Clock
 from tessera.orders.in_place import Noisy
 from tessera.perceptron import perceptron
 from tessera.readers.base import Read, grid_coordinates
+from tessera.readers.noisy import behind_time, noisiest
 
 
 def square_sines(columns: int, width: int) -> Float[Tensor, "element width"]:
@@ -42,8 +43,5 @@ class TimedReader(nn.Module):
     def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
         """One place for the time, and one per element."""
         told = self.clock(visible.time)
-        noisiest = told.take_along_dim(visible.time.argmin(1)[:, None, None], 1)
-        elements = torch.arange(told.shape[1], device=start.device)
-        coordinates = grid_coordinates(start, len(elements), self.columns)
-        embeddings = torch.cat([self.front(noisiest), self.embed(visible.value) + self.positions], 1)
-        return Read(embeddings, elements + 1, torch.cat([coordinates[:, :1] * 0, coordinates], 1), aside=told)
+        front, embeddings = self.front(noisiest(told, visible.time)), self.embed(visible.value) + self.positions
+        return behind_time(front, embeddings, grid_coordinates(start, told.shape[1], self.columns), told)

@@ -25,8 +25,10 @@ class Kept(NamedTuple):
 
 
 class StateCache:
-    """The states of rows, layer by layer. Rows are taken and given back as documents need them; `commit` moves a row's state on,
-    and without it the pass leaves nothing behind."""
+    """The states of rows, layer by layer.
+
+    Rows are taken and given back as documents need them; `commit` moves a row's state on, and without it a pass leaves nothing behind.
+    """
 
     def __init__(self, empty: State, *, layers: int, rows: int):
         self.layers = [State(*(part.clone() for part in empty)) for _ in range(layers)]

@@ -11,9 +11,10 @@ from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from tessera.stages import Learner, Stage
+from tessera.verbs.packing import pack
 from tessera.verbs.runs import plain
 from tessera.verbs.weights import PARTS as SHIPPED
 
@@ -96,14 +97,10 @@ class Parts:
         assert stage.learner is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         final = self.folder / f"{self.name(stage, before)}.safetensors"
-        tensors = {name: _half(tensor).cpu().contiguous() for name, tensor in stage.learner.state_dict().items()}
+        tensors = pack({name: tensor.cpu().contiguous() for name, tensor in stage.learner.state_dict().items()}, 16)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".unfinished-") as unfinished:
             temporary = Path(unfinished) / final.name
             save_file(tensors, temporary, {"facts": json.dumps({**plain(stage), "data": self.data, **facts})})
             os.chmod(temporary, 0o644)
             os.replace(temporary, final)
         return Part(final)
-
-
-def _half(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() else tensor

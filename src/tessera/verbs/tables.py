@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.verbs.evaluate import world_of
-from tessera.verbs.results import SCHEMA, read_results
+from tessera.verbs.results import SCHEMA
 
 HEADLINES = {
     "drawing.single_object": "one object",
@@ -69,11 +69,6 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
         rate = f"{one['training']['settings']['rate']:g}"
         rows.append([one["system"], *(cell(one["scores"].get(name)) for name in LADDER), active, documents, rate, minutes])
     return table(["system", *LADDER.values(), "trunk, active a place", "documents", "rate", "trained in"], rows)
-
-
-def read_all(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Results of all these files."""
-    return [read_results(path) for path in paths]
 
 
 def put(page: Path, name: str, text: str) -> None:

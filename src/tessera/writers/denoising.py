@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tessera.clocks import Clock
+from tessera.writers.adapted import AdaptedWriter
 
 
 class DenoisingWriter(nn.Module):
@@ -20,11 +21,10 @@ class DenoisingWriter(nn.Module):
         self.clock, self.told, self.into = Clock(hidden), nn.Linear(width, hidden), nn.Linear(features, hidden)
         blocks = [_Adapted(hidden) for _ in range(depth)]
         self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(hidden, eps=1e-6, elementwise_affine=False)
-        self.adapt, self.out = nn.Linear(hidden, 2 * hidden), nn.Linear(hidden, outputs or features)
-        for linear in (self.adapt, self.out, *(block.adapt for block in blocks)):
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        self.last = AdaptedWriter(hidden, outputs or features, told=hidden)
+        for block in blocks:
+            nn.init.zeros_(block.adapt.weight)
+            nn.init.zeros_(block.adapt.bias)
 
     def forward(
         self,
@@ -34,12 +34,11 @@ class DenoisingWriter(nn.Module):
         time: Float[Tensor, "*answers"],
     ) -> Float[Tensor, "*answers value"]:
         """What is predicted of each noisy value."""
-        condition = nn.functional.silu(self.clock(time) + self.told(hidden))
-        x = self.into(value)
+        told, x = self.clock(time) + self.told(hidden), self.into(value)
+        condition = nn.functional.silu(told)
         for block in self.blocks:
             x = block(x, condition)
-        shift, scale = self.adapt(condition).chunk(2, -1)
-        return self.out(self.norm(x) * (1 + scale) + shift)
+        return self.last(x, told)
 
 
 class _Adapted(nn.Module):
