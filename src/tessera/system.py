@@ -93,7 +93,7 @@ class System(nn.Module):
     def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[EncodedSegment]]:
         """Clean elements of every segment that has content; codecs take like segments together.
 
-        Text is closed by `end`, unless learned text continues it.
+        Text is closed by `end`, unless learned text continues it, or it is given where only learned text is closed.
         """
         found = [[EncodedSegment(torch.empty(0)) for _ in document] for document in documents]
         groups: dict[tuple, list[tuple[int, int]]] = {}
@@ -114,17 +114,20 @@ class System(nn.Module):
         if not isinstance(document[i], Text):
             return clean
         following = document[i + 1] if i + 1 < len(document) else None
-        continued = not document[i].learn and isinstance(following, Text) and following.learn
-        return clean if continued else torch.cat([clean, torch.tensor([self.markers.end])])
+        continued = isinstance(following, Text) and following.learn
+        is_open = not document[i].learn and (continued or not self.markers.closes_given)
+        return clean if is_open else torch.cat([clean, torch.tensor([self.markers.end])])
 
-    def marker(self, id: int, writes: int, *, learned: bool = False) -> Piece:
-        """A marker as a piece of the text port, to be predicted where it is the model's own decision.
+    def marker(self, ids: Sequence[int], writes: int, *, learned: bool = False) -> list[Piece]:
+        """A marker as a piece of the text port, its first id to be predicted where it is the model's own decision; none without ids.
 
         Text that is not written one after another (`lead` 0) decides nothing: it would answer from the marker itself.
         """
-        ids, learned = torch.tensor([id]), learned and self.text.order.lead == 1
-        goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if learned else None
-        return Piece(self.text, self.text.reveal(ids), writes, learned=learned, goal=goal)
+        if not ids:
+            return []
+        said, learned = torch.tensor(ids), learned and self.text.order.lead == 1
+        goal = Goal(said, torch.arange(len(ids)) == 0, None) if learned else None
+        return [Piece(self.text, self.text.reveal(said), writes, learned=learned, goal=goal)]
 
     def layout(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
@@ -146,16 +149,16 @@ class System(nn.Module):
     def before(self, document: Document, i: int) -> list[Piece]:
         """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw."""
         writes = self.writes(document, i)
-        pieces = [self.marker(self.markers.document, writes)] if i == 0 else []
+        pieces = self.marker(self.markers.document, writes) if i == 0 else []
         if isinstance(document[i], Image):
             decided = document[i].learn and i > 0 and isinstance(document[i - 1], Text) and document[i - 1].learn
-            pieces.append(self.marker(self.markers.begin_image, writes, learned=decided))
+            pieces += self.marker(self.markers.begin_image, writes, learned=decided)
         return pieces
 
     def after(self, document: Document, i: int) -> list[Piece]:
         """The marker behind segment `i`: pictures are closed, unless the document ends with them."""
         closes = isinstance(document[i], Image) and i + 1 < len(document)
-        return [self.marker(self.markers.end_image, self.writes(document, i + 1))] if closes else []
+        return self.marker(self.markers.end_image, self.writes(document, i + 1)) if closes else []
 
     def writes(self, document: Document, i: int) -> int:
         """The number of the port that writes the document's next learned segment, from segment `i` on; -1 if none does."""

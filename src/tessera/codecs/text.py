@@ -25,12 +25,21 @@ class Markers(NamedTuple):
 
 
 class MarkerIds(NamedTuple):
-    """The ids of the markers: `end` closes a turn, the others stand around documents and pictures."""
+    """The ids of the markers: any number of them stands for each of those around documents and pictures, one (`end`) closes a turn.
 
-    document: int
-    begin_image: int
-    end_image: int
+    Given texts are closed too where `closes_given`; published systems close only what the model itself has said.
+    """
+
+    document: tuple[int, ...]
+    begin_image: tuple[int, ...]
+    end_image: tuple[int, ...]
     end: int
+    closes_given: bool = True
+
+    @property
+    def outside(self) -> frozenset[int]:
+        """The ids that no text holds."""
+        return frozenset((*self.document, *self.begin_image, *self.end_image)) - {self.end}
 
 
 @runtime_checkable
@@ -44,12 +53,12 @@ class Vocabulary(Protocol):
 class BPE:
     """Text <-> ids through a Hugging Face tokenizer file; None is the one trained on the world.
 
-    Markers that the file does not know are added behind its vocabulary. No marker is ever read out of a user's text:
-    what looks like one is encoded as the characters it is.
+    Markers that the file does not know are added behind its vocabulary; ids, where they are given instead, are those of a published
+    vocabulary. No marker is ever read out of a user's text: what looks like one is encoded as the characters it is.
     Raises ValueError where the file is missing or is no tokenizer.
     """
 
-    def __init__(self, path: str | Path | None = None, *, markers: Markers = Markers()):
+    def __init__(self, path: str | Path | None = None, *, markers: Markers | MarkerIds = Markers()):
         path = path or SHIPPED
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
@@ -57,10 +66,14 @@ class BPE:
             raise ValueError(f"BPE: {path}: {error}; a tokenizer.json of the tokenizers library is accepted; check the path") from error
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.tokenizer.add_special_tokens(list(markers))
         self.tokenizer.encode_special_tokens = True
-        ids = self.tokenizer.get_vocab()
-        self.markers, self.size = MarkerIds(*(ids[marker] for marker in markers)), max(ids.values()) + 1  # ids may have gaps
+        self.markers = markers if isinstance(markers, MarkerIds) else self._added(markers)
+        self.size = max(self.tokenizer.get_vocab().values()) + 1  # ids may have gaps
+
+    def _added(self, markers: Markers) -> MarkerIds:
+        self.tokenizer.add_special_tokens(list(markers))
+        document, begin_image, end_image, end = (self.tokenizer.token_to_id(marker) for marker in markers)
+        return MarkerIds((document,), (begin_image,), (end_image,), end)
 
     @property
     def writable(self) -> Int[Tensor, "value"]:

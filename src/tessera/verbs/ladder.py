@@ -116,11 +116,11 @@ def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor])
     is the share of codes that stay when a picture is decoded and encoded again.
     """
     codec = system.port(Image(learn=True)).codec
-    first, inner = (codec.first, codec.codec) if isinstance(codec, Shifted) else (0, codec)
+    inner = codec.codec if isinstance(codec, Shifted) else codec
     before, after = (torch.stack([code for part in parts(seen) for code in encoded(codec, part)]).cpu() for seen in (shown, painted))
     if before.dtype != torch.long or not isinstance(inner, Quantizing):
         return {}
-    scores = used(before - first, inner.quantizer.size)
+    scores = used(codec.codes(before) if isinstance(codec, Shifted) else before, inner.quantizer.size)
     same = (before == after).flatten(1)
     clusters = torch.arange(len(same)).repeat_interleave(same.shape[1])
     return scores | {"codec.stable": rate(same.flatten().tolist(), clusters=clusters.tolist())}
