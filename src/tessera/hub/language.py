@@ -1,6 +1,6 @@
 """Language models of Llama's family as trunks: Llama, Mistral, Qwen2, Qwen3, and what is built on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import pi
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
 from tessera.ports import Port
 from tessera.readers import TokenReader
-from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
 from tessera.writers import LinearWriter
 
 LLAMA: Names = {
@@ -50,6 +50,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
 }
 """What a configuration means where it says nothing."""
 
+QKNorm = tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]] | None
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
@@ -79,11 +80,11 @@ def settings(said: Mapping[str, Any], where: str = "config.json") -> Settings:
     return Settings(said, USUAL[kind], where)
 
 
-def language(said: Settings, *, tied: bool) -> Language:
-    """The language model of these settings; `tied`: its table is its head."""
-    trunk, width, vocabulary = transformer(said), said["hidden_size"], said["vocab_size"]
+def language(said: Settings, *, tied: bool, trunk: Transformer | None = None) -> Language:
+    """The language model of these settings; `tied`: its table is its head. `trunk` is its own, where that is not the family's."""
+    width, vocabulary = said["hidden_size"], said["vocab_size"]
     table = nn.Embedding(vocabulary, width)
-    return Language(trunk, TokenReader(table), LinearWriter(width, vocabulary, tied=table if tied else None), said)
+    return Language(trunk or transformer(said), TokenReader(table), LinearWriter(width, vocabulary, tied=table if tied else None), said)
 
 
 def tied(config: Mapping[str, Any], said: Settings, weights: Mapping[str, Stored], head: str, *, usual: bool = False) -> bool:
@@ -92,8 +93,8 @@ def tied(config: Mapping[str, Any], said: Settings, weights: Mapping[str, Stored
     return bool(stated) and f"{head}.weight" not in weights
 
 
-def transformer(said: Settings) -> Transformer:
-    """The trunk of these settings."""
+def transformer(said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm) -> Transformer:
+    """The trunk of these settings; `step` says where a block's norms stand."""
     width, heads, eps, kind = said["hidden_size"], said["num_attention_heads"], said["rms_norm_eps"], said.said.get("model_type", "llama")
     said.refuse(use_sliding_window=False)
     size, bias = said["head_dim"] or width // heads, bool(said["attention_bias"])
@@ -105,10 +106,10 @@ def transformer(said: Settings) -> Transformer:
         size=size,
         bias=bias or kind == "qwen2",
         out_bias=bias,
-        qk_norm=partial(nn.RMSNorm, eps=eps) if kind == "qwen3" else None,
+        qk_norm=partial(nn.RMSNorm, eps=eps) if kind == "qwen3" else qk_norm,
     )
     mlp = partial(SwiGLU, width, said["intermediate_size"], activation=activation(said, "hidden_act"), bias=bool(said["mlp_bias"]))
-    norm = lambda inner: PreNorm(nn.RMSNorm(width, eps), inner)
+    norm = lambda inner: step(nn.RMSNorm(width, eps), inner)
     blocks = [Block(norm(attention()), norm(mlp())) for _ in range(said["num_hidden_layers"])]
     return Transformer(blocks, norm=nn.RMSNorm(width, eps), rotary=rotary(said, size))
 
@@ -149,10 +150,10 @@ def named(*, model: str, head: str) -> dict[str, Any]:
     return {**names, "by_name.text.reader.table": f"{model}.embed_tokens", "by_name.text.writer.out": head}
 
 
-def text_port(folder: Folder, model: Language, markers: MarkerIds, *, outside: frozenset[int] = frozenset()) -> Port:
-    """The port of text. Ids that the vocabulary has beside text (codes of pictures) are `outside`."""
-    bpe = BPE(folder.file("tokenizer.json"), markers=markers)
-    allowed = torch.tensor([id for id in bpe.writable.tolist() if id < model.said["vocab_size"] and id not in outside])
+def text_port(folder: Folder, model: Language, markers: MarkerIds, *, beside: Iterable[int] = ()) -> Port:
+    """The port of text. Ids that the vocabulary has beside text are codes of pictures, say."""
+    bpe, others = BPE(folder.file("tokenizer.json"), markers=markers), frozenset((*beside, *markers.outside))
+    allowed = torch.tensor([id for id in bpe.writable.tolist() if id < model.said["vocab_size"] and id not in others])
     law = Categorical(allowed=allowed, sampling=Sampling(temperature=0.0))
     return Port("text", Text, codec=bpe, reader=model.words, writer=model.head, order=Next(), law=law)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tessera.hub.blueprint import Blueprint
+from tessera.hub.chameleon import chameleon
 from tessera.hub.filling import fill
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.language import USUAL
@@ -18,6 +19,7 @@ from tessera.weightless import weightless
 
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
+    "chameleon": chameleon,
     "llava": llava,
 }
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -1,6 +1,6 @@
 """Published VQGANs: their names, in the layouts in which their weights are found."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -75,7 +75,7 @@ USUAL: Mapping[str, Any] = {
 """What a configuration of transformers means where it says nothing; Janus' differs, see there."""
 
 
-def of_transformers(said: Settings, *, pixels: int, attended: tuple[int, ...], normalized: bool = False, paints: bool = True) -> VQGAN:
+def of_transformers(said: Settings, *, pixels: int, attended: Collection[int], normalized: bool = False, paints: bool = True) -> VQGAN:
     """The codec that a `vq_config` describes. `attended` levels, from the finest on, have attention."""
     said.refuse(double_latent=False, in_channels=3, out_channels=3, attn_type="vanilla")
     usual = {"features": said["latent_channels"], "channels": said["base_channels"], "multiples": said["channel_multiplier"]}
