@@ -11,7 +11,7 @@ from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches, cosines
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
-from tessera.codecs.text import BPE, Markers
+from tessera.codecs.text import BPE, Markers, Padding
 from tessera.codecs.unquantized import Unquantized
 from tessera.codecs.vae import VAE, square_vae
 from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
@@ -33,6 +33,7 @@ __all__ = [
     "Features",
     "Markers",
     "NormalizingFlow",
+    "Padding",
     "Painter",
     "Patches",
     "Residual",

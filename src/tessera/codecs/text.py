@@ -9,7 +9,7 @@ from jaxtyping import Int
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from tessera.codecs.base import Cleans, Encoded
+from tessera.codecs.base import Cleans, Codec, Encoded
 from tessera.draws import Draw
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "bpe.json"
@@ -98,6 +98,30 @@ class BPE:
         """Room for `length` ids."""
         assert length is not None
         return torch.zeros(length, dtype=torch.long)
+
+
+class Padding:
+    """Text as padding, as many ids as it has: what some systems read in place of a prompt that is dropped."""
+
+    def __init__(self, text: Codec, id: int):
+        self.text, self.id = text, id
+
+    def encode(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
+        """The id, for each of the text's."""
+        return Encoded([torch.full_like(ids, self.id) for ids in self.text.encode(raws, draws).clean])
+
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> list[str]:
+        """Nothing."""
+        return [""] * len(cleans)
+
+    def keep(self, mask: Tensor) -> Tensor:
+        """As the text's codec says."""
+        return self.text.keep(mask)
+
+    def blank(self, length: int | None) -> Int[Tensor, "element"]:
+        """The id, so many times."""
+        assert length is not None
+        return torch.full((length,), self.id)
 
 
 def train_bpe(texts: Iterable[str], size: int, *, markers: Markers = Markers()) -> Tokenizer:

@@ -10,6 +10,7 @@ from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
 from tessera.hub.filling import fill
 from tessera.hub.folder import Folder, open_folder
+from tessera.hub.janus import janus
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava
@@ -20,7 +21,9 @@ from tessera.weightless import weightless
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
     "chameleon": chameleon,
+    "janus": janus,
     "llava": llava,
+    "multi_modality": janus,
 }
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -57,3 +57,12 @@ def last(folder: Folder, said: Settings, made: Tokenizer) -> int:
     if id is None:
         raise ValueError(f"hub: neither the tokenizer nor the configuration in {folder.path} says what ends a turn; complete eos_token_id")
     return id
+
+
+def padding(folder: Folder, said: Settings) -> int:
+    """The id that pads, or else the one that ends a turn."""
+    made = tokenizer(folder)
+    token: Any = folder.read("tokenizer_config.json").get("pad_token")
+    token = token.get("content") if isinstance(token, dict) else token
+    id = said.said.get("pad_token_id") if token is None else made.token_to_id(token)
+    return last(folder, said, made) if id is None else id
