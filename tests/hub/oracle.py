@@ -1,5 +1,6 @@
 """Oracles: published classes made small, with weights large enough that nothing hides, saved as their own library saves them."""
 
+import copy
 import json
 import os
 import warnings
@@ -64,13 +65,27 @@ def write_tokenizer(folder: Path, *, begin: str = "<s>", end: str = "</s>", spec
 
 def near(found: Tensor, expected: Tensor, within: float = WITHIN) -> bool:
     """Whether two tensors differ by less than a share of the largest magnitude."""
-    assert found.shape == expected.shape
-    return float((found - expected).abs().max()) <= within * float(expected.abs().max())
+    return off(found, expected) <= within
 
 
 def off(found: Tensor, expected: Tensor) -> float:
     """By which share of the largest magnitude they differ."""
-    return float((found - expected).abs().max()) / float(expected.abs().max())
+    assert found.shape == expected.shape
+    return float((found - expected).detach().abs().max() / expected.detach().abs().max())
+
+
+def exactly(rounded: nn.Module) -> nn.Module:
+    """The same weights, computed with in float32."""
+    return copy.deepcopy(rounded).float()
+
+
+def rounds_as_theirs(found: Tensor, theirs: Tensor, exact: Tensor) -> bool:
+    """Whether what ours says in bfloat16 is no further from the exact states of the same weights than what theirs says.
+
+    8 bits round a number by up to 2**-9 of it. A layer rounds about ten times in a row, and errors of either sign add up like steps of
+    a walk, so three layers are off by some 2**-9 times the root of thirty, and three times that at the worst of many places.
+    """
+    return off(found.float(), exact) < min(16 * 2**-9, 1.5 * off(theirs.float(), exact) + 2**-9)
 
 
 @torch.no_grad()

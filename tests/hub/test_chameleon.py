@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from hub.oracle import MUTATIONS, ids_of, near, redrawn, saved, states, transformers, write_tokenizer
+from hub.oracle import MUTATIONS, exactly, ids_of, near, redrawn, rounds_as_theirs, saved, states, transformers, write_tokenizer
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -98,7 +98,7 @@ def test_pictures_become_their_codes(pair):
     assert torch.equal(found, theirs.get_image_tokens(torch.cat([scaled(one) for one in shown]))) and len(found.unique()) > 3
     latents = system.by_name["image"].codec.codec.latents(scaled(shown[0]))
     encoded = theirs.model.vqmodel.quant_conv(theirs.model.vqmodel.encoder(scaled(shown[0])))
-    assert near(latents.detach(), encoded.flatten(2).mT)
+    assert near(latents, encoded.flatten(2).mT)
 
 
 def test_states_logits_and_losses_are_theirs(pair):
@@ -106,12 +106,12 @@ def test_states_logits_and_losses_are_theirs(pair):
     some = document(system)
     ids = whole(system, some)
     found, out = states(system, some), theirs(ids, output_hidden_states=True)
-    assert near(found, theirs.model(ids).last_hidden_state[0]) and near(system.text.writer(found).detach(), out.logits[0])
+    assert near(found, theirs.model(ids).last_hidden_state[0]) and near(system.text.writer(found), out.logits[0])
     nats = F.cross_entropy(out.logits[0, :-1], ids[0, 1:], reduction="none")
     losses, codes = system.losses([some], [Draw(0)]), int(system.by_name["image"].codec.codec.elements)
-    assert near(losses["image"][0].detach(), nats[-codes:].sum()) and losses["image"][1] == codes
+    assert near(losses["image"][0], nats[-codes:].sum()) and losses["image"][1] == codes
     said = int(losses["text"][1]) - 1  # the marker that begins the picture is learned too
-    assert near(losses["text"][0].detach(), nats[-codes - 1 - said : -codes].sum())
+    assert near(losses["text"][0], nats[-codes - 1 - said : -codes].sum())
 
 
 def test_a_picture_is_read_where_its_placeholder_stands(pair):
@@ -166,6 +166,15 @@ def test_a_vocabulary_without_all_codes_is_refused(tmp_path):
     theirs.config.vocabulary_map = {"<image>": 302, "IMGIMGBZ": 305}
     with pytest.raises(ValueError, match="vocabulary_map in config.json names 1 codes, not all of them"):
         load_published(saved(theirs, tmp_path, special=SPECIAL))
+
+
+def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):
+    theirs, _, _ = pair
+    rounded = copy.deepcopy(theirs).to(torch.bfloat16)
+    half = load_published(saved(rounded, tmp_path, special=SPECIAL))
+    some = document(half)
+    exact, said = (made.model(whole(half, some)).last_hidden_state[0] for made in (exactly(rounded), rounded))
+    assert rounds_as_theirs(states(half, some), said, exact)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

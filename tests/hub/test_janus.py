@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from hub.oracle import MUTATIONS, ids_of, learned, near, redrawn, saved, states, transformers
+from hub.oracle import MUTATIONS, exactly, ids_of, learned, near, redrawn, rounds_as_theirs, saved, states, transformers
 
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
@@ -82,9 +82,9 @@ def test_states_logits_and_losses_are_theirs(pair):
     out = theirs(ids, pixel_values=shown, labels=ids.masked_fill(~learned(system, some)[None], -100), attention_mask=torch.ones_like(ids))
     found = states(system, some)
     assert [BEGIN in ids, END in ids] == [True, True] and near(found, theirs.model(ids, pixel_values=shown).last_hidden_state[0])
-    assert near(system.text.writer(found).detach(), out.logits[0])
+    assert near(system.text.writer(found), out.logits[0])
     total, count = system.losses([some], [Draw(0)])["text"]
-    assert near(total.detach() / count, out.loss)
+    assert near(total / count, out.loss)
 
 
 def test_text_is_written_greedily_as_theirs(pair):
@@ -125,7 +125,16 @@ def test_pictures_become_their_codes_and_what_they_are_learned_from(pair):
     assert near(states(system, some), hidden)
     total, count = system.losses([some], [Draw(0)])["image"]
     expected = F.cross_entropy(theirs.model.generation_head(hidden[len(ids) - 1 : -1]), codes)
-    assert near(total.detach() / count, expected)
+    assert near(total / count, expected)
+
+
+def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):
+    theirs, system = pair
+    rounded = copy.deepcopy(theirs).to(torch.bfloat16)
+    half, some = load_published(saved(rounded, tmp_path, special=("<begin_of_image>", "<end_of_image>"))), asked(system)
+    ids, shown = whole(system, some), pixels(system, picture(system))
+    exact, said = (made.model(ids, pixel_values=shown.to(made.dtype)).last_hidden_state[0] for made in (exactly(rounded), rounded))
+    assert rounds_as_theirs(states(half, some), said, exact)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

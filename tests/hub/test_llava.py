@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from hub.oracle import MUTATIONS, ids_of, learned, near, redrawn, saved, states, transformers
+from hub.oracle import MUTATIONS, exactly, ids_of, learned, near, redrawn, rounds_as_theirs, saved, states, transformers
 
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
@@ -82,9 +82,9 @@ def test_states_logits_and_losses_are_theirs(pair):
     hidden, logits, loss, ids = theirs_of(theirs, system, some)
     found = states(system, some)
     assert ids[0, 0] == 0 and near(found, hidden)
-    assert near(system.text.writer(found).detach(), logits)
+    assert near(system.text.writer(found), logits)
     total, count = system.losses([some], [Draw(0)])["text"]
-    assert count == int(learned(system, some).sum()) and near(total.detach() / count, loss)
+    assert count == int(learned(system, some).sum()) and near(total / count, loss)
     said = logits[:-1][learned(system, some)[1:]]
     assert near(F.cross_entropy(said, ids[0, 1:][learned(system, some)[1:]]), loss)
 
@@ -99,6 +99,15 @@ def test_it_says_greedily_what_they_say(pair):
     )
     written = generate(system, prompt, want=Text, longest=13)
     assert said[0, ids.shape[1] :].tolist()[:12] == written.clean[-1].tolist()[:12]
+
+
+def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):
+    theirs, system = pair
+    rounded = copy.deepcopy(theirs).to(torch.bfloat16)
+    half, some = load_published(saved(rounded, tmp_path)), document(system)
+    ids, shown = theirs_of(theirs, system, some)[-1], theirs_pixels(system)
+    exact, said = (made.model(input_ids=ids, pixel_values=shown.to(made.dtype)).last_hidden_state[0] for made in (exactly(rounded), rounded))
+    assert rounds_as_theirs(states(half, some), said, exact)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

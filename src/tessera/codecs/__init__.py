@@ -5,6 +5,7 @@ from tessera.codecs.base import Codec, Encoded
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.features import Features
+from tessera.codecs.films import FilmDecoder, FilmEncoder, FilmVQGAN, ToldDecoder
 from tessera.codecs.flow import NormalizingFlow, Settled
 from tessera.codecs.former import CausalFormer
 from tessera.codecs.painting import Painter
@@ -31,6 +32,9 @@ __all__ = [
     "Couplings",
     "Encoded",
     "Features",
+    "FilmDecoder",
+    "FilmEncoder",
+    "FilmVQGAN",
     "Markers",
     "NormalizingFlow",
     "Padding",
@@ -39,6 +43,7 @@ __all__ = [
     "Residual",
     "Settled",
     "Shifted",
+    "ToldDecoder",
     "Unquantized",
     "chameleon_vqgan",
     "cosines",

@@ -41,7 +41,12 @@ def fill(
     check(plan, {name: tensor.shape for name, tensor in mine.items()}, weights, unread)
     allot(module, dtype or commonest(weights), device)
     mine = own(module)
-    jobs = [(weights[part.name], mine[name], place, part.rows) for name, row in plan.items() for part, place in _places(row, weights)]
+    shapes = {name: tensor.shape for name, tensor in mine.items()}
+    jobs = [
+        (weights[part.name], mine[name], place, part.rows)
+        for name, row in plan.items()
+        for part, place in _places(row, shapes[name], weights)
+    ]
     with torch.no_grad():
         for source, target, place, rows in sorted(jobs, key=lambda job: job[0].at):
             source.into(target if place is None else target[place], rows)
@@ -87,10 +92,10 @@ def _misfit(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> str:
     """What does not fit about the parts of a row; nothing where all is well."""
     shapes = [taken(weights[part.name].shape, part.rows) for part in row.parts]
     if not shapes:
-        fits = True
-    elif row.shaped:
-        fits = [torch.Size(one).numel() for one in shapes] == [shape.numel()]
-    elif len(shapes) == 1:
+        return ""
+    if row.shaped:
+        shapes = [_folded(one, shape) for one in shapes]
+    if len(shapes) == 1:
         fits = shapes[0] == tuple(shape)
     else:
         fits = all(one[1:] == tuple(shape[1:]) for one in shapes) and sum(one[0] for one in shapes) == shape[0]
@@ -98,13 +103,20 @@ def _misfit(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> str:
     return "" if fits else f"{parts} where {list(shape)} is wanted"
 
 
-def _places(row: Row, weights: Mapping[str, Stored]) -> list[tuple]:
+def _folded(one: tuple[int, ...], shape: torch.Size) -> tuple[int, ...]:
+    """The shape of a part folded as ours is, where it can be."""
+    rows, left = divmod(torch.Size(one).numel(), max(shape[1:].numel(), 1))
+    return one if left else (rows, *shape[1:])
+
+
+def _places(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> list[tuple]:
     """Each part of a row, and which rows of our tensor it fills; None where that is all of it."""
     if len(row.parts) == 1:
         return [(row.parts[0], None)]
     found, begun = [], 0
     for part in row.parts:
-        count = taken(weights[part.name].shape, part.rows)[0]
+        one = taken(weights[part.name].shape, part.rows)
+        count = (_folded(one, shape) if row.shaped else one)[0]
         found.append((part, slice(begun, begun + count)))
         begun += count
     return found

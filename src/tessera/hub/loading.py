@@ -8,6 +8,7 @@ import torch
 
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
+from tessera.hub.emu3 import emu3
 from tessera.hub.filling import fill
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
@@ -21,6 +22,7 @@ from tessera.weightless import weightless
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
     "chameleon": chameleon,
+    "emu3": emu3,
     "janus": janus,
     "llava": llava,
     "multi_modality": janus,

@@ -28,16 +28,16 @@ KEPT = Row(())
 """What is ours alone: it stays as it was built."""
 
 Names = Mapping[str, str | Sequence[str] | Row]
-"""Ours -> theirs. A name is that of a tensor, or of a layer, which has a weight and perhaps a bias. `*` stands for a number: what the
+"""Ours -> theirs. A name is that of a tensor, or of a layer, which has a weight and perhaps more. `*` stands for a number: what the
 first one of ours stands for is put in place of the first one of theirs, and so on. What is named first wins."""
 
 Table = dict[str, Row]
 """Of every tensor of ours, what it is made of."""
 
 
-def shaped(name: str) -> Row:
-    """A tensor of as many numbers in another shape: a convolution over whole squares is a linear layer of them."""
-    return Row((Part(name),), shaped=True)
+def shaped(*names: str) -> Row:
+    """Tensors of as many numbers in another shape: a convolution over whole squares is a linear layer of them."""
+    return Row(tuple(Part(name) for name in names), shaped=True)
 
 
 def row(value: str | Sequence[str] | Row) -> Row:
@@ -56,7 +56,7 @@ def under(names: Names, *, ours: str = "", theirs: str = "") -> dict[str, Row]:
 
 def table(ours: Iterable[str], names: Names) -> Table:
     """What each tensor of ours is made of. Raises KeyError for one that has no name, which is our mistake."""
-    patterns = [(re.compile(re.escape(left).replace(r"\*", r"(\d+)") + r"(\.weight|\.bias|)"), row(right)) for left, right in names.items()]
+    patterns = [(re.compile(re.escape(left).replace(r"\*", r"(\d+)") + r"(\.weight|\.bias|\.running_mean|\.running_var|\.num_batches_tracked|)"), row(right)) for left, right in names.items()]
     found = {}
     for name in ours:
         matches = ((pattern.fullmatch(name), right) for pattern, right in patterns)
