@@ -25,7 +25,11 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import transformers
 
 transformers.utils.logging.disable_progress_bar()
-WORDS = ["a red circle and a blue star", "what is it? a green ring at the top left of the picture", "USER: say what you see ASSISTANT: it is"]
+WORDS = [
+    "a red circle and a blue star",
+    "what is it? a green ring at the top left of the picture",
+    "USER: say what you see ASSISTANT: it is",
+]
 WITHIN = 1e-4  # of the largest magnitude
 
 

@@ -17,7 +17,14 @@ PICTURE = 290  # the id that stands where a picture is looked at
 BEGIN, END, PAD = 300, 301, 1
 LLAMA = {"vocab_size": 310, "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
 EYE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 16, "patch_size": 4, "mlp_ratio": 2.0}
-VQ = {"embed_dim": 8, "num_embeddings": 32, "latent_channels": 32, "base_channels": 32, "channel_multiplier": [1, 1, 1], "num_res_blocks": 1}
+VQ = {
+    "embed_dim": 8,
+    "num_embeddings": 32,
+    "latent_channels": 32,
+    "base_channels": 32,
+    "channel_multiplier": [1, 1, 1],
+    "num_res_blocks": 1,
+}
 
 
 def config(text=None, eye=None, vq=None, **changes):
@@ -37,7 +44,8 @@ CONFIGS = {
     "Janus": lambda: config(tie_word_embeddings=False),
     "tied, deeper MLPs": lambda: config({"num_key_value_heads": 4}, {"depth": 3}, {"num_hidden_layers": 1}),
     "odd sizes": lambda: config(
-        {"hidden_size": 36, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10, "num_hidden_layers": 3, "rms_norm_eps": 1e-5},
+        {"hidden_size": 36, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10, "num_hidden_layers": 3,
+         "rms_norm_eps": 1e-5},
         {"hidden_size": 24, "num_hidden_layers": 1, "image_size": 15, "patch_size": 5},
         {"embed_dim": 5, "num_embeddings": 27, "channel_multiplier": [1, 2], "num_res_blocks": 2},
         tie_word_embeddings=False,

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hub.oracle import MUTATIONS, exactly, ids_of, learned, near, redrawn, rounds_as_theirs, saved, states, transformers
 
+from tessera.attention import everywhere
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.hub import load_published
@@ -24,11 +25,15 @@ def llama(**changes):
 
 CONFIGS = {
     "1.5": lambda: transformers.LlavaConfig(
-        text_config=llama(num_key_value_heads=2, rms_norm_eps=1e-5), vision_config=transformers.CLIPVisionConfig(**CLIP), image_token_index=PICTURE
+        text_config=llama(num_key_value_heads=2, rms_norm_eps=1e-5),
+        vision_config=transformers.CLIPVisionConfig(**CLIP),
+        image_token_index=PICTURE,
     ),
     "tied, odd sizes, another layer": lambda: transformers.LlavaConfig(
         text_config=llama(hidden_size=36, num_attention_heads=3, num_key_value_heads=3, head_dim=10, num_hidden_layers=3),
-        vision_config=transformers.CLIPVisionConfig(**{**CLIP, "image_size": 15, "patch_size": 5, "hidden_size": 24, "num_hidden_layers": 4}),
+        vision_config=transformers.CLIPVisionConfig(
+            **{**CLIP, "image_size": 15, "patch_size": 5, "hidden_size": 24, "num_hidden_layers": 4}
+        ),
         image_token_index=PICTURE,
         vision_feature_layer=-3,
         multimodal_projector_bias=False,
@@ -106,11 +111,23 @@ def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):
     rounded = copy.deepcopy(theirs).to(torch.bfloat16)
     half, some = load_published(saved(rounded, tmp_path)), document(system)
     ids, shown = theirs_of(theirs, system, some)[-1], theirs_pixels(system)
-    exact, said = (made.model(input_ids=ids, pixel_values=shown.to(made.dtype)).last_hidden_state[0] for made in (exactly(rounded), rounded))
+    exact, said = (
+        made.model(input_ids=ids, pixel_values=shown.to(made.dtype)).last_hidden_state[0] for made in (exactly(rounded), rounded)
+    )
     assert rounds_as_theirs(states(half, some), said, exact)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
+def both_ways(system):
+    """Pictures and text look at what comes later."""
+    system.attention = everywhere
+
+
+def another_layer(system):
+    """The eye is read a block earlier."""
+    system.by_name["image"].reader.eye.blocks = system.by_name["image"].reader.eye.blocks[:-1]
+
+
+@pytest.mark.parametrize("mutation", [*MUTATIONS, both_ways, another_layer])
 def test_a_mutated_system_says_something_else(pair, mutation):
     theirs, system = pair
     system = copy.deepcopy(system)

@@ -115,7 +115,7 @@ def test_names_say_what_tensors_are_made_of():
     assert found["a.3.b.12.weight"].parts == (Part("x.3.y.weight"), Part("z.3.y.weight"))
     assert found["a.4.bias"].parts == (Part("plain.4.bias"),) and found["a.5"].parts == (Part("plain.5"),)
     assert found["folded.weight"] == Row((Part("kernel"),), shaped=True)
-    with pytest.raises(KeyError, match="other.weight has no published name"):
+    with pytest.raises(KeyError, match=r"other.weight has no published name"):
         table(["other.weight"], names)
 
 
@@ -125,7 +125,9 @@ def test_rows_may_be_chosen_and_shapes_be_folded():
     names = {"weight": Row((Part("more", slice(2, 4)), Part("swapped", order))), "bias": shaped("b")}
     given = {"more": torch.randn(5, 12), "swapped": torch.randn(2, 12), "b": torch.randn(1, 4, 1)}
     filled(linear, names, given)
-    assert torch.equal(linear.weight, torch.cat([given["more"][2:4], given["swapped"][order]])) and torch.equal(linear.bias, given["b"].flatten())
+    assert torch.equal(linear.weight, torch.cat([given["more"][2:4], given["swapped"][order]])) and torch.equal(
+        linear.bias, given["b"].flatten()
+    )
     folded = filled(nn.Linear(12, 2, bias=False), {"weight": shaped("kernel")}, {"kernel": kernel})
     assert torch.equal(folded.weight, kernel.flatten(1))
 
@@ -186,7 +188,7 @@ def test_shards_and_index_must_agree(folder):
     last = folder / "model-00003-of-00003.safetensors"
     whole = last.read_bytes()
     last.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="model-00003-of-00003.safetensors has"):
+    with pytest.raises(ValueError, match=r"model-00003-of-00003.safetensors has"):
         load_published(folder)
     last.unlink()
     with pytest.raises(ValueError, match=r"lacks model-00003-of-00003.safetensors, which model.safetensors.index.json names"):
@@ -213,7 +215,10 @@ def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
         ({"config.json": None}, "holds no config.json, which is needed"),
         ({"config.json": "{"}, "config.json: .*; JSON is accepted"),
         ({"config.json": "[]"}, "config.json holds list; an object is accepted"),
-        ({"config.json": json.dumps({**CONFIG, "model_type": "gpt2"})}, "is of model_type 'gpt2'; there are llama, .*; choose a model of these"),
+        (
+            {"config.json": json.dumps({**CONFIG, "model_type": "gpt2"})},
+            "is of model_type 'gpt2'; there are llama, .*; choose a model of these",
+        ),
         ({"config.json": json.dumps({**CONFIG, "hidden_act": "relu"})}, "asks for hidden_act 'relu'; silu, gelu, .* are accepted"),
         ({"config.json": json.dumps({**CONFIG, "rope_scaling": {"type": "yarn"}})}, "asks for rotary positions 'yarn'; default, linear"),
         ({"tokenizer.json": None}, "holds no tokenizer.json, which is needed"),
@@ -250,7 +255,9 @@ def test_what_cannot_be_fetched_says_why(monkeypatch):
         raise huggingface_hub.errors.OfflineModeIsEnabled("no network")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(ValueError, match=r"somebody/something is no folder here, and could not be fetched \(OfflineModeIsEnabled: no network"):
+    with pytest.raises(
+        ValueError, match=r"somebody/something is no folder here, and could not be fetched \(OfflineModeIsEnabled: no network"
+    ):
         load_published("somebody/something")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError, match=r"huggingface_hub is missing; install it: pip install 'tessera-multimodal\[hub\]'"):
@@ -298,6 +305,7 @@ def large(tmp_path_factory):
     return folder
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_a_checkpoint_takes_little_more_memory_than_it_is_large(large):
     """A file that is read as a whole and then joined takes half as much again, at least: so the measure shows what it shall."""

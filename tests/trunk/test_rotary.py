@@ -67,3 +67,9 @@ def test_far_places_keep_their_phase(dtype, places):
 
 def test_nothing_of_it_is_stored():
     assert not Rotary(8).state_dict() and not list(Rotary(8).parameters())
+
+
+def test_frequencies_may_be_stretched(places):
+    x, where = torch.randn(1, 2, 4, 8, dtype=torch.float64), places(order=[0, 4, 8, 40])
+    nearer = Rotary(8, stretched=lambda frequency: frequency / 4)(where, torch.float64)(x)
+    torch.testing.assert_close(nearer, Rotary(8)(places(order=[0, 1, 2, 10]), torch.float64)(x))

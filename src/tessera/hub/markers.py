@@ -16,7 +16,9 @@ def tokenizer(folder: Folder) -> Tokenizer:
     except ValueError:
         raise
     except Exception as fault:  # the library raises bare Exception
-        raise ValueError(f"hub: {folder.path / 'tokenizer.json'}: {fault}; a tokenizer of `tokenizers` is accepted; fetch it again") from fault
+        raise ValueError(
+            f"hub: {folder.path / 'tokenizer.json'}: {fault}; a tokenizer of `tokenizers` is accepted; fetch it again"
+        ) from fault
 
 
 def markers(
@@ -57,6 +59,12 @@ def last(folder: Folder, said: Settings, made: Tokenizer) -> int:
     if id is None:
         raise ValueError(f"hub: neither the tokenizer nor the configuration in {folder.path} says what ends a turn; complete eos_token_id")
     return id
+
+
+def special(folder: Folder, id: int) -> str:
+    """The special token of this id; nothing where it is an ordinary one."""
+    token = tokenizer(folder).get_added_tokens_decoder().get(id)
+    return token.content if token is not None and token.special else ""
 
 
 def padding(folder: Folder, said: Settings) -> int:

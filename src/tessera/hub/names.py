@@ -56,7 +56,13 @@ def under(names: Names, *, ours: str = "", theirs: str = "") -> dict[str, Row]:
 
 def table(ours: Iterable[str], names: Names) -> Table:
     """What each tensor of ours is made of. Raises KeyError for one that has no name, which is our mistake."""
-    patterns = [(re.compile(re.escape(left).replace(r"\*", r"(\d+)") + r"(\.weight|\.bias|\.running_mean|\.running_var|\.num_batches_tracked|)"), row(right)) for left, right in names.items()]
+    patterns = [
+        (
+            re.compile(re.escape(left).replace(r"\*", r"(\d+)") + r"(\.weight|\.bias|\.running_mean|\.running_var|\.num_batches_tracked|)"),
+            row(right),
+        )
+        for left, right in names.items()
+    ]
     found = {}
     for name in ours:
         matches = ((pattern.fullmatch(name), right) for pattern, right in patterns)

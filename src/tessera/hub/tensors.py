@@ -64,7 +64,7 @@ class InFile:
         if buffer.numel():
             with self.file.open("rb", buffering=0) as file:
                 file.seek(self.begin)
-                unread = memoryview(buffer.detach().reshape(-1).view(torch.uint8).numpy())
+                unread = memoryview(buffer.detach().reshape(-1).view(torch.uint8).numpy().data)
                 while len(unread):  # a system may give less than was asked for
                     unread = unread[file.readinto(unread) or len(unread) :]
         if not alike:
@@ -161,7 +161,9 @@ def _indexed(folder: Path, index: Path) -> dict[str, Stored]:
     found = {(name, file): one for file in files for name, one in head(folder / file).items()}
     if found.keys() != said.items():
         wrong = sorted({name for name, _ in found.keys() ^ said.items()})
-        raise ValueError(f"hub: {index} and its files disagree about {', '.join(wrong)}; an index of these files is accepted; fetch both again")
+        raise ValueError(
+            f"hub: {index} and its files disagree about {', '.join(wrong)}; an index of these files is accepted; fetch both again"
+        )
     return {name: one for (name, _), one in found.items()}
 
 

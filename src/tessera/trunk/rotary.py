@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from tessera.places import FIELDS, Places
 
-
 Frequencies = Float[Tensor, "number"]  # radians a position, of each pair of features
 
 

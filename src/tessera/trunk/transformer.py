@@ -83,8 +83,8 @@ class SelfAttention(nn.Module):
         kv_heads = kv_heads or heads
         if (not size and width % heads) or heads % kv_heads or (size or width // heads) % 2:
             raise ValueError(
-                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads, size {size}; the width must be an even multiple of heads "
-                "(rotary positions turn pairs) or the size even, and heads a multiple of kv_heads; change one of them"
+                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads, size {size}; the width must be an even multiple of "
+                "heads, or the size even (rotary positions turn pairs), and heads a multiple of kv_heads; change one of them"
             )
         self.size = size or width // heads
         self.split = [heads, kv_heads, kv_heads]
