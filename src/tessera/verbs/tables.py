@@ -87,10 +87,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def size_and_cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
-    """All parameters, documents read and minutes of training."""
+    """All parameters, documents read and minutes of training: of one core where that was written down, else by the clock."""
     training = found["training"]
+    seconds = training.get("core_seconds", training.get("seconds", 0))
     size = f"{found['parameters']['total'] / 1e6:.1f} M"
-    return size, f"{training.get('documents', 0):,}", f"{training.get('seconds', 0) / 60:.0f} min"
+    return size, f"{training.get('documents', 0):,}", f"{seconds / 60:.0f} min"
 
 
 def cell(score: Mapping[str, Any] | None) -> str:
