@@ -43,9 +43,10 @@ class Sight:
         """Softmax attention under the mask; heads of keys and values may be fewer than those of queries."""
         if self.opened is not None:
             k, v = self.opened.extend(k, v)
+        mask = None if self.mask is None else self.mask.to(q.dtype)
         if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-            return explicit_attention(q, k, v, self.mask)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
+            return explicit_attention(q, k, v, mask)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
 def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
