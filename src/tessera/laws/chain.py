@@ -23,16 +23,7 @@ class Chain:
 
     def __init__(self, link: Categorical, *, length: int):
         self.link, self.length = link, length
-
-    @property
-    def allowed(self) -> Int[Tensor, "value"]:
-        """Which codes may be drawn."""
-        return self.link.allowed
-
-    @property
-    def sampling(self) -> Sampling:
-        """How to draw unless asked otherwise."""
-        return self.link.sampling
+        self.allowed, self.sampling = link.allowed, link.sampling
 
     def noise(self, target: Tensor, draw: Draw) -> None:
         """Nothing is drawn in training."""

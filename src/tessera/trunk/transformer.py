@@ -83,7 +83,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
-        q, k, v = self.qkv(x).view(*x.shape[:2], -1, self.size).transpose(1, 2).split_with_sizes(self.split, 1)
+        q, k, v = self.qkv(x).unflatten(-1, (-1, self.size)).transpose(1, 2).split_with_sizes(self.split, 1)
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         seen = sight.attend(sight.turn(q), sight.turn(k), v)
         return self.out(seen.transpose(1, 2).flatten(-2))
