@@ -41,7 +41,7 @@ def written(order: Masked, w: Writing, draw: Callable[[Tensor, Tensor], Drawn]) 
 
 def counting(visible, where: Tensor) -> Drawn:
     """Draws each element's number plus 100, the surer the later it stands."""
-    return Drawn(where + 100, (where + 1) / 100)
+    return Drawn(where + 100, ((where + 1) / 100).log())
 
 
 def hidden_counts(order: Masked, w: Writing) -> list[int]:
@@ -130,7 +130,7 @@ def decided_first(order: Masked, monkeypatch, uniform: Tensor, passes: int) -> l
             return uniform[: self._counts[0]]
 
     monkeypatch.setattr(masked, "Streams", Fixed)
-    _, asks = written(order, writing(len(uniform), steps=passes), lambda visible, where: Drawn(where, 0.9 - where / 10))
+    _, asks = written(order, writing(len(uniform), steps=passes), lambda visible, where: Drawn(where, (0.9 - where / 10).log()))
     hidden = [ask.visible.hidden for ask in asks]
     return [(a & ~b).nonzero()[:, 0].tolist() for a, b in pairwise(hidden)]
 
@@ -203,7 +203,7 @@ def outcomes(order: Masked, joint: Tensor, steps: int, monkeypatch) -> Tensor:
             every = product(*(range(len(one)) for one in p))
             options = lambda: [(math.prod(float(one[v]) for one, v in zip(p, values, strict=True)), values) for values in every]
             values = choose(options)
-            return Drawn(torch.tensor(values), torch.stack([one[v] for one, v in zip(p, values, strict=True)]))
+            return Drawn(torch.tensor(values), torch.stack([one[v] for one, v in zip(p, values, strict=True)]).log())
 
         monkeypatch.setattr(masked, "Streams", Ranks)
         try:

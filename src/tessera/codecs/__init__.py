@@ -6,6 +6,7 @@ from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.features import Features
 from tessera.codecs.flow import NormalizingFlow, Settled
+from tessera.codecs.folded import Folded
 from tessera.codecs.former import CausalFormer
 from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches, cosines
@@ -31,6 +32,7 @@ __all__ = [
     "Couplings",
     "Encoded",
     "Features",
+    "Folded",
     "Markers",
     "NormalizingFlow",
     "Painter",

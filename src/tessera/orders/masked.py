@@ -49,7 +49,7 @@ class Masked:
     is taken of these. In writing each of `steps` passes draws all that is hidden, and hides as many again as `schedule`
     says, the least confident. Every pass decides at least one element, so there are never more passes than elements.
 
-    Confidence is the logarithm of the law's, plus Gumbel noise times a temperature, which falls from `temperature` to 0
+    Confidence is the law's, a logarithm, plus Gumbel noise times a temperature, which falls from `temperature` to 0
     over the passes: in a line, or, where it `compounds`, by the same factors multiplied up, as in Show-o's code. It leans
     towards likely elements, even when one becomes known in a pass. With an infinite `temperature` nothing leans: chance
     says which elements become known next, and only those are drawn.
@@ -93,7 +93,7 @@ class Masked:
             drawn = yield Pick(of(seen, where))
             clean[where] = drawn.value.to(clean)
             if self.temperature != math.inf:
-                where = where[(log(drawn.confidence.to(noise)) + temperature * noise).topk(known).indices]
+                where = where[(drawn.confidence.to(noise) + temperature * noise).topk(known).indices]
             hidden = hidden.index_fill(0, where, False)
         return Done(clean)
 
@@ -116,7 +116,7 @@ def of(seen: Seen, where: Int[Tensor, "answer"]) -> Seen:
 
 
 def log(x: Float[Tensor, "answer"]) -> Float[Tensor, "answer"]:
-    """Logarithms, of numbers below 1e-20 that of 1e-20: a law without confidence may say 0."""
+    """Logarithms, of numbers below 1e-20 that of 1e-20: a uniform number may be 0."""
     return x.clamp(min=1e-20).log()
 
 

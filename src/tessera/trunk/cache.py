@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -64,7 +65,8 @@ class Cache:
         if used <= capacity:
             return
         more = max(used, 2 * capacity) - capacity
-        self.layers = [torch.cat([old, old.new_zeros(*old.shape[:3], more, old.shape[4])], 3) for old in self.layers]
+        for i, old in enumerate(self.layers):  # one after another, lest all be there twice
+            self.layers[i] = F.pad(old, (0, 0, 0, more))
         unused = torch.full((*self.places.shape[:2], more), UNUSED, device=self.places.device)
         self.places = torch.cat([self.places, unused], -1)
 

@@ -1,7 +1,7 @@
 """Experts by port: towers of one shape, each for the places of its own ports, which meet in one self-attention."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.transformer import Block, ParallelBlock, PreNorm, SelfAttention, Sight, Transformer
 
 Through = Float[Tensor, "row place ..."]
+Part = TypeVar("Part", bound=nn.Module)
 
 
 class Routes(NamedTuple):
@@ -22,8 +23,10 @@ class Routes(NamedTuple):
     towers: Sequence[Int[Tensor, "place"]]
     back: Int[Tensor, "place"]
 
-    def through(self, parts: Iterable[Callable[[Through], Through]], x: Through) -> Through:
-        """Every place through the part of its tower, which is given one long row."""
+    def through(self, parts: Sequence[Callable[[Through], Through]], x: Through) -> Through:
+        """Every place through the part of its tower, which is given one long row; or all through the one that there is."""
+        if len(parts) == 1:
+            return parts[0](x)
         flat = x.flatten(0, 1)
         done = torch.cat([part(flat[None, mine]) for part, mine in zip(parts, self.towers, strict=True)], 1)
         return done[0, self.back].unflatten(0, x.shape[:2])
@@ -32,21 +35,29 @@ class Routes(NamedTuple):
 class Joint(nn.Module):
     """One block of every tower: norms, projections and MLPs are the towers' own, attention is over all places.
 
-    It holds no parameters itself. Observation points are as in `Block`.
+    It holds no parameters itself. A step that is the same in all towers is taken once, by all places together. Observation points are as
+    in `Block`.
     """
 
     def __init__(self, blocks: Sequence[Block | ParallelBlock]):
         super().__init__()
-        self.steps = [_steps(block) for block in blocks]  # a list of torch's would hold them, which the towers do
+        steps = [_steps(block) for block in blocks]
+        self.attentions = shared([attention for attention, _ in steps])  # a list of torch's would hold them, which the towers do
+        self.mlps = shared([mlp for _, mlp in steps])
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
 
     def forward(self, x: Hidden, sight: Sight, routes: Routes) -> Hidden:
         """The stream behind the block."""
-        qkv = routes.through([_asked(attention) for attention, _ in self.steps], x).transpose(1, 2)
-        q, k, v = qkv.split(self.steps[0][0].inner.split, 1)
+        qkv = routes.through([_asked(attention) for attention in self.attentions], x).transpose(1, 2)
+        q, k, v = qkv.split(self.attentions[0].inner.split, 1)
         seen = sight.attend(sight.turn(q), sight.turn(k), v).transpose(1, 2).flatten(-2)
-        x = self.after_attention(x + routes.through([attention.inner.out for attention, _ in self.steps], seen))
-        return self.after_mlp(routes.through([_alone(mlp) for _, mlp in self.steps], x))
+        x = self.after_attention(x + routes.through([attention.inner.out for attention in self.attentions], seen))
+        return self.after_mlp(routes.through([_alone(mlp) for mlp in self.mlps], x))
+
+
+def shared(parts: Sequence[Part]) -> Sequence[Part]:
+    """The parts of all towers; the one part, where it is the same in all of them."""
+    return parts[:1] if all(part is parts[0] for part in parts) else parts
 
 
 def _steps(block: Block | ParallelBlock) -> tuple[PreNorm, PreNorm]:
@@ -78,9 +89,10 @@ class Experts(nn.Module):
     """Transformers of one shape side by side: the first takes all places but those of the ports that `route` sends to another.
 
     It serves every order and every rule, but no conditions: noisy elements tell their time in what is read. Each tower has its
-    norms, its projections and its MLPs, and all attend to all. A document without routed ports is what the first tower alone
-    makes of it: frozen, it keeps what it learned. Source: Mixture-of-Transformers (Liang et al. 2024, arXiv:2411.04996);
-    LMFusion (Shi et al. 2024, arXiv:2412.15188). Raises ValueError where towers differ in shape or a route leads to none.
+    norms, its projections and its MLPs, and all attend to all. Towers may share parts: an object that stands in both is theirs together.
+    A document without routed ports is what the first tower alone makes of it: frozen, it keeps what it learned.
+    Source: Mixture-of-Transformers (Liang et al. 2024, arXiv:2411.04996); LMFusion (Shi et al. 2024, arXiv:2412.15188); with MLPs alone
+    apart, SynerGen-VL (Li et al. 2024, arXiv:2412.09604). Raises ValueError where towers differ in shape or a route leads to none.
     """
 
     towers: Sequence[Transformer]
@@ -119,7 +131,7 @@ class Experts(nn.Module):
         x = self.embedded(embeddings)
         for joint in self.blocks:
             x = joint(x, sight, routes)
-        return routes.through([tower.norm for tower in self.towers], x)
+        return routes.through(shared([tower.norm for tower in self.towers]), x)
 
     def routes(self, places: Places) -> Routes:
         """Which tower each place goes through."""

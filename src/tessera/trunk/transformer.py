@@ -43,9 +43,10 @@ class Sight:
         """Softmax attention under the mask; heads of keys and values may be fewer than those of queries."""
         if self.opened is not None:
             k, v = self.opened.extend(k, v)
+        mask = None if self.mask is None else self.mask.to(q.dtype)
         if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-            return explicit_attention(q, k, v, self.mask)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=q.shape[1] != k.shape[1])
+            return explicit_attention(q, k, v, mask)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
 def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -82,7 +83,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
-        q, k, v = self.qkv(x).view(*x.shape[:2], -1, self.size).transpose(1, 2).split_with_sizes(self.split, 1)
+        q, k, v = self.qkv(x).unflatten(-1, (-1, self.size)).transpose(1, 2).split_with_sizes(self.split, 1)
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         seen = sight.attend(sight.turn(q), sight.turn(k), v)
         return self.out(seen.transpose(1, 2).flatten(-2))
