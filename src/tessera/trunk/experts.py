@@ -83,6 +83,7 @@ class Experts(nn.Module):
     LMFusion (Shi et al. 2024, arXiv:2412.15188). Raises ValueError where towers differ in shape or a route leads to none.
     """
 
+    opens = False
     towers: Sequence[Transformer]
     blocks: Sequence[Joint]
 

@@ -223,6 +223,7 @@ class Transformer(nn.Module):
     Weights start as `start` says.
     """
 
+    opens = False
     blocks: Sequence[Block | ParallelBlock]
 
     def __init__(self, blocks: Sequence[Block | ParallelBlock], *, norm: nn.Module, rotary: Rotary):
