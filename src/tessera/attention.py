@@ -67,6 +67,12 @@ everywhere = AttentionRule("everywhere", lambda q, k: q.document == k.document)
 causal = AttentionRule("causal", lambda q, k: q.order >= k.order)
 """Look at itself and at what came before."""
 
+prefix = AttentionRule("prefix", lambda q, k: (q.turn == k.turn) & (q.learned == 0) & (k.learned == 0))
+"""Look anywhere among what is given together, with nothing learned between."""
+
+apart = AttentionRule("apart", lambda q, k: (q.learned == 1) | (k.learned == 0))
+"""What is given does not look at what is learned."""
+
 
 def within(port: Numbered) -> AttentionRule:
     """Look anywhere inside the same segment, if `port` reads it."""

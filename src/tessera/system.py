@@ -17,7 +17,7 @@ from tessera.draws import Draw
 from tessera.drops import Drop
 from tessera.extras import Extra, observed
 from tessera.orders.base import Context
-from tessera.pieces import Batch, Goal, Later, Piece, assemble, number, pack, place, read
+from tessera.pieces import Ahead, Batch, Goal, Later, Piece, assemble, number, pack, place, read
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
@@ -117,14 +117,14 @@ class System(nn.Module):
         continued = not document[i].learn and isinstance(following, Text) and following.learn
         return clean if continued else torch.cat([clean, torch.tensor([self.markers.end])])
 
-    def marker(self, id: int, writes: int, *, learned: bool = False) -> Piece:
-        """A marker as a piece of the text port, to be predicted where it is the model's own decision.
+    def marker(self, id: int, ahead: Ahead, *, learned: bool = False, decided: bool = False) -> Piece:
+        """A marker as a piece of the text port, to be predicted where it is `decided` by the model itself.
 
         Text that is not written one after another (`lead` 0) decides nothing: it would answer from the marker itself.
         """
-        ids, learned = torch.tensor([id]), learned and self.text.order.lead == 1
-        goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if learned else None
-        return Piece(self.text, self.text.reveal(ids), writes, learned=learned, goal=goal)
+        ids = torch.tensor([id])
+        goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if decided and self.text.order.lead == 1 else None
+        return Piece(self.text, self.text.reveal(ids), *ahead, learned=learned, goal=goal)
 
     def layout(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
@@ -141,25 +141,31 @@ class System(nn.Module):
         """A given segment as a piece; nobody sees a dropped one where the system's drop hides it."""
         port = self.port(document[i])
         hidden = document[i].dropped and self.drop is not None and self.drop.hides
-        return Piece(port, port.reveal(clean), self.writes(document, i), View.PRIVATE if hidden else View.PUBLIC)
+        return Piece(port, port.reveal(clean), *self.ahead(document, i), View.PRIVATE if hidden else View.PUBLIC)
 
     def before(self, document: Document, i: int) -> list[Piece]:
-        """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw."""
-        writes = self.writes(document, i)
-        pieces = [self.marker(self.markers.document, writes)] if i == 0 else []
+        """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw.
+
+        Learned text behind what is given has one where the trunk wants it: `end`, which closes given text, opens the answer.
+        """
+        ahead, learn, behind = self.ahead(document, i), document[i].learn, document[i - 1] if i else None
+        pieces = [] if i else [self.marker(self.markers.document, ahead)]
         if isinstance(document[i], Image):
-            decided = document[i].learn and i > 0 and isinstance(document[i - 1], Text) and document[i - 1].learn
-            pieces.append(self.marker(self.markers.begin_image, writes, learned=decided))
+            decided = learn and isinstance(behind, Text) and behind.learn
+            pieces.append(self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided))
+        elif learn and self.trunk.opens and not (behind and behind.learn):
+            pieces.append(self.marker(self.markers.end, ahead, learned=True))
         return pieces
 
     def after(self, document: Document, i: int) -> list[Piece]:
         """The marker behind segment `i`: pictures are closed, unless the document ends with them."""
         closes = isinstance(document[i], Image) and i + 1 < len(document)
-        return [self.marker(self.markers.end_image, self.writes(document, i + 1))] if closes else []
+        return [self.marker(self.markers.end_image, self.ahead(document, i + 1), learned=document[i].learn)] if closes else []
 
-    def writes(self, document: Document, i: int) -> int:
-        """The number of the port that writes the document's next learned segment, from segment `i` on; -1 if none does."""
-        return next((self.port(segment).number for segment in document.segments[i:] if segment.learn), -1)
+    def ahead(self, document: Document, i: int) -> Ahead:
+        """The document's next learned segment, from segment `i` on."""
+        writes = next((self.port(segment).number for segment in document.segments[i:] if segment.learn), -1)
+        return Ahead(writes, sum(segment.learn for segment in document.segments[:i]))
 
     def _learned(self, document: Document, i: int, draw: Draw, encoded: EncodedSegment) -> list[Piece]:
         segment, clean = document[i], encoded.clean
@@ -169,9 +175,10 @@ class System(nn.Module):
         nats = encoded.nats if where.any() else None  # of what is given nothing is learned
         goal = Goal(target, where, port.law.noise(target, draw), nats, shown=shown)
         view = View.PUBLIC if alone else View.PRIVATE
-        pieces = [Piece(port, visible, port.number, view, learned=True, goal=goal)]
+        ahead = self.ahead(document, i)
+        pieces = [Piece(port, visible, *ahead, view, learned=True, goal=goal)]
         if not alone and i + 1 < len(document):
-            pieces.append(self.context(segment, clean))
+            pieces.append(self.context(segment, clean, ahead))
         return pieces
 
     def kept(self, segment: Segment, clean: Tensor) -> Tensor:
@@ -182,11 +189,11 @@ class System(nn.Module):
     def _extras_of(self, port: Port) -> list[Extra]:
         return [extra for extra in self.extras if extra.port is port]
 
-    def context(self, segment: Segment, clean: Tensor, room: int = 0) -> Piece:
+    def context(self, segment: Segment, clean: Tensor, ahead: Ahead, room: int = 0) -> Piece:
         """What later segments read of a learned one: its clean view, or its content through the eye."""
         port, eye = self.port(segment), self.eye(segment)
         reader, seen = (port, clean) if eye is None else (eye, eye.codec.encode([segment.content], [Draw(0)]).clean[0])
-        return Piece(reader, reader.reveal(seen), port.number, learned=True, room=room, again=True)
+        return Piece(reader, reader.reveal(seen), *ahead, learned=True, room=room, again=True)
 
     # ------------------------------------------------------------------ pieces to hidden states and losses
 

@@ -127,18 +127,19 @@ def chat() -> Document:
 
 def documents(system: System) -> list[Document]:
     """One document of each sort, for each kind of picture."""
-    both, reading = (draw, reply, caption, story, reply), (caption, answers)
+    both, reading = (draw, reply, caption, story, answers), (caption, answers)
     return [chat(), *(make(system, kind) for kind in kinds(system) for make in (both if draws(system, kind) else reading))]
 
 
 def pictured(system: System) -> list[Document]:
-    """A caption for each kind of picture, and a document where more is learned: a story, or answers where none is drawn."""
-    return [make(system, kind) for kind in kinds(system) for make in (caption, story if draws(system, kind) else answers)]
+    """A caption for each kind of picture, answers, and where it is drawn a story."""
+    some = {kind: (caption, answers, story) if draws(system, kind) else (caption, answers) for kind in kinds(system)}
+    return [make(system, kind) for kind, makes in some.items() for make in makes]
 
 
 def rich(system: System) -> list[Document]:
-    """The second ones alone."""
-    return pictured(system)[1::2]
+    """A document where much is learned for each kind of picture: a story, or answers where none is drawn."""
+    return [(story if draws(system, kind) else answers)(system, kind) for kind in kinds(system)]
 
 
 def blank(document: Document) -> Document:

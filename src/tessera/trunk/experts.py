@@ -95,6 +95,7 @@ class Experts(nn.Module):
     apart, SynerGen-VL (Li et al. 2024, arXiv:2412.09604). Raises ValueError where towers differ in shape or a route leads to none.
     """
 
+    opens = False
     towers: Sequence[Transformer]
     blocks: Sequence[Joint]
 

@@ -185,6 +185,7 @@ class Mamba(nn.Module):
     A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other.
     """
 
+    opens = False
     blocks: Sequence[MambaBlock]
 
     def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module):

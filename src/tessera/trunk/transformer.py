@@ -15,10 +15,17 @@ from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.rotary import Rotary, Turn
 
 
+def working(x: Tensor) -> torch.dtype:
+    """The precision that matrices are multiplied in."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 class Sight:
     """What the places of one pass see: their rotary turn, the mask, their condition, and the cache where there is one.
 
-    Without a turn places differ by what they hold alone, and without a mask all see all: so sees an eye a picture.
+    Without a turn places differ by what they hold alone, and without a mask all see all: so sees an eye a picture. `other` is
+    what they look at where that is not themselves: other places' hidden states, and their turn.
     """
 
     def __init__(
@@ -27,10 +34,16 @@ class Sight:
         mask: Bool[Tensor, "row query key"] | None = None,
         condition: Hidden | None = None,
         opened: Pass | None = None,
+        *,
+        other: tuple[Float[Tensor, "row ... width"], Turn] | None = None,
     ):
-        self.turn, self.condition, self.opened = turn or (lambda x: x), condition, opened
+        self.turn, self.condition, self.opened, self.other = turn or (lambda x: x), condition, opened, other
         self.mask: Tensor | None = None
+        self.blind: Tensor | None = None  # who sees nothing
         if mask is not None:
+            if other is not None:
+                blind = ~mask.any(-1, keepdim=True)
+                mask, self.blind = mask | blind, blind.unsqueeze(1)
             dtype = turn.cos.dtype if turn else torch.get_default_dtype()
             self.mask = torch.where(mask, 0.0, -torch.inf).to(dtype).unsqueeze(1)
 
@@ -83,9 +96,36 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
-        q, k, v = self.qkv(x).unflatten(-1, (-1, self.size)).transpose(1, 2).split_with_sizes(self.split, 1)
+        q, k, v = self.qkv(x).unflatten(-1, (sum(self.split), self.size)).transpose(1, 2).split_with_sizes(self.split, 1)
         q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         seen = sight.attend(sight.turn(q), sight.turn(k), v)
+        return self.out(seen.transpose(1, 2).flatten(-2))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention to other places, those of an encoder; all else is as in `SelfAttention`.
+
+    A place that sees none of them takes nothing.
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: Callable[[int], nn.Module] | None = None, bias: bool = False
+    ):
+        super().__init__()
+        like = SelfAttention(width, heads, kv_heads=kv_heads, qk_norm=qk_norm, bias=bias)
+        self.size, self.heads, self.kv_heads = like.size, *like.split[:2]
+        self.q, self.kv = nn.Linear(width, width, bias=bias), nn.Linear(width, 2 * self.kv_heads * self.size, bias=bias)
+        self.out, self.q_norm, self.k_norm = like.out, like.q_norm, like.k_norm
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """Every place's mixture of what it sees of the others."""
+        assert sight.other is not None
+        others, turn = sight.other
+        q = self.q(x).unflatten(-1, (self.heads, self.size)).transpose(1, 2)
+        k, v = self.kv(others).unflatten(-1, (2 * self.kv_heads, self.size)).transpose(1, 2).chunk(2, 1)
+        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        seen = sight.attend(sight.turn(q), turn(k), v)
+        seen = seen if sight.blind is None else seen.masked_fill(sight.blind, 0)
         return self.out(seen.transpose(1, 2).flatten(-2))
 
 
@@ -208,13 +248,33 @@ class ParallelBlock(nn.Module):
         return self.after_mlp(x + self.mlp(normed, sight))
 
 
-def start(blocks: Sequence[Block | ParallelBlock]) -> None:
-    """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by the depth."""
-    for block in blocks:
-        attention, mlp = block.parts
-        for linear in (m for part in (attention, mlp) for m in part.modules() if isinstance(m, nn.Linear)):
-            into_stream = linear is attention.out or linear is mlp.down
-            nn.init.normal_(linear.weight, std=(linear.in_features * (2 * len(blocks) if into_stream else 1)) ** -0.5)
+class DecoderBlock(nn.Module):
+    """Self-attention, attention to an encoder's places, then an MLP: residual steps with an observation point behind each."""
+
+    def __init__(self, attention: PreNorm | SwinNorm, cross: PreNorm | SwinNorm, mlp: PreNorm | SwinNorm):
+        super().__init__()
+        self.attention, self.cross, self.mlp = attention, cross, mlp
+        self.after_attention, self.after_cross, self.after_mlp = nn.Identity(), nn.Identity(), nn.Identity()
+
+    @property
+    def parts(self) -> tuple[SelfAttention, CrossAttention, MLP | SwiGLU]:
+        """What the steps are of."""
+        return self.attention.inner, self.cross.inner, self.mlp.inner
+
+    def forward(self, x: Hidden, sight: Sight, across: Sight) -> Hidden:
+        """The stream behind the block; `across` is what its places see of the encoder's."""
+        x = self.after_attention(self.attention(x, sight))
+        x = self.after_cross(self.cross(x, across))
+        return self.after_mlp(self.mlp(x, sight))
+
+
+def start(blocks: Sequence[Block | ParallelBlock | DecoderBlock]) -> None:
+    """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by how many do so in all."""
+    steps = [part for block in blocks for part in block.parts]
+    for part in steps:
+        last = part.down if isinstance(part, MLP | SwiGLU) else part.out
+        for linear in (module for module in part.modules() if isinstance(module, nn.Linear)):
+            nn.init.normal_(linear.weight, std=(linear.in_features * (len(steps) if linear is last else 1)) ** -0.5)
 
 
 class Transformer(nn.Module):
@@ -224,6 +284,7 @@ class Transformer(nn.Module):
     Weights start as `start` says.
     """
 
+    opens = False
     blocks: Sequence[Block | ParallelBlock]
 
     def __init__(self, blocks: Sequence[Block | ParallelBlock], *, norm: nn.Module, rotary: Rotary):
@@ -247,9 +308,7 @@ class Transformer(nn.Module):
     def sight(self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None) -> Sight:
         """What the places see in every block."""
         mask = rule.dense(places, places if opened is None else opened.places)
-        device = embeddings.device.type
-        working = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embeddings.dtype
-        return Sight(self.rotary(places, working), mask, condition, opened)
+        return Sight(self.rotary(places, working(embeddings)), mask, condition, opened)
 
     @property
     def active_parameters(self) -> int:

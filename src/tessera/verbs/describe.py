@@ -124,7 +124,8 @@ def describe_document(system: System, document: Document) -> RenderableType:
     for piece in pieces:
         for i in range(piece.count):
             at = piece.offset + i
-            row = (at, piece.port.name + ("*" if piece.learned else ""), int(places.segment[at]), View(int(places.view[at])).name.lower())
+            star = "*" if piece.goal or piece.again else ""
+            row = (at, piece.port.name + star, int(places.segment[at]), View(int(places.view[at])).name.lower())
             grid = (
                 f"{int(places.row[at])}, {int(places.column[at])}" if places.row[at] + places.column[at] or piece.port.kind is Image else ""
             )

@@ -11,7 +11,7 @@ from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
 from tessera.laws.base import Sampling
 from tessera.orders.base import Ask, Done, Pick, Seen, Writing
-from tessera.pieces import Piece, number
+from tessera.pieces import Ahead, Piece, number
 from tessera.places import View
 from tessera.ports import Port
 from tessera.system import System
@@ -70,12 +70,14 @@ class Rows(Protocol):
 class Branch:
     """One cache row that a document is written in: as asked, or with its prompt dropped.
 
-    `order` is the causal position of what comes next, `after` the one behind the latest pass, committed or not.
+    `order` is the causal position of what comes next, `base` that of the segment being written, `after` the one behind the
+    latest pass, committed or not.
     """
 
     row: int
     pending: list[Piece] = field(default_factory=list)  # not yet shown to the trunk
     order: int = 0
+    base: int = 0
     after: int = 0
     segment: int = 0
 
@@ -105,6 +107,20 @@ class Step:
     pieces: list[Piece]
     order: int
     commit: bool
+
+
+class Standing(NamedTuple):
+    """How the segment that is written stands in its document: its port, the view its elements are seen in, and what is ahead."""
+
+    port: Port
+    view: View
+    ahead: Ahead
+
+    def piece(self, ask: Ask, branch: Branch) -> Piece:
+        """Some of its elements, as the trunk is shown them."""
+        piece = Piece(self.port, ask.visible, *self.ahead, self.view, learned=True, start=ask.start, passed=branch.order - branch.base)
+        piece.segment = branch.segment
+        return piece
 
 
 class Roll(NamedTuple):
@@ -199,7 +215,8 @@ class Author:
             steps=sampling.steps,
         )
         self._happened(None if text else PictureStarted(i))
-        base = branch.order
+        for one in branches:
+            one.base = one.order
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
@@ -210,8 +227,8 @@ class Author:
             self._happened(TextPiece(i, left) if text else PictureFinished(i, raw))
         branch.segment += 1
         if i + 1 < len(self.document) and not system.stands_alone(segment):
-            branch.order = base
-            branch.queue([system.context(finished, clean, room=extent)])
+            branch.order = branch.base
+            branch.queue([system.context(finished, clean, system.ahead(self.document, i), room=extent)])
         return finished, clean
 
     def _dropped(self, segment: Segment, before: Sequence[Segment], sampling: Sampling) -> list[Branch]:
@@ -239,8 +256,9 @@ class Author:
         self, port: Port, writing: Writing, branches: list[Branch], i: int, sampling: Sampling
     ) -> Generator[Any, Any, tuple[Done, int]]:
         """Let the order ask and pick until it is done. Returns that, and how many positions the segment took."""
-        document, base, extent = self.document, branches[0].order, 0
+        document, base, extent = self.document, branches[0].base, 0
         alone = self.system.stands_alone(document[i])
+        stands = Standing(port, View.PUBLIC if alone else View.PRIVATE, self.system.ahead(document, i))
         order, answer = port.order.write(writing), None
         while True:
             try:
@@ -252,23 +270,23 @@ class Author:
                 answer = yield Roll(port, request, sampling, self.draw)
             else:
                 self._progress(i, request)
-                answer = yield from self._show(port, request, branches, alone)
+                answer = yield from self._show(stands, request, branches)
                 extent = max(extent, branches[0].after - base)
         if done.rest is not None:
             self._progress(i, done.rest)
             if alone:
-                branches[0].pending.append(_piece(port, done.rest, branches[0], alone))
+                branches[0].pending.append(stands.piece(done.rest, branches[0]))
             elif i + 1 < len(document):
-                yield from self._show(port, done.rest, branches[:1], alone)
+                yield from self._show(stands, done.rest, branches[:1])
                 extent = max(extent, branches[0].after - base)
         return done, extent
 
-    def _show(self, port: Port, ask: Ask, branches: list[Branch], alone: bool) -> Generator[list[Step], list[Tensor], Seen]:
+    def _show(self, stands: Standing, ask: Ask, branches: list[Branch]) -> Generator[list[Step], list[Tensor], Seen]:
         """One pass of some elements through every branch; returns what answers for them."""
-        steps = [Step(b, [_piece(port, ask, b, alone)], b.order, ask.commit) for b in branches]
+        steps = [Step(b, [stands.piece(ask, b)], b.order, ask.commit) for b in branches]
         hidden = yield steps
         piece = steps[0].pieces[0]
-        answers = slice(-1, None) if port.order.lead else torch.from_numpy(piece.predicts)
+        answers = slice(-1, None) if stands.port.order.lead else torch.from_numpy(piece.predicts)
         asides = [step.pieces[0].aside for step in steps if step.pieces[0].aside is not None]
         return Seen(torch.stack([h[answers] for h in hidden]), torch.stack(asides) if asides else None)
 
@@ -289,10 +307,3 @@ class Author:
     def _happened(self, event: Event | None) -> None:
         if self.watched and event is not None:
             self.events.append(event)
-
-
-def _piece(port: Port, ask: Ask, branch: Branch, alone: bool) -> Piece:
-    view = View.PUBLIC if alone else View.PRIVATE
-    piece = Piece(port, ask.visible, port.number, view, learned=True, start=ask.start)
-    piece.segment = branch.segment
-    return piece
