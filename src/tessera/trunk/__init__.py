@@ -8,7 +8,7 @@ from tessera.trunk.lora import TaskLoRA
 from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import Rotary
-from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.trunk.transformer import MLP, Block, OnlySeen, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 
 __all__ = [
     "MLP",
@@ -20,6 +20,7 @@ __all__ = [
     "MambaBlock",
     "Mixer",
     "OffsetRMSNorm",
+    "OnlySeen",
     "ParallelBlock",
     "PreNorm",
     "Rotary",
