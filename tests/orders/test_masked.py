@@ -115,7 +115,7 @@ def test_elements_may_have_features():
     clean, asks = written(order, writing(6, keep=(1,), like=given), draw)
     assert torch.equal(clean[1], given[1]) and torch.equal(clean[2:], torch.arange(2, 6)[:, None].expand(4, 3).to(F64))
     assert torch.equal(asks[0].visible.value, given * torch.tensor([0, 1, 0, 0, 0, 0])[:, None])
-    visible, target, where = order.corrupt(given, torch.zeros(6, dtype=torch.bool), CONTEXT, Draw(1))
+    visible, target, where, _ = order.corrupt(given, torch.zeros(6, dtype=torch.bool), CONTEXT, Draw(1))
     assert torch.equal(target, given) and (visible.value[where] == 0).all() and torch.equal(visible.value[~where], given[~where])
 
 
@@ -296,7 +296,7 @@ def corrupted(order: Masked, length: int, keep=(), n: int = 1500) -> Tensor:
     clean = torch.arange(length) + 5
     hidden = []
     for i in range(n):
-        visible, target, where = order.corrupt(clean, given, CONTEXT, Draw(2, i))
+        visible, target, where, _ = order.corrupt(clean, given, CONTEXT, Draw(2, i))
         assert torch.equal(target, clean) and torch.equal(where, visible.hidden)
         assert torch.equal(visible.value, clean.masked_fill(where, 0))
         hidden.append(where)
