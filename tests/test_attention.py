@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_mask
 
-from tessera.attention import apart, bar, causal, everywhere, prefix, within
+from tessera.attention import AttentionRule, apart, bar, causal, everywhere, prefix, within
 from tessera.places import PADDING, UNUSED, View
 
 PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
@@ -16,6 +16,12 @@ PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
 class Eye:
     name: str = "eye"
     number: int = 1
+
+
+@dataclass
+class Text:
+    name: str = "text"
+    number: int = 0
 
 
 def table(text: str) -> torch.Tensor:
@@ -117,6 +123,20 @@ def test_what_is_given_together_sees_itself_and_nothing_learned(places):
         x x x x x x x
     """
     assert torch.equal(((causal | prefix) & apart).dense(row, row)[0], table(expected))
+
+
+@pytest.mark.parametrize(
+    "rule, ahead",
+    [(causal, False), (causal | within(Eye()), False), (everywhere, True), (everywhere & causal, False), (~causal, True)],
+    ids=str,
+)
+def test_a_rule_says_whether_it_looks_ahead(rule, ahead):
+    assert rule.looks_ahead([Eye(), Text()]) == ahead
+
+
+def test_one_port_that_looks_ahead_is_enough():
+    learned = AttentionRule("learned", lambda q, k: (k.learned == 1) & (q.port == 0))
+    assert (causal | learned).looks_ahead([Eye(), Text()]) and not (causal | learned).looks_ahead([Eye()])
 
 
 def test_the_name_of_a_rule_reads_as_it_was_composed():

@@ -1,6 +1,6 @@
 """Attention rules: who may look at whom, said once over places and compiled to any mask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tessera.places import PADDING, Places, View
+from tessera.places import FIELDS, PADDING, Places, View
 
 Predicate = Callable[[Places, Places], Tensor]
 
@@ -44,6 +44,12 @@ class AttentionRule:
         """The rule inside one document, under the bar between views; padding looks at itself, lest its softmax be empty."""
         return (q.document == k.document) & ((bar.allows(q, k) & self.allows(q, k)) | (q.document == PADDING))
 
+    def looks_ahead(self, ports: Sequence[Numbered]) -> bool:
+        """Whether a place that one of these ports reads may look at a later segment: it is another then when more is there."""
+        numbers, either = (torch.tensor(one, device="cpu") for one in ([port.number for port in ports], [0, 1]))
+        looks, seen, looks_learned, seen_learned = torch.cartesian_prod(numbers, numbers, either, either).T
+        return bool(self.allows(_sample(looks, looks_learned, 0), _sample(seen, seen_learned, 1)).any())
+
     def dense(self, queries: Places, keys: Places) -> Bool[Tensor, "row query key"]:
         """The mask written out, True where a query may look. The oracle of every faster mask."""
         return self.full(Places(queries.data.unsqueeze(-1)), Places(keys.data.unsqueeze(-2)))
@@ -52,6 +58,12 @@ class AttentionRule:
         """The same mask as FlexAttention wants it: a function of (row, head, query, key) numbers."""
         # a lambda, because FlexAttention counts arguments, which shape checking would wrap away
         return lambda row, head, query, key: self.full(Places(queries.data[:, row, query]), Places(keys.data[:, row, key]))
+
+
+def _sample(port: Tensor, learned: Tensor, number: int) -> Places:
+    """The first, or the second place of a document, each a segment of its own."""
+    facts = {"port": port, "learned": learned, "segment": torch.full_like(port, number), "order": torch.full_like(port, number)}
+    return Places(torch.stack([facts.get(name, torch.zeros_like(port)) for name in FIELDS]))
 
 
 def _across_views(q: Places, k: Places) -> Tensor:

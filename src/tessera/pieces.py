@@ -28,7 +28,7 @@ class Ahead(NamedTuple):
 class Goal(NamedTuple):
     """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight.
 
-    `shown` is what the teacher of each of its port's auxiliary losses is shown.
+    Each element that counts stands for `stands_for`. `shown` is what the teacher of each of its port's auxiliary losses is shown.
     """
 
     target: Tensor
@@ -36,6 +36,7 @@ class Goal(NamedTuple):
     noise: Tensor | None
     nats: Tensor | None = None
     weight: float = 1.0
+    stands_for: float = 1.0
     shown: tuple[Tensor, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,8 @@ class System(nn.Module):
     """One model of several modalities: every verb is a function over it.
 
     Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained; `extras` are
-    auxiliary losses.
+    auxiliary losses. Where the rule looks ahead the system is `joint`: what stands before a segment sees it while it is written.
+    A document is then learned segment by segment, each in a pass of its own with nothing behind it.
     `origin`, where a recipe was called by name, is that name and its arguments.
     """
 
@@ -64,7 +66,23 @@ class System(nn.Module):
             assert port.number in (-1, i), f"{port.name} already belongs to a system"
             port.number = i
         trunk.serves(attention, self.ports)
-        self.text, self.markers = texts[0], texts[0].codec.markers
+        self.text, self.markers, self.joint = texts[0], texts[0].codec.markers, attention.looks_ahead(ports)
+        self._check_writing()
+
+    def _check_writing(self) -> None:
+        """Raises ValueError for ports that cannot write as they shall."""
+        for port in (port for port in self.ports if port.writes):
+            canvas, lead = getattr(port.codec, "canvas", None), port.order.lead
+            if port.kind is Text and (canvas is None) != (lead == 1):
+                raise ValueError(
+                    f"{self.name}: {port.name} in the order {type(port.order).__name__}, {canvas or 'no canvas'}; text is written on a "
+                    "canvas (BPE(canvas=...)) unless it is written one id after another; give one or leave it out"
+                )
+            if self.joint and lead == 1:
+                raise ValueError(
+                    f"{self.name}: {port.name} is written one after another under {self.attention}, where all see what comes; orders are "
+                    "accepted whose elements answer for themselves (Masked, InPlace); change the order or the rule"
+                )
 
     @property
     def device(self) -> torch.device:
@@ -87,6 +105,10 @@ class System(nn.Module):
     def stands_alone(self, segment: Segment) -> bool:
         """Whether the view that predicts a learned segment is also what later segments read of it."""
         return self.port(segment).order.shared and self.eye(segment) is None
+
+    def view(self, segment: Segment) -> View:
+        """Who reads a learned segment while it is one: all, where it stands alone or nothing is behind it, or only itself."""
+        return View.PUBLIC if self.joint or self.stands_alone(segment) else View.PRIVATE
 
     # ------------------------------------------------------------------ documents to pieces
 
@@ -125,6 +147,18 @@ class System(nn.Module):
         ids = torch.tensor([id])
         goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if decided and self.text.order.lead == 1 else None
         return Piece(self.text, self.text.reveal(ids), *ahead, learned=learned, goal=goal)
+
+    def laid(self, clean: Tensor, document: Document, i: int) -> Tensor:
+        """The elements of learned segment `i` as they are written: texts on their canvas, if they have one."""
+        canvas = getattr(self.port(document[i]).codec, "canvas", None)
+        return clean if canvas is None else canvas.laid(clean, document, i, self.markers.end)
+
+    def passes(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> Iterator[list[Piece]]:
+        """What passes the trunk of a document in training: its layout; or one for each learned segment, where a system is joint."""
+        learned = [i for i, segment in enumerate(document) if segment.learn]
+        for i in learned if self.joint and learned else [len(document) - 1]:
+            before = document.segments[:i] if not self.joint else tuple(replace(segment, learn=False) for segment in document.segments[:i])
+            yield self.layout(replace(document, segments=(*before, document[i])), draw, encoded[: i + 1])
 
     def layout(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
@@ -168,17 +202,16 @@ class System(nn.Module):
         return Ahead(writes, sum(segment.learn for segment in document.segments[:i]))
 
     def _learned(self, document: Document, i: int, draw: Draw, encoded: EncodedSegment) -> list[Piece]:
-        segment, clean = document[i], encoded.clean
-        port, alone = self.port(segment), self.stands_alone(segment)
-        visible, target, where = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
+        segment, clean = document[i], self.laid(encoded.clean, document, i)
+        port = self.port(segment)
+        visible, target, where, stands_for = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
         shown = tuple(extra.shown(segment) for extra in self._extras_of(port))
         nats = encoded.nats if where.any() else None  # of what is given nothing is learned
-        goal = Goal(target, where, port.law.noise(target, draw), nats, shown=shown)
-        view = View.PUBLIC if alone else View.PRIVATE
+        goal = Goal(target, where, port.law.noise(target, draw), nats, stands_for=stands_for, shown=shown)
         ahead = self.ahead(document, i)
-        pieces = [Piece(port, visible, *ahead, view, learned=True, goal=goal)]
-        if not alone and i + 1 < len(document):
-            pieces.append(self.context(segment, clean, ahead))
+        pieces = [Piece(port, visible, *ahead, self.view(segment), learned=True, goal=goal)]
+        if not self.stands_alone(segment) and i + 1 < len(document):
+            pieces.append(self.context(segment, encoded.clean, ahead))
         return pieces
 
     def kept(self, segment: Segment, clean: Tensor) -> Tensor:
@@ -193,14 +226,14 @@ class System(nn.Module):
         """What later segments read of a learned one: its clean view, or its content through the eye."""
         port, eye = self.port(segment), self.eye(segment)
         reader, seen = (port, clean) if eye is None else (eye, eye.codec.encode([segment.content], [Draw(0)]).clean[0])
-        return Piece(reader, reader.reveal(seen), *ahead, learned=True, room=room, again=True)
+        return Piece(reader, reader.reveal(seen), *ahead, learned=not self.joint, room=room, again=True)
 
     # ------------------------------------------------------------------ pieces to hidden states and losses
 
     def arrange(
         self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
     ) -> Sequence[list[Piece]]:
-        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs).
+        """The pieces of each document, pass by pass. `clean`, where given, is used instead of encoding (written documents carry theirs).
 
         Ahead of the step, that is without gradients, a codec that learns cannot encode: its pieces are made when asked for.
         """
@@ -221,7 +254,7 @@ class System(nn.Module):
             encoded = self.encode(documents, draws)
         else:
             encoded = [[EncodedSegment(one) for one in row] for row in clean]
-        laid = [self.layout(d, draw, e) for d, draw, e in zip(documents, draws, encoded, strict=True)]
+        laid = [pieces for each in zip(documents, draws, encoded, strict=True) for pieces in self.passes(*each)]
         for i, pieces in enumerate(laid):
             for piece in pieces:
                 piece.document = i
@@ -284,7 +317,7 @@ def _answering(pieces: Sequence[Piece], hidden: Tensor) -> Tensor:
 def _weighed(each: Tensor, goals: Sequence[Goal]) -> tuple[Tensor, float]:
     """The sum of the losses of all elements that count, and how much they count, both weighted as their documents are."""
     counts = torch.stack([goal.where.sum() for goal in goals])
-    weights = torch.tensor([goal.weight for goal in goals]).repeat_interleave(counts)
+    weights = torch.tensor([goal.weight * goal.stands_for for goal in goals]).repeat_interleave(counts)
     return (each * weights.to(each)).sum(), float(weights.sum())
 
 

@@ -113,6 +113,21 @@ def test_a_condition_scales_and_shifts_the_norm_and_starts_as_nothing(places):
     torch.testing.assert_close(conditioned(x, seen), plain(x, seen))
 
 
+def test_a_gated_step_starts_as_nothing_and_is_let_in_as_its_condition_says(places):
+    x, condition, norm = torch.randn(1, 3, 8), torch.randn(1, 3, 8), nn.RMSNorm(8)
+    step, seen = PreNorm(norm, Doubled(), condition=8, gated=True), sight(places, 3, 4, torch.float32)
+    seen.condition = condition
+    assert torch.equal(step(x, seen), x)
+    for parameter in step.adapt.parameters():
+        nn.init.normal_(parameter)
+    scale, shift, gate = (F.silu(condition) @ step.adapt.weight.T + step.adapt.bias).chunk(3, -1)
+    torch.testing.assert_close(step(x, seen), x + gate * 2 * (norm(x) * (1 + scale) + shift))
+    seen.condition = torch.zeros_like(condition)
+    said_to_zeros = step(x, seen)
+    seen.condition = None
+    torch.testing.assert_close(step(x, seen), said_to_zeros)
+
+
 def test_dropout_drops_in_training_only(places):
     step, x, seen = PreNorm(nn.Identity(), Doubled(), dropout=0.5), torch.ones(1, 100, 8), sight(places, 100, 4, torch.float32)
     assert set(step(x, seen).unique().tolist()) == {1.0, 5.0}  # nothing added, or twice as much

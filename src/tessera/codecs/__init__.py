@@ -2,6 +2,7 @@
 
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.canvas import Canvas
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.features import Features
@@ -25,6 +26,7 @@ __all__ = [
     "VQ",
     "VQGAN",
     "Autoencoder",
+    "Canvas",
     "CausalFormer",
     "Codec",
     "ConvDecoder",

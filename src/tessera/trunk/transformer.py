@@ -1,7 +1,7 @@
 """The transformer: blocks composed from norm, attention and MLP objects, in a stack with named observation points."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,7 @@ class Sight:
         mask: Bool[Tensor, "row query key"] | None = None,
         condition: Hidden | None = None,
         opened: Pass | None = None,
+        dtype: torch.dtype | None = None,
         *,
         other: tuple[Float[Tensor, "row ... width"], Turn] | None = None,
     ):
@@ -44,7 +45,7 @@ class Sight:
             if other is not None:
                 blind = ~mask.any(-1, keepdim=True)
                 mask, self.blind = mask | blind, blind.unsqueeze(1)
-            dtype = turn.cos.dtype if turn else torch.get_default_dtype()
+            dtype = turn.cos.dtype if turn else dtype or torch.get_default_dtype()
             self.mask = torch.where(mask, 0.0, -torch.inf).to(dtype).unsqueeze(1)
 
     def attend(
@@ -162,34 +163,59 @@ class MLP(nn.Module):
         return self.down(self.activation(self.up(x)))
 
 
+class Said(NamedTuple):
+    """What conditions say to a step: by how much its norm is scaled and shifted, and how far it is let into the stream."""
+
+    scale: Hidden
+    shift: Hidden
+    gate: Hidden | None
+
+
 class PreNorm(nn.Module):
     """A residual step that norms what goes in: x + f(norm x).
 
     With `condition`, its width, the norm is scaled and shifted by what a place's condition says; a place without one
-    keeps the plain norm (Peebles and Xie 2022, arXiv:2212.09748, without its gates).
+    keeps the plain norm. `gated`, the condition also says how much of the step is added, at first nothing, and a place without one
+    hears what is said to zeros. Source: Peebles and Xie 2022, arXiv:2212.09748, section 3.2 (adaLN, and gated adaLN-Zero).
     """
 
     inner: Any  # SelfAttention, or an MLP
 
-    def __init__(self, norm: nn.Module, inner: nn.Module, *, dropout: float = 0.0, condition: int | None = None):
+    def __init__(self, norm: nn.Module, inner: nn.Module, *, dropout: float = 0.0, condition: int | None = None, gated: bool = False):
         super().__init__()
         self.norm, self.inner, self.dropout = norm, inner, nn.Dropout(dropout)
-        self.adapt = nn.Linear(condition, 2 * condition, bias=False) if condition else None
+        self.adapt = nn.Linear(condition, (3 if gated else 2) * condition, bias=gated) if condition else None
         if self.adapt is not None:
-            nn.init.zeros_(self.adapt.weight)
+            zero(self.adapt)
 
-    def before(self, x: Hidden, condition: Hidden | None) -> Hidden:
+    def said(self, condition: Hidden | None) -> Said | None:
+        """What the conditions of places say, if they say anything."""
+        if self.adapt is None or (condition is None and self.adapt.bias is None):
+            return None
+        said = self.adapt.bias.expand(1, 1, -1) if condition is None else self.adapt(F.silu(condition))
+        scale, shift, *gate = said.chunk(2 if self.adapt.bias is None else 3, -1)
+        return Said(scale, shift, gate[0] if gate else None)
+
+    def before(self, x: Hidden, said: Said | None) -> Hidden:
         """What the inner part is given."""
         normed = self.norm(x).to(x.dtype)
-        if self.adapt is not None and condition is not None:
-            scale, shift = self.adapt(F.silu(condition)).chunk(2, -1)
-            normed = normed * (1 + scale) + shift
-        return normed
+        return normed if said is None else normed * (1 + said.scale) + said.shift
+
+    def after(self, x: Hidden, step: Hidden, said: Said | None) -> Hidden:
+        """The stream with the step added."""
+        step = self.dropout(step) if self.training else step
+        return x + (step if said is None or said.gate is None else said.gate * step)
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream with the step added."""
-        step = self.inner(self.before(x, sight.condition), sight)
-        return x + (self.dropout(step) if self.training else step)
+        said = self.said(sight.condition)
+        return self.after(x, self.inner(self.before(x, said), sight), said)
+
+
+def zero(linear: nn.Linear) -> None:
+    """Let it say nothing, for a start."""
+    for parameter in linear.parameters():
+        nn.init.zeros_(parameter)
 
 
 class SwinNorm(nn.Module):
@@ -268,11 +294,44 @@ class DecoderBlock(nn.Module):
         return self.after_mlp(self.mlp(x, sight))
 
 
-def start(blocks: Sequence[Block | ParallelBlock | DecoderBlock]) -> None:
+class OnlySeen(nn.Module):
+    """The last block of a stack beside others (`Experts`) that nothing is asked of: all see its places, which go on as they are.
+
+    Source: the text's last block in Stable Diffusion 3 (Esser et al. 2024, arXiv:2403.03206), in its published code. Differs: what
+    its places would look for is not computed.
+    """
+
+    def __init__(self, norm: nn.Module, width: int, heads: int, *, condition: int):
+        super().__init__()
+        self.norm, self.adapt, self.size = norm, nn.Linear(condition, 2 * width), width // heads
+        self.kv = nn.Linear(width, 2 * width)
+        zero(self.adapt)
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """What starts as linear layers do."""
+        return (self.kv,)
+
+    def shown(self, x: Hidden, condition: Hidden | None) -> Float[Tensor, "row place head size"]:
+        """Queries of nothing, keys and values [row, place, head, size]."""
+        condition = x.new_zeros(1, 1, self.adapt.in_features) if condition is None else condition
+        scale, shift = self.adapt(F.silu(condition)).chunk(2, -1)
+        keys, values = self.kv(self.norm(x).to(x.dtype) * (1 + scale) + shift).unflatten(-1, (-1, self.size)).chunk(2, 2)
+        return torch.cat([torch.zeros_like(keys), keys, values], 2)
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream as it is."""
+        return x
+
+
+AnyBlock = Block | ParallelBlock | OnlySeen
+
+
+def start(blocks: Sequence[AnyBlock | DecoderBlock]) -> None:
     """Linear weights start normal with variance 1 / inputs, those that write into the stream smaller by how many do so in all."""
     steps = [part for block in blocks for part in block.parts]
     for part in steps:
-        last = part.down if isinstance(part, MLP | SwiGLU) else part.out
+        last = getattr(part, "out", getattr(part, "down", None))
         for linear in (module for module in part.modules() if isinstance(module, nn.Linear)):
             nn.init.normal_(linear.weight, std=(linear.in_features * (len(steps) if linear is last else 1)) ** -0.5)
 
@@ -281,13 +340,13 @@ class Transformer(nn.Module):
     """A stack of blocks under one attention rule. It serves every order and every rule.
 
     Observation points are modules: hook `trunk.blocks[i].after_attention`, `.after_mlp` or `trunk.embedded`.
-    Weights start as `start` says.
+    Without `rotary` places differ by what is read of them alone. Weights start as `start` says.
     """
 
     opens = False
-    blocks: Sequence[Block | ParallelBlock]
+    blocks: Sequence[AnyBlock]
 
-    def __init__(self, blocks: Sequence[Block | ParallelBlock], *, norm: nn.Module, rotary: Rotary):
+    def __init__(self, blocks: Sequence[AnyBlock], *, norm: nn.Module, rotary: Rotary | None):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.rotary, self.embedded = norm, rotary, nn.Identity()
@@ -308,7 +367,15 @@ class Transformer(nn.Module):
     def sight(self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass | None) -> Sight:
         """What the places see in every block."""
         mask = rule.dense(places, places if opened is None else opened.places)
-        return Sight(self.rotary(places, working(embeddings)), mask, condition, opened)
+        turn = None if self.rotary is None else self.rotary(places, working(embeddings))
+        return Sight(turn, mask, condition, opened, working(embeddings))
+
+    @property
+    def attention(self) -> SelfAttention:
+        """That of the first block: all have its shape."""
+        attention = self.blocks[0].parts[0]
+        assert isinstance(attention, SelfAttention)
+        return attention
 
     @property
     def active_parameters(self) -> int:
@@ -317,6 +384,5 @@ class Transformer(nn.Module):
 
     def cache(self, *, rows: int, capacity: int) -> Cache:
         """An empty cache of this trunk's shape, precision and device."""
-        attention, _ = self.blocks[0].parts
-        like = attention.qkv.weight
+        attention, like = self.attention, self.attention.qkv.weight
         return Cache(layers=len(self.blocks), heads=attention.split[1], size=attention.size, rows=rows, capacity=capacity, like=like)

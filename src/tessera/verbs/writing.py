@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from tessera.codecs.canvas import up_to
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
 from tessera.laws.base import Sampling
@@ -205,11 +206,11 @@ class Author:
         sampling = self.request.sampling.get(type(segment), port.law.sampling)
         branches = [branch, *self._dropped(segment, before, sampling)]
         hidden = yield [one.flush() for one in branches]
-        like = port.codec.blank(self.request.longest) if encoded is None or segment.content is None else encoded.clone()
+        like, given = self._blank(i, encoded)
         writing = Writing(
             before=Seen(torch.stack([h[-1:] for h in hidden])),
             like=like,
-            keep=system.kept(segment, like),
+            keep=given,
             rng=self.draw.rng,
             stop=system.markers.end if text else None,
             steps=sampling.steps,
@@ -220,7 +221,7 @@ class Author:
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
-        clean, raw = yield Finish(port, done.clean, self.draw)
+        clean, raw = yield Finish(port, up_to(done.clean, system.markers.end) if text else done.clean, self.draw)
         finished = replace(segment, content=raw)
         left = raw[len(self._told.get(i, "")) :] if text else raw
         if len(left):
@@ -228,8 +229,19 @@ class Author:
         branch.segment += 1
         if i + 1 < len(self.document) and not system.stands_alone(segment):
             branch.order = branch.base
-            branch.queue([system.context(finished, clean, system.ahead(self.document, i), room=extent)])
+            branch.queue([system.context(finished, clean, system.ahead(self.document, i), room=0 if system.joint else extent)])
         return finished, clean
+
+    def _blank(self, i: int, encoded: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Segment `i` as far as it is given, and which elements are: of a text on a canvas, the ends behind its greatest length."""
+        system, segment, longest = self.system, self.document[i], self.request.longest
+        if encoded is not None and segment.content is not None:
+            like = system.laid(encoded, self.document, i).clone()
+            return like, system.kept(segment, like)
+        port = system.port(segment)
+        on_canvas = isinstance(segment, Text) and port.order.lead == 0
+        like = system.laid(port.codec.blank(longest - on_canvas), self.document, i)
+        return like, like == system.markers.end if on_canvas else system.kept(segment, like)
 
     def _dropped(self, segment: Segment, before: Sequence[Segment], sampling: Sampling) -> list[Branch]:
         """The branch that has not read what was before the segment, where guidance asks for one; it means nothing for text."""
@@ -258,7 +270,7 @@ class Author:
         """Let the order ask and pick until it is done. Returns that, and how many positions the segment took."""
         document, base, extent = self.document, branches[0].base, 0
         alone = self.system.stands_alone(document[i])
-        stands = Standing(port, View.PUBLIC if alone else View.PRIVATE, self.system.ahead(document, i))
+        stands = Standing(port, self.system.view(document[i]), self.system.ahead(document, i))
         order, answer = port.order.write(writing), None
         while True:
             try:
@@ -294,10 +306,11 @@ class Author:
         if not self.watched or ask.clean is None:
             return
         segment = self.document[i]
-        codec = self.system.port(segment).codec
+        port = self.system.port(segment)
+        codec = port.codec
         if isinstance(segment, Image):
             self.events.append(PicturePart(i, ask.known, ask.clean.clone(), codec))
-        else:
+        elif port.order.lead == 1:  # other text is not known from its beginning on, and is told as a whole
             (so_far,) = codec.decode([ask.clean[: round(ask.known * len(ask.clean))]])
             new = so_far[len(self._told.get(i, "")) :]
             if new and not so_far.endswith(INCOMPLETE):
