@@ -127,7 +127,15 @@ def test_what_is_given_together_sees_itself_and_nothing_learned(places):
 
 @pytest.mark.parametrize(
     "rule, ahead",
-    [(causal, False), (causal | within(Eye()), False), (everywhere, True), (everywhere & causal, False), (~causal, True)],
+    [
+        (causal, False),
+        (causal | within(Eye()), False),
+        (everywhere, True),
+        (everywhere & causal, False),
+        (~causal, True),
+        ((causal | prefix) & apart, False),
+        (causal | prefix, False),
+    ],
     ids=str,
 )
 def test_a_rule_says_whether_it_looks_ahead(rule, ahead):

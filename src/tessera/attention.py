@@ -45,10 +45,14 @@ class AttentionRule:
         return (q.document == k.document) & ((bar.allows(q, k) & self.allows(q, k)) | (q.document == PADDING))
 
     def looks_ahead(self, ports: Sequence[Numbered]) -> bool:
-        """Whether a place that one of these ports reads may look at a later segment: it is another then when more is there."""
+        """Whether a place that one of these ports reads may look at what comes later: it is another then when more is there.
+
+        What is given together, with nothing learned between, is there at once.
+        """
         numbers, either = (torch.tensor(one, device="cpu") for one in ([port.number for port in ports], [0, 1]))
-        looks, seen, looks_learned, seen_learned = torch.cartesian_prod(numbers, numbers, either, either).T
-        return bool(self.allows(_sample(looks, looks_learned, 0), _sample(seen, seen_learned, 1)).any())
+        looks, seen, looks_learned, seen_learned, turn = torch.cartesian_prod(numbers, numbers, either, either, either).T
+        later = (seen_learned == 1) | (turn == 1)
+        return bool((self.allows(_sample(looks, looks_learned, 0), _sample(seen, seen_learned, 1, turn)) & later).any())
 
     def dense(self, queries: Places, keys: Places) -> Bool[Tensor, "row query key"]:
         """The mask written out, True where a query may look. The oracle of every faster mask."""
@@ -60,9 +64,10 @@ class AttentionRule:
         return lambda row, head, query, key: self.full(Places(queries.data[:, row, query]), Places(keys.data[:, row, key]))
 
 
-def _sample(port: Tensor, learned: Tensor, number: int) -> Places:
+def _sample(port: Tensor, learned: Tensor, number: int, turn: Tensor | None = None) -> Places:
     """The first, or the second place of a document, each a segment of its own."""
     facts = {"port": port, "learned": learned, "segment": torch.full_like(port, number), "order": torch.full_like(port, number)}
+    facts |= {} if turn is None else {"turn": turn}
     return Places(torch.stack([facts.get(name, torch.zeros_like(port)) for name in FIELDS]))
 
 

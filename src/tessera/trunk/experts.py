@@ -13,7 +13,7 @@ from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.transformer import AnyBlock, Block, OnlySeen, PreNorm, Sight, Transformer
 
-Own = Float[Tensor, "row place ..."]  # the places of one tower as one long row, or those of all towers
+Own = Float[Tensor, "..."]  # the places of one tower as one long row, or those of all towers
 Step = PreNorm | OnlySeen
 Part = TypeVar("Part", bound=nn.Module)
 
