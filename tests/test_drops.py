@@ -4,39 +4,27 @@ import pytest
 import torch
 
 from tessera.attention import causal
-from tessera.codecs import BPE
-from tessera.codecs.base import Encoded
+from tessera.codecs import BPE, Padding
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
-from tessera.drops import Absent, Hidden, Replaced
+from tessera.drops import Absent, Hidden, Instead, Replaced
 from tessera.laws import Sampling
 from tessera.ports import Port, Takes
 from tessera.system import System
 from tessera.verbs.generate import write
 from tessera.verbs.writing import Request
 
-KINDS = [Absent(), Hidden(), Replaced()]
+KINDS = [Absent(), Hidden(), Replaced(), Instead("no red, no dot")]
 PICTURE = slice(-4, None)  # the last four places
-
-
-class Padding:
-    """A text codec that says `end` as often as the text has ids."""
-
-    def __init__(self):
-        self.bpe = BPE()
-        self.keep, self.blank, self.decode = self.bpe.keep, self.bpe.blank, self.bpe.decode
-
-    def encode(self, raws, draws=()):
-        return Encoded([torch.full_like(row, self.bpe.markers.end) for row in self.bpe.encode(raws, draws).clean])
 
 
 @pytest.fixture(params=KINDS, ids=lambda drop: type(drop).__name__)
 def system(request, tiny):
     """A system that learned guidance by one kind of drop; what Replaced drops is read as padding."""
-    parts = tiny()
+    parts, bpe = tiny(), BPE()
     for port in parts.ports:
         port.number = -1
-    padding = Port("padding", Text, codec=Padding(), reader=parts.text.reader, takes=Takes.DROPPED)
+    padding = Port("padding", Text, codec=Padding(bpe, bpe.markers.end), reader=parts.text.reader, takes=Takes.DROPPED)
     ports = (*parts.ports, padding) if isinstance(request.param, Replaced) else parts.ports
     return System("dropping", trunk=parts.trunk, ports=ports, attention=causal, drop=request.param).eval()
 
@@ -54,7 +42,7 @@ def test_nothing_of_a_dropped_prompt_is_read(system, pictures):
     torch.testing.assert_close(one, other)
     with_prompt, asked = seen(system, Text("a red dot"), drawn)
     assert not torch.allclose(with_prompt, one, atol=1e-3)
-    assert places == as_many and (places == asked) == (not isinstance(system.drop, Absent))
+    assert places == as_many and (places == asked) == isinstance(system.drop, Hidden | Replaced)
 
 
 def test_guidance_of_nothing_writes_what_stands_behind_a_dropped_prompt(system):

@@ -7,6 +7,7 @@ from torch import nn
 
 from tessera.attention import causal, within
 from tessera.codecs import BPE, FSQ, Autoencoder
+from tessera.codecs.text import MarkerIds
 from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
 from tessera.drops import Absent, now_and_then
@@ -94,9 +95,9 @@ def test_a_drawing_is_learned_behind_its_prompt(tiny, pictures):
     m, codes = system.markers, system.by_name["image"].codec.encode([pictures[0]]).clean[0].tolist()
     prompt = system.text.codec.encode(["red"]).clean[0].tolist()
     assert laid_out(system, Document((Text("red"), Image(pictures[0], learn=True)))) == [
-        (TEXT, [m.document], 0, False, PICTURE, None),
+        (TEXT, [*m.document], 0, False, PICTURE, None),
         (TEXT, [*prompt, m.end], 1, False, PICTURE, None),
-        (TEXT, [m.begin_image], 2, True, PICTURE, None),  # it belongs to what is learned, but is not
+        (TEXT, [*m.begin_image], 2, True, PICTURE, None),  # it belongs to what is learned, but is not
         (PICTURE, codes, 3, True, PICTURE, codes),
     ]
 
@@ -106,10 +107,10 @@ def test_an_answer_is_learned_behind_a_picture(tiny, pictures):
     m, codes = system.markers, system.by_name["image"].codec.encode([pictures[0]]).clean[0].tolist()
     ask, answer = (ids.tolist() for ids in system.text.codec.encode(["what?", "red"]).clean)
     assert laid_out(system, Document((Image(pictures[0]), Text("what?"), Text("red", learn=True)))) == [
-        (TEXT, [m.document], 0, False, TEXT, None),
-        (TEXT, [m.begin_image], 1, False, TEXT, None),
+        (TEXT, [*m.document], 0, False, TEXT, None),
+        (TEXT, [*m.begin_image], 1, False, TEXT, None),
         (PICTURE, codes, 2, False, TEXT, None),
-        (TEXT, [m.end_image], 3, False, TEXT, None),
+        (TEXT, [*m.end_image], 3, False, TEXT, None),
         (TEXT, ask, 4, False, TEXT, None),
         (TEXT, [*answer, m.end], 5, True, TEXT, [*answer, m.end]),
     ]
@@ -129,7 +130,7 @@ def test_learned_text_begins_from_a_marker_where_the_trunk_wants_it(tiny, pictur
             assert (*one[:2], number, *one[3:]) == usual.pop(0)
     assert found == [5, 12] and not usual  # in front of "red" and of "z", but not of what follows something learned
     assert laid_out(system, Document((Text("red", learn=True),)))[:2] == [
-        (TEXT, [m.document], 0, False, TEXT, None),
+        (TEXT, [*m.document], 0, False, TEXT, None),
         (TEXT, [m.end], 1, True, TEXT, None),
     ]
 
@@ -146,8 +147,8 @@ def test_that_a_picture_begins_is_learned_where_the_model_decided_it(tiny, pictu
     system = tiny().eval()
     m = system.markers
     layout = laid_out(system, Document((Text("a story", learn=True), Image(pictures[0], learn=True), Text("x"))))
-    assert layout[2][1:] == ([m.begin_image], 2, True, PICTURE, [m.begin_image])
-    assert [(ids, writes) for _, ids, _, _, writes, _ in layout[4:]] == [([m.end_image], -1), (layout[5][1], -1)]
+    assert layout[2][1:] == ([*m.begin_image], 2, True, PICTURE, [*m.begin_image])
+    assert [(ids, writes) for _, ids, _, _, writes, _ in layout[4:]] == [([*m.end_image], -1), (layout[5][1], -1)]
 
 
 def test_what_is_kept_of_a_picture_is_not_learned(tiny, pictures):
@@ -251,3 +252,19 @@ def test_a_document_counts_as_much_as_its_weight():
     total, count = system.losses(heavy, draws(heavy))["text"]
     torch.testing.assert_close(total, a + 3 * b)
     assert count == n + 3 * m
+
+
+def test_published_markers_may_be_none_or_several_and_close_what_was_learned_alone(tiny, pictures):
+    system = tiny().eval()
+    system.markers = MarkerIds(document=(), begin_image=(7, 8), end_image=(), end=9, closes_given=False)
+    codes = system.by_name["image"].codec.encode([pictures[0]]).clean[0].tolist()
+    a, b = (ids.tolist() for ids in system.text.codec.encode(["a", "b"]).clean)
+    document = Document((Text("a"), Image(pictures[0]), Text("b", learn=True), Image(pictures[0], learn=True)))
+    assert [(ids, goal) for _, ids, *_, goal in laid_out(system, document)] == [
+        (a, None),
+        ([7, 8], None),
+        (codes, None),
+        ([*b, 9], [*b, 9]),
+        ([7, 8], [7]),
+        (codes, codes),
+    ]

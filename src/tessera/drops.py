@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from tessera.document import Document, Image, Segment
+from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
 
 
@@ -64,6 +64,19 @@ class Replaced:
     def left(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
         """All of them, given and marked."""
         return tuple(replace(segment, learn=False, dropped=True) for segment in segments)
+
+
+@dataclass(frozen=True)
+class Instead:
+    """A text stands in place of the prompt: nothing, or what is not wanted (Emu3, arXiv:2409.18869, in its code)."""
+
+    said: str = ""
+    rate: float = 0.1
+    hides = False
+
+    def left(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+        """That text alone."""
+        return (Text(self.said),)
 
 
 def now_and_then(drop: Drop, document: Document, draw: Draw) -> Document:

@@ -24,6 +24,7 @@ LEGEND = {
     "slot": "a row of the cache, in use or not",
     "capacity": "places that a row of the cache has room for",
     "channel": "features of a cell of a grid of pixels or codes",
+    "frame": "one picture of a film",
     "level": "codes inside one element: of a residual quantizer, or of a piece of a grid",
     "branch": "rows that write one segment under guidance: as asked, and with the prompt dropped",
     "answer": "a hidden state that answers for one element",

@@ -115,7 +115,7 @@ class System(nn.Module):
     def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[EncodedSegment]]:
         """Clean elements of every segment that has content; codecs take like segments together.
 
-        Text is closed by `end`, unless learned text continues it.
+        Text is closed by `end`, unless learned text continues it, or it is given where only learned text is closed.
         """
         found = [[EncodedSegment(torch.empty(0)) for _ in document] for document in documents]
         groups: dict[tuple, list[tuple[int, int]]] = {}
@@ -136,17 +136,20 @@ class System(nn.Module):
         if not isinstance(document[i], Text):
             return clean
         following = document[i + 1] if i + 1 < len(document) else None
-        continued = not document[i].learn and isinstance(following, Text) and following.learn
-        return clean if continued else torch.cat([clean, torch.tensor([self.markers.end])])
+        continued = isinstance(following, Text) and following.learn
+        is_open = not document[i].learn and (continued or not self.markers.closes_given)
+        return clean if is_open else torch.cat([clean, torch.tensor([self.markers.end])])
 
-    def marker(self, id: int, ahead: Ahead, *, learned: bool = False, decided: bool = False) -> Piece:
-        """A marker as a piece of the text port, to be predicted where it is `decided` by the model itself.
+    def marker(self, ids: Sequence[int], ahead: Ahead, *, learned: bool = False, decided: bool = False) -> list[Piece]:
+        """A marker as a piece of the text port, its first id to be predicted where it is `decided` by the model itself; none without ids.
 
         Text that is not written one after another (`lead` 0) decides nothing: it would answer from the marker itself.
         """
-        ids = torch.tensor([id])
-        goal = Goal(ids, torch.ones(1, dtype=torch.bool), None) if decided and self.text.order.lead == 1 else None
-        return Piece(self.text, self.text.reveal(ids), *ahead, learned=learned, goal=goal)
+        if not ids:
+            return []
+        said = torch.tensor(ids)
+        goal = Goal(said, torch.arange(len(ids)) == 0, None) if decided and self.text.order.lead == 1 else None
+        return [Piece(self.text, self.text.reveal(said), *ahead, learned=learned, goal=goal)]
 
     def laid(self, clean: Tensor, document: Document, i: int) -> Tensor:
         """The elements of learned segment `i` as they are written: texts on their canvas, if they have one."""
@@ -183,18 +186,18 @@ class System(nn.Module):
         Learned text behind what is given has one where the trunk wants it: `end`, which closes given text, opens the answer.
         """
         ahead, learn, behind = self.ahead(document, i), document[i].learn, document[i - 1] if i else None
-        pieces = [] if i else [self.marker(self.markers.document, ahead)]
+        pieces = [] if i else self.marker(self.markers.document, ahead)
         if isinstance(document[i], Image):
             decided = learn and isinstance(behind, Text) and behind.learn
-            pieces.append(self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided))
+            pieces += self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided)
         elif learn and self.trunk.opens and not (behind and behind.learn):
-            pieces.append(self.marker(self.markers.end, ahead, learned=True))
+            pieces += self.marker([self.markers.end], ahead, learned=True)
         return pieces
 
     def after(self, document: Document, i: int) -> list[Piece]:
         """The marker behind segment `i`: pictures are closed, unless the document ends with them."""
         closes = isinstance(document[i], Image) and i + 1 < len(document)
-        return [self.marker(self.markers.end_image, self.ahead(document, i + 1), learned=document[i].learn)] if closes else []
+        return self.marker(self.markers.end_image, self.ahead(document, i + 1), learned=document[i].learn) if closes else []
 
     def ahead(self, document: Document, i: int) -> Ahead:
         """The document's next learned segment, from segment `i` on."""

@@ -20,8 +20,7 @@ class ViT(nn.Module):
 
     Squares are embedded by one linear layer (a convolution of that kernel and stride is the same), learned positions are
     added, and `blocks` follow. `before` norms what goes into the first block, `after` what comes out of the last one.
-    With `class_token` one more vector passes the blocks in front of the squares; it is no feature. Pixels of another mean
-    and spread are a matter of the embedding's weights.
+    With `class_token` one more vector passes the blocks in front of the squares; it is no feature.
     Source: Dosovitskiy et al. 2020, arXiv:2010.11929.
     """
 
@@ -37,13 +36,14 @@ class ViT(nn.Module):
         before: nn.Module | None = None,
         after: nn.Module | None = None,
         class_token: bool = False,
+        bias: bool = True,
     ):
         super().__init__()
         if pixels % patch:
             raise ValueError(f"ViT: patch {patch} in pictures of {pixels} pixels; the patch must divide them; choose another")
         self.width, self.pixels, self.patch, self.columns = width, pixels, patch, pixels // patch
         self.elements = self.columns**2
-        self.embed = nn.Linear(3 * patch**2, width)
+        self.embed = nn.Linear(3 * patch**2, width, bias=bias)
         self.positions = nn.Embedding(self.elements + class_token, width)
         self.class_token = nn.Parameter(torch.randn(width) * width**-0.5) if class_token else None
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
@@ -54,7 +54,7 @@ class ViT(nn.Module):
 
     def forward(self, squares: Squares) -> Features:
         """The features of every square, each having seen the whole picture."""
-        x = self.embed(squares)
+        x = self.embed(squares.to(self.embed.weight.dtype))
         if self.class_token is not None:
             x = torch.cat([self.class_token.to(x.dtype).expand(len(x), 1, -1), x], 1)
         x, sight = self.before(x + self.positions.weight), Sight()
@@ -73,23 +73,34 @@ def siglip(
     heads: int = 4,
     hidden: int | None = None,
     activation: nn.Module = EXACT,
+    eps: float = 1e-6,
 ) -> ViT:
     """An eye in SigLIP's shape: no class token, features normed at the end (Zhai et al. 2023, arXiv:2303.15343).
 
     GELU is exact unless said otherwise, as in Janus; SigLIP's own is `nn.GELU(approximate="tanh")`.
     """
-    after = nn.LayerNorm(width, eps=1e-6)
-    return ViT(_blocks(width, depth, heads, hidden, activation, 1e-6), width=width, pixels=pixels, patch=patch, after=after)
+    after = nn.LayerNorm(width, eps=eps)
+    return ViT(_blocks(width, depth, heads, hidden, activation, eps), width=width, pixels=pixels, patch=patch, after=after)
 
 
-def clip(*, pixels: int = 32, patch: int = 8, width: int = 128, depth: int = 4, heads: int = 4, hidden: int | None = None) -> ViT:
+def clip(
+    *,
+    pixels: int = 32,
+    patch: int = 8,
+    width: int = 128,
+    depth: int = 4,
+    heads: int = 4,
+    hidden: int | None = None,
+    activation: nn.Module | None = None,
+    eps: float = 1e-5,
+) -> ViT:
     """An eye in CLIP's shape, read where LLaVA reads it: behind the last block but one, without the final norm.
 
     `depth` is CLIP's own: its last block, which nobody would read, is not built (Liu et al. 2023, arXiv:2304.08485,
     section 4.1). Source: Radford et al. 2021, arXiv:2103.00020.
     """
-    blocks = _blocks(width, depth - 1, heads, hidden, QuickGELU(), 1e-5)
-    return ViT(blocks, width=width, pixels=pixels, patch=patch, before=nn.LayerNorm(width, eps=1e-5), class_token=True)
+    blocks, before = _blocks(width, depth - 1, heads, hidden, activation or QuickGELU(), eps), nn.LayerNorm(width, eps=eps)
+    return ViT(blocks, width=width, pixels=pixels, patch=patch, before=before, class_token=True, bias=False)
 
 
 class QuickGELU(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tessera.codecs import BPE, Markers
-from tessera.codecs.text import train_bpe
+from tessera.codecs.text import MarkerIds, train_bpe
 
 TEXTS = [
     "a red circle",
@@ -42,18 +42,18 @@ def test_a_word_has_the_same_ids_in_front_and_inside(bpe):
 def test_markers_in_a_text_are_characters(marker, bpe):
     text = f"draw {marker} now{marker}"
     ids = bpe.encode([text]).clean[0]
-    assert not set(ids.tolist()) & set(bpe.markers) and bpe.decode([ids]) == [text]
+    assert not set(ids.tolist()) & {*bpe.markers.outside, bpe.markers.end} and bpe.decode([ids]) == [text]
 
 
 def test_decoding_leaves_markers_out_and_shows_broken_characters(bpe):
     ids = bpe.encode(["圆 😀"]).clean[0].tolist()
-    assert bpe.decode([torch.tensor([bpe.markers.document, *ids, bpe.markers.end])]) == ["圆 😀"]
+    assert bpe.decode([torch.tensor([*bpe.markers.document, *ids, bpe.markers.end])]) == ["圆 😀"]
     assert bpe.decode([torch.tensor(ids[:-1])])[0].endswith("\ufffd")
 
 
 def test_text_may_hold_all_ids_but_the_markers_outside_it(bpe):
-    outside = {bpe.markers.document, bpe.markers.begin_image, bpe.markers.end_image}
-    assert set(bpe.writable.tolist()) == set(range(bpe.size)) - outside and bpe.markers.end in bpe.writable
+    assert len(bpe.markers.outside) == 3 and bpe.markers.end not in bpe.markers.outside
+    assert set(bpe.writable.tolist()) == set(range(bpe.size)) - bpe.markers.outside and bpe.markers.end in bpe.writable
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def foreign(tmp_path):
 def test_a_foreign_file_gets_markers_behind_its_vocabulary_and_adds_nothing(foreign):
     before = len(json.loads(foreign.read_text())["model"]["vocab"])
     bpe = BPE(foreign)
-    assert sorted(bpe.markers) == list(range(before, before + 4)) and bpe.size == before + 4
+    assert {*bpe.markers.outside, bpe.markers.end} == {*range(before, before + 4)} and bpe.size == before + 4
     assert bpe.decode(bpe.encode(TEXTS).clean) == TEXTS
     assert bpe.encode(["x"]).clean[0].numel() <= 2
     assert bpe.decode(bpe.encode(["<s> x </s>"]).clean) == ["<s> x </s>"]
@@ -80,7 +80,13 @@ def test_a_foreign_file_gets_markers_behind_its_vocabulary_and_adds_nothing(fore
 
 def test_markers_of_published_systems_map_onto_theirs(foreign):
     bpe = BPE(foreign, markers=Markers(document="<s>", begin_image="<boi>", end_image="<eoi>", end="</s>"))
-    assert (bpe.markers.document, bpe.markers.end) == (0, 3) and bpe.markers.begin_image >= 300 - 4
+    assert (bpe.markers.document, bpe.markers.end) == ((0,), 3) and bpe.markers.begin_image[0] >= 300 - 4
+
+
+def test_ids_of_a_published_vocabulary_are_taken_as_they_are(foreign):
+    before = BPE(foreign).size - 4
+    bpe = BPE(foreign, markers=MarkerIds(document=(), begin_image=(0, 7), end_image=(), end=3, closes_given=False))
+    assert bpe.size == before and bpe.markers.outside == {0, 7} and 3 in bpe.writable
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -124,7 +124,7 @@ def test_guidance_matters(system):
 
 
 def test_interleaved_documents_are_written_and_learned(system):
-    outside = set(system.markers) - {system.markers.end}
+    outside = system.markers.outside
     for kind in drawn(system):
         (one,) = write(system, [blank(story(system, kind))])
         shape = picture(system, 0, kind).shape

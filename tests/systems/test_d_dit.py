@@ -106,7 +106,7 @@ def test_rows_of_whole_passes_are_given_back_empty(system, tiny):
     passes = passes_of(system, 2)
     assert isinstance(passes, WholePasses) and isinstance(passes_of(tiny(), 2), CachedPasses)
     row, other = passes.take(), passes.take()
-    passes.kept[row] = [system.marker(system.markers.document, Ahead(-1, 0))]
+    passes.kept[row] = system.marker(system.markers.document, Ahead(-1, 0))
     passes.give(row)
     assert passes.take() == row != other and passes.kept == [[], []]
 

@@ -24,13 +24,17 @@ class Leaning(nn.Module):
         return self.inner(hidden, aside) + self.by * torch.nn.functional.one_hot(torch.tensor(self.id), self.inner.out.out_features)
 
 
+def ids(markers, marker):
+    return (markers.end,) if marker == "end" else getattr(markers, marker)
+
+
 @pytest.fixture
 def leaning(tiny):
     """A system whose text port leans towards a marker, or away from it."""
 
     def make(marker, by):
         system = tiny().eval()
-        system.text.writer = Leaning(system.text.writer, getattr(system.markers, marker), by)
+        system.text.writer = Leaning(system.text.writer, ids(system.markers, marker)[0], by)
         return system
 
     return make

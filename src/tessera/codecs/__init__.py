@@ -6,6 +6,7 @@ from tessera.codecs.canvas import Canvas
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.features import Features
+from tessera.codecs.films import FilmDecoder, FilmEncoder, FilmVQGAN, ToldDecoder
 from tessera.codecs.flow import NormalizingFlow, Settled
 from tessera.codecs.folded import Folded
 from tessera.codecs.former import CausalFormer
@@ -13,7 +14,7 @@ from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches, cosines
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
-from tessera.codecs.text import BPE, Markers
+from tessera.codecs.text import BPE, Markers, Padding
 from tessera.codecs.unquantized import Unquantized
 from tessera.codecs.vae import VAE, square_vae
 from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
@@ -34,14 +35,19 @@ __all__ = [
     "Couplings",
     "Encoded",
     "Features",
+    "FilmDecoder",
+    "FilmEncoder",
+    "FilmVQGAN",
     "Folded",
     "Markers",
     "NormalizingFlow",
+    "Padding",
     "Painter",
     "Patches",
     "Residual",
     "Settled",
     "Shifted",
+    "ToldDecoder",
     "Unquantized",
     "chameleon_vqgan",
     "cosines",

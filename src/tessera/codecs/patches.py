@@ -47,26 +47,38 @@ def kept_patches(mask: Bool[Tensor, "height wide"], patch: int) -> Bool[Tensor, 
 
 
 class Patches:
-    """Pictures of `pixels` x `pixels` <-> squares of `patch` x `patch` pixels, from -1 to 1."""
+    """Pictures of `pixels` x `pixels` <-> squares of `patch` x `patch` pixels, from -1 to 1.
 
-    def __init__(self, *, pixels: int = 32, patch: int = 4):
+    `mean` and `spread`, of each colour from 0 to 1, are what published eyes want pixels to be taken from and divided by instead.
+    """
+
+    def __init__(
+        self, *, pixels: int = 32, patch: int = 4, mean: Sequence[float] = (0.5, 0.5, 0.5), spread: Sequence[float] = (0.5, 0.5, 0.5)
+    ):
         if pixels % patch:
             raise ValueError(f"Patches: patch {patch} in pictures of {pixels} pixels; the patch must divide them; choose another")
         self.patch, self.pixels, self.columns = patch, pixels, pixels // patch
         self.elements, self.features = self.columns**2, 3 * patch**2
+        self.mean, self.spread = tuple(mean), tuple(spread)
 
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
         """Squares of each uint8 picture."""
-        return Encoded(patchify(floats(raws, torch.empty(0), self.pixels), self.patch))
+        mean, spread = self._scale()
+        return Encoded(patchify((floats(raws, torch.empty(0), self.pixels) + (1 - mean)) / spread, self.patch))
 
     def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped."""
-        return bytes_of(unpatchify(torch.stack(tuple(cleans)), self.patch, self.columns))
+        mean, spread = self._scale()
+        return bytes_of(unpatchify(torch.stack(tuple(cleans)), self.patch, self.columns) * spread + (mean - 1))
+
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and spread of colours from 0 to 2: those from -1 to 1, moved."""
+        return 2 * torch.tensor(self.mean).view(3, 1, 1), 2 * torch.tensor(self.spread).view(3, 1, 1)
 
     def keep(self, mask: Bool[Tensor, "height wide"]) -> Bool[Tensor, "element"]:
         """Squares wholly inside the mask are given."""
         return kept_patches(mask, self.patch)
 
     def blank(self, length: int | None = None) -> Float[Tensor, "element feature"]:
-        """Mid-grey squares."""
+        """Squares of the mean colour."""
         return torch.zeros(self.elements, self.features)

@@ -179,6 +179,13 @@ class VQ(nn.Module):
         commitment = self.commitment * (x - rounded.detach()).square().mean(-1)
         return Quantized(straight_through(x, rounded), codes.view(x.shape[:-1]), commitment)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """The codebook as it stands is what moving averages go on from: for one that was put here by somebody else."""
+        self.members.fill_(1)
+        self.sums.copy_(self.book)
+        self.idle.zero_()
+
     def unrounded(self, x: Features) -> Features:
         """As they are, or of length 1."""
         return self._scaled(x)

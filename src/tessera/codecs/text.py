@@ -9,7 +9,7 @@ from jaxtyping import Int
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from tessera.codecs.base import Cleans, Encoded
+from tessera.codecs.base import Cleans, Codec, Encoded
 from tessera.codecs.canvas import Canvas, up_to
 from tessera.draws import Draw
 
@@ -26,12 +26,21 @@ class Markers(NamedTuple):
 
 
 class MarkerIds(NamedTuple):
-    """The ids of the markers: `end` closes a turn, the others stand around documents and pictures."""
+    """The ids of the markers: any number of them stands for each of those around documents and pictures, one (`end`) closes a turn.
 
-    document: int
-    begin_image: int
-    end_image: int
+    Given texts are closed too where `closes_given`; published systems close only what the model itself has said.
+    """
+
+    document: tuple[int, ...]
+    begin_image: tuple[int, ...]
+    end_image: tuple[int, ...]
     end: int
+    closes_given: bool = True
+
+    @property
+    def outside(self) -> frozenset[int]:
+        """The ids that no text holds."""
+        return frozenset((*self.document, *self.begin_image, *self.end_image)) - {self.end}
 
 
 @runtime_checkable
@@ -49,12 +58,12 @@ class Vocabulary(Protocol):
 class BPE:
     """Text <-> ids through a Hugging Face tokenizer file; None is the one trained on the world.
 
-    Markers that the file does not know are added behind its vocabulary. No marker is ever read out of a user's text:
-    what looks like one is encoded as the characters it is.
+    Markers that the file does not know are added behind its vocabulary; ids, where they are given instead, are those of a published
+    vocabulary. No marker is ever read out of a user's text: what looks like one is encoded as the characters it is.
     Raises ValueError where the file is missing or is no tokenizer.
     """
 
-    def __init__(self, path: str | Path | None = None, *, markers: Markers = Markers(), canvas: Canvas | None = None):
+    def __init__(self, path: str | Path | None = None, *, markers: Markers | MarkerIds = Markers(), canvas: Canvas | None = None):
         path, self.canvas = path or SHIPPED, canvas
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
@@ -62,10 +71,14 @@ class BPE:
             raise ValueError(f"BPE: {path}: {error}; a tokenizer.json of the tokenizers library is accepted; check the path") from error
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.tokenizer.add_special_tokens(list(markers))
         self.tokenizer.encode_special_tokens = True
-        ids = self.tokenizer.get_vocab()
-        self.markers, self.size = MarkerIds(*(ids[marker] for marker in markers)), max(ids.values()) + 1  # ids may have gaps
+        self.markers = markers if isinstance(markers, MarkerIds) else self._added(markers)
+        self.size = max(self.tokenizer.get_vocab().values()) + 1  # ids may have gaps
+
+    def _added(self, markers: Markers) -> MarkerIds:
+        self.tokenizer.add_special_tokens(list(markers))
+        document, begin_image, end_image, end = (self.tokenizer.token_to_id(marker) for marker in markers)
+        return MarkerIds((document,), (begin_image,), (end_image,), end)
 
     @property
     def writable(self) -> Int[Tensor, "value"]:
@@ -91,6 +104,30 @@ class BPE:
         """Room for `length` ids."""
         assert length is not None
         return torch.zeros(length, dtype=torch.long)
+
+
+class Padding:
+    """Text as padding, as many ids as it has: what some systems read in place of a prompt that is dropped."""
+
+    def __init__(self, text: Codec, id: int):
+        self.text, self.id = text, id
+
+    def encode(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
+        """The id, for each of the text's."""
+        return Encoded([torch.full_like(ids, self.id) for ids in self.text.encode(raws, draws).clean])
+
+    def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> list[str]:
+        """Nothing."""
+        return [""] * len(cleans)
+
+    def keep(self, mask: Tensor) -> Tensor:
+        """As the text's codec says."""
+        return self.text.keep(mask)
+
+    def blank(self, length: int | None) -> Int[Tensor, "element"]:
+        """The id, so many times."""
+        assert length is not None
+        return torch.full((length,), self.id)
 
 
 def train_bpe(texts: Iterable[str], size: int, *, markers: Markers = Markers()) -> Tokenizer:

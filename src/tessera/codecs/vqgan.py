@@ -18,24 +18,27 @@ class VQGAN(nn.Module):
     """Pictures <-> codes on a grid of `pixels / stride` columns, through any quantizer; every code may look at the whole picture.
 
     Between encoder and quantizer, and between quantizer and decoder, stands a projection of each cell. Codes of a mask (`keep`)
-    have seen what lies outside it, too. Its own stage learns as that of `Autoencoder`; `noise` as there.
+    have seen what lies outside it, too. Its own stage learns as that of `Autoencoder`; `noise` as there. Without a decoder, which
+    some published files leave out, pictures are read and not painted.
     Source: Esser et al. 2021, arXiv:2012.09841, section 3.1. Differs: mean squares alone, no perceptual and adversarial losses.
     """
 
     quantizer: Quantizer
+    from_latents: nn.Conv2d | None
 
-    def __init__(self, *, encoder: ConvEncoder, decoder: ConvDecoder, quantizer: Quantizer, pixels: int, noise: float = 0.0):
+    def __init__(self, *, encoder: ConvEncoder, decoder: ConvDecoder | None, quantizer: Quantizer, pixels: int, noise: float = 0.0):
         super().__init__()
-        if encoder.stride != decoder.stride or pixels % encoder.stride:
+        stride = encoder.stride if decoder is None else decoder.stride
+        if encoder.stride != stride or pixels % stride:
             raise ValueError(
-                f"VQGAN: {pixels} pixels, an encoder of stride {encoder.stride}, a decoder of stride {decoder.stride}; one stride that "
+                f"VQGAN: {pixels} pixels, an encoder of stride {encoder.stride}, a decoder of stride {stride}; one stride that "
                 "divides the pixels is accepted; change the number of levels"
             )
         self.pixels, self.stride, self.columns, self.noise = pixels, encoder.stride, pixels // encoder.stride, noise
         self.elements = self.columns**2
         self.encoder, self.decoder, self.quantizer = encoder, decoder, quantizer
         self.to_latents = nn.Conv2d(encoder.features, quantizer.features, 1)
-        self.from_latents = nn.Conv2d(quantizer.features, decoder.features, 1)
+        self.from_latents = nn.Conv2d(quantizer.features, decoder.features, 1) if decoder is not None else None
 
     def forward(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
         """What becomes of a batch of pictures from -1 to 1."""
@@ -46,7 +49,9 @@ class VQGAN(nn.Module):
         return self.to_latents(self.encoder(pixels)).flatten(2).mT
 
     def paint(self, features: Features) -> Float[Tensor, "batch 3 height wide"]:
-        """Pictures from -1 to 1, not clipped."""
+        """Pictures from -1 to 1, not clipped. Raises ValueError without a decoder."""
+        if self.decoder is None or self.from_latents is None:
+            raise ValueError("VQGAN: a picture is to be painted, and there is no decoder; give it one, or ask for text")
         return self.decoder(self.from_latents(features.mT.unflatten(2, (self.columns, self.columns))))
 
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Noised:

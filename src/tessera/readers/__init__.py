@@ -7,6 +7,7 @@ from tessera.readers.features import FeatureReader
 from tessera.readers.hidden import HiddenReader
 from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
+from tessera.readers.rows import RowReader
 from tessera.readers.soft import SoftReader
 from tessera.readers.timed import TimedReader, square_sines
 from tessera.readers.tokens import Digits, TokenReader
@@ -22,6 +23,7 @@ __all__ = [
     "NoisyReader",
     "Read",
     "Reader",
+    "RowReader",
     "SoftReader",
     "TimedReader",
     "TokenReader",

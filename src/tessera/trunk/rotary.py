@@ -1,6 +1,6 @@
 """Rotary positions: queries and keys are turned by angles that grow with a place's coordinates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from tessera.attention import Numbered
 from tessera.places import FIELDS, Places
+
+
+Frequencies = Float[Tensor, "number"]  # radians a position, of each pair of features
 
 
 class Turn(NamedTuple):
@@ -33,20 +36,29 @@ class Rotary(nn.Module):
 
     `Rotary(64)` turns by `order`. `Rotary(64, axes=("order", "row", "column"))` gives each axis every third frequency,
     so that pictures carry their two dimensions. `portion` is the share of the features that turn (partial rotary, as in
-    GPT-NeoX and Phi); the pairs beyond it stand still.
+    GPT-NeoX and Phi); the pairs beyond it stand still. `stretched`, where given, changes the frequencies (for longer documents).
     Source: Su et al. 2021, arXiv:2104.09864; several axes as in M-RoPE (Wang et al. 2024, arXiv:2409.12191), interleaved.
     """
 
     axis: Tensor
     frequency: Tensor
 
-    def __init__(self, size: int, *, axes: Sequence[str] = ("order",), theta: float = 10_000.0, portion: float = 1.0):
+    def __init__(
+        self,
+        size: int,
+        *,
+        axes: Sequence[str] = ("order",),
+        theta: float = 10_000.0,
+        portion: float = 1.0,
+        stretched: Callable[[Frequencies], Frequencies] | None = None,
+    ):
         super().__init__()
         assert size % 2 == 0
         self.pairs, turning = size // 2, int(size * portion) // 2
         turns = torch.arange(self.pairs) % len(axes)
         self.register_buffer("axis", torch.tensor([FIELDS.index(axis) for axis in axes])[turns], persistent=False)
         frequency = theta ** (-torch.arange(turning, dtype=torch.float64) / turning)
+        frequency = stretched(frequency) if stretched else frequency
         self.frequency = torch.cat([frequency, frequency.new_zeros(self.pairs - turning)])  # no buffer: stays float64
 
     def forward(self, places: Places, dtype: torch.dtype) -> Turn:

@@ -72,28 +72,41 @@ def explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> 
     return (scores if mask is None else scores + mask).softmax(-1) @ v
 
 
+Norm = Callable[[int], nn.Module]  # makes a norm of so many features
+
+
 class SelfAttention(nn.Module):
     """Multi-head attention with rotary positions, grouped keys and values, and optional norms of queries and keys.
 
     `qk_norm` makes the norm from the features of a head, e.g. `nn.LayerNorm`, which all heads share; it is applied before the turn
-    (Dehghani et al. 2023, arXiv:2302.05442; Chameleon, arXiv:2405.09818, section 2.3).
+    (Dehghani et al. 2023, arXiv:2302.05442; Chameleon, arXiv:2405.09818, section 2.3). Two of them are for queries and for keys.
+    `size` is the features of a head, by default an even share of the width; `out_bias` is that of the last layer, where it differs.
     """
 
     def __init__(
-        self, width: int, heads: int, *, kv_heads: int | None = None, qk_norm: Callable[[int], nn.Module] | None = None, bias: bool = False
+        self,
+        width: int,
+        heads: int,
+        *,
+        kv_heads: int | None = None,
+        qk_norm: Norm | tuple[Norm, Norm] | None = None,
+        bias: bool = False,
+        size: int | None = None,
+        out_bias: bool | None = None,
     ):
         super().__init__()
         kv_heads = kv_heads or heads
-        if width % heads or heads % kv_heads or width // heads % 2:
+        if (not size and width % heads) or heads % kv_heads or (size or width // heads) % 2:
             raise ValueError(
-                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads; the width must be an even multiple of heads "
-                "(rotary positions turn pairs), and heads a multiple of kv_heads; change one of them"
+                f"SelfAttention: width {width}, {heads} heads, {kv_heads} kv_heads, size {size}; the width must be an even multiple of heads "
+                "(rotary positions turn pairs) or the size even, and heads a multiple of kv_heads; change one of them"
             )
-        self.size = width // heads
+        self.size = size or width // heads
         self.split = [heads, kv_heads, kv_heads]
         self.qkv = nn.Linear(width, sum(self.split) * self.size, bias=bias)
-        self.out = nn.Linear(width, width, bias=bias)
-        self.q_norm, self.k_norm = (qk_norm(self.size), qk_norm(self.size)) if qk_norm else (nn.Identity(), nn.Identity())
+        self.out = nn.Linear(heads * self.size, width, bias=bias if out_bias is None else out_bias)
+        of_q, of_k = qk_norm if isinstance(qk_norm, tuple) else (qk_norm, qk_norm)
+        self.q_norm, self.k_norm = (norm(self.size) if norm else nn.Identity() for norm in (of_q, of_k))
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
@@ -137,11 +150,11 @@ class SwiGLU(nn.Module):
     Source: Shazeer 2020, arXiv:2002.05202.
     """
 
-    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.silu):
+    def __init__(self, width: int, hidden: int | None = None, *, activation: Callable[[Tensor], Tensor] = F.silu, bias: bool = False):
         super().__init__()
         unit = 8 if width < 1024 else 256
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
-        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=bias), nn.Linear(hidden, width, bias=bias)
         self.activation = activation
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:

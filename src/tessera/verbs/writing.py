@@ -194,7 +194,8 @@ class Author:
     def _decide(self, branch: Branch) -> Generator[list[Step], list[Tensor], None]:
         """Add a picture, if of all ids the likeliest behind the text is the marker that begins one."""
         (hidden,) = yield [branch.flush()]
-        if int(self.system.text.writer(hidden[-1:], None).argmax()) == self.system.markers.begin_image:
+        likeliest = int(self.system.text.writer(hidden[-1:], None).argmax())
+        if likeliest in self.system.markers.begin_image[:1]:
             self._add(Image(learn=True))
 
     def _write(

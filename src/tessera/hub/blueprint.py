@@ -1,0 +1,16 @@
+"""A blueprint: a system still without weights, and where those stand in its published files."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tessera.hub.names import Names
+from tessera.system import System
+
+
+class Blueprint(NamedTuple):
+    """The system; ours to published names; patterns of published tensors that it has no use for; what is due once it is filled."""
+
+    system: System
+    names: Names
+    unread: Sequence[str] = ()
+    ready: Callable[[], None] = lambda: None

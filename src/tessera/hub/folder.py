@@ -1,0 +1,98 @@
+"""Folders of published models: one on this machine, or one that the hub gives."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+WANTED = ("*.json", "*.jinja", "*.safetensors", "tokenizer.model")
+PICKLES = ("*.bin", "*.pt", "*.pth")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A published model: where it lies, and what its config.json says."""
+
+    path: Path
+    config: Mapping[str, Any]
+
+    def file(self, name: str) -> Path:
+        """A file that must be there. Raises ValueError where it is not."""
+        found = self.path / name
+        if not found.is_file():
+            raise ValueError(f"hub: {self.path} holds no {name}, which is needed; a whole folder is accepted; fetch it, or check the path")
+        return found
+
+    def read(self, name: str) -> dict[str, Any]:
+        """What a JSON file says; nothing where there is none."""
+        return _json(self.path / name) if (self.path / name).is_file() else {}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A part of a config.json, and what it says where it says nothing: published files leave out what is usual."""
+
+    said: Mapping[str, Any]
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    where: str = "config.json"
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.said.get(name)
+        found = self.usual.get(name) if found is None else found
+        if found is None and name not in self.usual:
+            raise ValueError(f"hub: {self.where} says nothing of {name}; a whole configuration is accepted; fetch it again")
+        return found
+
+    def part(self, name: str, usual: Mapping[str, Any]) -> "Settings":
+        """What stands under a name, all usual where nothing does."""
+        return Settings(self.said.get(name) or {}, usual, f"{self.where}, {name},")
+
+    def refuse(self, **accepted: Any) -> None:
+        """Raises ValueError where a setting is another than the one that is built here; what is not said is taken as such."""
+        for name, value in accepted.items():
+            found = self.said.get(name)
+            if found is not None and found != value:
+                raise ValueError(f"hub: {self.where} asks for {name} {found!r}; {value!r} is accepted; load it with another library")
+
+
+def open_folder(path: str | Path, *, trust_pickle: bool = False) -> Folder:
+    """The folder of this path, or the one that the hub keeps under this id, fetched where it is not here yet.
+
+    Raises ValueError where there is neither, and where it has no config.json.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        place = _fetched(str(path), trust_pickle)
+    folder = Folder(place, {})
+    return Folder(place, _json(folder.file("config.json")))
+
+
+def _fetched(id: str, trust_pickle: bool) -> Path:
+    owner, _, name = id.partition("/")
+    if not owner or not name or "/" in name or owner in (".", "..", "~"):
+        raise ValueError(f"hub: {id} is no folder; a folder, or an id owner/name is accepted; check the path")
+    try:
+        import huggingface_hub
+    except ImportError as fault:
+        raise ValueError(
+            f"hub: {id} is no folder here, and to fetch it huggingface_hub is missing; install it: pip install 'tessera-multimodal[hub]'"
+        ) from fault
+    try:
+        patterns = [*WANTED, *(PICKLES if trust_pickle else ())]
+        return Path(huggingface_hub.snapshot_download(id, allow_patterns=patterns))
+    except Exception as fault:  # whatever goes wrong on the way has its own class: offline, refused, unknown
+        raise ValueError(
+            f"hub: {id} is no folder here, and could not be fetched ({type(fault).__name__}: {fault}); a folder, or the id of a model "
+            "that can be reached is accepted; check name, access and network"
+        ) from fault
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text())
+    except ValueError as fault:
+        raise ValueError(f"hub: {file}: {fault}; JSON is accepted; fetch it again") from fault
+    if not isinstance(said, dict):
+        raise ValueError(f"hub: {file} holds {type(said).__name__}; an object is accepted; fetch it again")
+    return said

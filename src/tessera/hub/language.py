@@ -1,0 +1,163 @@
+"""Language models of Llama's family as trunks: Llama, Mistral, Qwen2, Qwen3, and what is built on them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from math import pi
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tessera.codecs import BPE
+from tessera.codecs.text import MarkerIds
+from tessera.document import Text
+from tessera.hub.folder import Folder, Settings
+from tessera.hub.names import Names, under
+from tessera.hub.tensors import Stored
+from tessera.laws import Categorical, Sampling
+from tessera.orders import Next
+from tessera.ports import Port
+from tessera.readers import TokenReader
+from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.writers import LinearWriter
+
+LLAMA: Names = {
+    "norm": "norm",
+    "blocks.*.attention.norm": "layers.*.input_layernorm",
+    "blocks.*.attention.inner.qkv": [f"layers.*.self_attn.{name}_proj" for name in "qkv"],
+    "blocks.*.attention.inner.out": "layers.*.self_attn.o_proj",
+    "blocks.*.attention.inner.q_norm": "layers.*.self_attn.q_norm",
+    "blocks.*.attention.inner.k_norm": "layers.*.self_attn.k_norm",
+    "blocks.*.mlp.norm": "layers.*.post_attention_layernorm",
+    "blocks.*.mlp.inner.gate_up": ["layers.*.mlp.gate_proj", "layers.*.mlp.up_proj"],
+    "blocks.*.mlp.inner.down": "layers.*.mlp.down_proj",
+}
+TURNS = ("*rotary_emb.inv_freq",)  # older files keep what follows from their sizes
+
+_LLAMA = {
+    "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": None, "head_dim": None, "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False,
+    "attention_bias": False, "mlp_bias": False, "rope_theta": 10_000.0, "rope_parameters": None, "rope_scaling": None,
+    "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+_QWEN = {**_LLAMA, "vocab_size": 151_936, "intermediate_size": 22_016, "bos_token_id": None, "eos_token_id": None}
+USUAL: Mapping[str, Mapping[str, Any]] = {
+    "llama": _LLAMA,
+    "mistral": {**_LLAMA, "intermediate_size": 14_336, "num_key_value_heads": 8},
+    "qwen2": {**_QWEN, "num_key_value_heads": 32},
+    "qwen3": {**_QWEN, "num_key_value_heads": 32, "head_dim": 128},
+}
+"""What a configuration means where it says nothing."""
+
+QKNorm = tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]] | None
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+}
+
+
+class Language(NamedTuple):
+    """A language model: its trunk, what reads ids and what writes them, and its published names."""
+
+    trunk: Transformer
+    words: TokenReader
+    head: LinearWriter
+    said: Settings
+
+    @property
+    def width(self) -> int:
+        """Features of a place."""
+        return self.said["hidden_size"]
+
+
+def settings(said: Mapping[str, Any], where: str = "config.json") -> Settings:
+    """The settings of a language model of the family. Raises ValueError for others."""
+    kind = said.get("model_type", "llama")
+    if kind not in USUAL:
+        raise ValueError(f"hub: {where} speaks of a language model {kind!r}; {', '.join(USUAL)} are accepted; choose a model built on one")
+    return Settings(said, USUAL[kind], where)
+
+
+def language(said: Settings, *, tied: bool, trunk: Transformer | None = None) -> Language:
+    """The language model of these settings; `tied`: its table is its head. `trunk` is its own, where that is not the family's."""
+    width, vocabulary = said["hidden_size"], said["vocab_size"]
+    table = nn.Embedding(vocabulary, width)
+    return Language(trunk or transformer(said), TokenReader(table), LinearWriter(width, vocabulary, tied=table if tied else None), said)
+
+
+def tied(config: Mapping[str, Any], said: Settings, weights: Mapping[str, Stored], head: str, *, usual: bool = False) -> bool:
+    """Whether table and head are one: the whole configuration says so, or its language model's; but a head that is there is the head."""
+    stated = config.get("tie_word_embeddings", said.said.get("tie_word_embeddings", usual))
+    return bool(stated) and f"{head}.weight" not in weights
+
+
+def transformer(said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm) -> Transformer:
+    """The trunk of these settings; `step` says where a block's norms stand."""
+    width, heads, eps, kind = said["hidden_size"], said["num_attention_heads"], said["rms_norm_eps"], said.said.get("model_type", "llama")
+    said.refuse(use_sliding_window=False)
+    size, bias = said["head_dim"] or width // heads, bool(said["attention_bias"])
+    attention = partial(
+        SelfAttention,
+        width,
+        heads,
+        kv_heads=said["num_key_value_heads"],
+        size=size,
+        bias=bias or kind == "qwen2",
+        out_bias=bias,
+        qk_norm=partial(nn.RMSNorm, eps=eps) if kind == "qwen3" else qk_norm,
+    )
+    mlp = partial(SwiGLU, width, said["intermediate_size"], activation=activation(said, "hidden_act"), bias=bool(said["mlp_bias"]))
+    norm = lambda inner: step(nn.RMSNorm(width, eps), inner)
+    blocks = [Block(norm(attention()), norm(mlp())) for _ in range(said["num_hidden_layers"])]
+    return Transformer(blocks, norm=nn.RMSNorm(width, eps), rotary=rotary(said, size))
+
+
+def activation(said: Settings, name: str) -> Callable[[Tensor], Tensor]:
+    """The activation that is asked for."""
+    if said[name] not in ACTIVATIONS:
+        raise ValueError(f"hub: {said.where} asks for {name} {said[name]!r}; {', '.join(ACTIVATIONS)} are accepted; load it elsewhere")
+    return ACTIVATIONS[said[name]]
+
+
+def rotary(said: Settings, size: int) -> Rotary:
+    """Rotary positions, plain or stretched for longer documents."""
+    told = {**(said["rope_scaling"] or {}), **(said["rope_parameters"] or {})}
+    kind = told.get("rope_type", told.get("type", "default"))
+    if kind not in ("default", "linear", "llama3"):
+        raise ValueError(f"hub: {said.where} asks for rotary positions {kind!r}; default, linear, llama3 are accepted; load it elsewhere")
+    how = {"linear": partial(evenly, told), "llama3": partial(far_ones, told)}.get(kind)
+    return Rotary(size, theta=told.get("rope_theta", said["rope_theta"]), stretched=how)
+
+
+def evenly(told: Mapping[str, Any], frequency: Tensor) -> Tensor:
+    """All positions nearer by a factor (Chen et al. 2023, arXiv:2306.15595)."""
+    return frequency / told["factor"]
+
+
+def far_ones(told: Mapping[str, Any], frequency: Tensor) -> Tensor:
+    """Slow turns slower by a factor, fast ones as they are, and a passage between (Llama 3.1, arXiv:2407.21783)."""
+    turns = frequency / (2 * pi) * told["original_max_position_embeddings"]  # of a whole document as long as they were learned with
+    low, high = told["low_freq_factor"], told["high_freq_factor"]
+    fast = ((turns - low) / (high - low)).clamp(0, 1)
+    return frequency / told["factor"] * (1 - fast) + frequency * fast
+
+
+def named(*, model: str, head: str) -> dict[str, Any]:
+    """The names of a system's trunk and text port, whose language model stands under `model`."""
+    names = under(LLAMA, ours="trunk", theirs=model)
+    return {**names, "by_name.text.reader.table": f"{model}.embed_tokens", "by_name.text.writer.out": head}
+
+
+def text_port(folder: Folder, model: Language, markers: MarkerIds, *, beside: Iterable[int] = ()) -> Port:
+    """The port of text. Ids that the vocabulary has beside text are codes of pictures, say."""
+    bpe, others = BPE(folder.file("tokenizer.json"), markers=markers), frozenset((*beside, *markers.outside))
+    allowed = torch.tensor([id for id in bpe.writable.tolist() if id < model.said["vocab_size"] and id not in others])
+    law = Categorical(allowed=allowed, sampling=Sampling(temperature=0.0))
+    return Port("text", Text, codec=bpe, reader=model.words, writer=model.head, order=Next(), law=law)
+
+
+def under_one_of(weights: Mapping[str, Stored], *prefixes: str) -> str:
+    """The first of these prefixes that names something: layouts differ in what stands in front."""
+    return next((prefix for prefix in prefixes if any(name.startswith(f"{prefix}.") for name in weights)), prefixes[0])

@@ -1,0 +1,19 @@
+"""Language models alone, as they were published: Llama, Mistral, Qwen2, Qwen3."""
+
+from collections.abc import Mapping
+
+from tessera.attention import causal
+from tessera.hub.blueprint import Blueprint
+from tessera.hub.folder import Folder
+from tessera.hub.language import TURNS, language, named, settings, text_port, tied
+from tessera.hub.markers import markers
+from tessera.hub.tensors import Stored
+from tessera.system import System
+
+
+def llama(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
+    """`LlamaForCausalLM` and its kin: a system that reads and writes text."""
+    said = settings(folder.config)
+    speaker = language(said, tied=tied(folder.config, said, weights, "lm_head"))
+    system = System("llama", trunk=speaker.trunk, ports=(text_port(folder, speaker, markers(folder, said)),), attention=causal)
+    return Blueprint(system, named(model="model", head="lm_head"), TURNS)
