@@ -4,7 +4,7 @@ from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
 from tessera.trunk.encoder_decoder import EncoderDecoder
 from tessera.trunk.experts import Experts
-from tessera.trunk.headwise import HeadwiseLayerNorm
+from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
 from tessera.trunk.lora import TaskLoRA
 from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
@@ -27,6 +27,7 @@ __all__ = [
     "MLP",
     "Block",
     "Cache",
+    "CosineNorm",
     "CrossAttention",
     "DecoderBlock",
     "EncoderDecoder",

@@ -81,7 +81,7 @@ class EncoderDecoder(nn.Module):
 
     def serves(self, rule: AttentionRule, ports: Sequence[Served]) -> None:
         """Raises ValueError where what is given would look at what is learned, which it cannot."""
-        numbers = torch.arange(max(len(ports), 1), device="cpu")
+        numbers = torch.arange(max(len(ports), 1), device="cpu")  # also where the trunk is none yet
         given, learned = _stand(numbers[:, None], segment=2, order=1, begins=1, turn=1), _stand(numbers[None], learned=1)
         if rule.full(given, learned).any():
             raise ValueError(
