@@ -70,7 +70,7 @@ def last_element_stays_unshown(patch, system):
 
 def eye_takes_no_room(patch, system):
     context = System.context
-    patch.setattr(System, "context", lambda self, segment, clean, room=0: context(self, segment, clean))
+    patch.setattr(System, "context", lambda self, segment, clean, ahead, room=0: context(self, segment, clean, ahead))
 
 
 def clean_view_is_noise(patch, system):
