@@ -10,7 +10,7 @@ from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
 from tessera.world import World
 
-EVER = Denoisers(square=8, regular=1.0, extreme=0.0)
+EVER, EVER_SEQUENTIAL = Denoisers(square=8, regular=1.0, extreme=0.0), Denoisers(square=8, regular=0.0, extreme=0.0)
 
 
 def restored(given: str, learned: str) -> str:
@@ -97,9 +97,6 @@ def test_text_alone_is_learned_from_some_word_on():
     assert all(EVER_SEQUENTIAL(behind, Draw(4, i)).segments == behind.segments for i in range(20))
 
 
-EVER_SEQUENTIAL = Denoisers(square=8, regular=0.0, extreme=0.0)
-
-
 @pytest.mark.parametrize(("hidden", "squares"), [(0.75, 12), (0.5, 8), (1.0, 16)])
 def test_a_covered_picture_is_given_and_what_is_covered_is_learned(hidden, squares):
     content = torch.randint(0, 200, (3, 32, 32), dtype=torch.uint8)
@@ -136,3 +133,12 @@ def test_the_colour_of_what_is_covered_is_none_of_the_worlds():
         for i in range(30):
             shown = level.picture(level.scene(i))
             assert not (shown == torch.tensor(HIDDEN)[:, None, None]).all(0).any()
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match=r"denoisers: regular 0\.7, extreme 0\.4, hidden 0\.75; shares"):
+        Denoisers(square=8, regular=0.7, extreme=0.4)
+    with pytest.raises(ValueError, match="hidden 0; shares"):
+        Denoisers(square=8, hidden=0)
+    with pytest.raises(ValueError, match="a picture of 30 x 32 pixels, squares of 8; whole squares"):
+        EVER(Document((Image(torch.zeros(3, 30, 32, dtype=torch.uint8), True),)), Draw(0))

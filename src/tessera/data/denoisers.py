@@ -45,6 +45,13 @@ class Denoisers:
     extreme: float = 0.25
     hidden: float = 0.75
 
+    def __post_init__(self):
+        if min(self.regular, self.extreme) < 0 or self.regular + self.extreme > 1 or not 0 < self.hidden <= 1:
+            raise ValueError(
+                f"denoisers: regular {self.regular:g}, extreme {self.extreme:g}, hidden {self.hidden:g}; shares from 0 on, the first two "
+                "together 1 at most, the last above 0, are accepted; change them"
+            )
+
     def __call__(self, document: Document, draw: Draw) -> Document:
         """The document as it is learned this time."""
         learned = [i for i, segment in enumerate(document) if segment.learn]
@@ -64,7 +71,7 @@ class Denoisers:
         units = UNITS.findall(text.content)
         if len(units) < 2 or GAP in text.content:
             return (text,)
-        mode = torch.rand((), generator=rng).item()
+        mode = torch.rand((), generator=rng).item()  # what remains of it falls into one of the shares, or behind them
         for sign, share, kinds in (("[R]", self.regular, REGULAR), ("[X]", self.extreme, EXTREME)):
             if mode < share:
                 spans = kinds[_below(len(kinds), rng)]
@@ -79,6 +86,10 @@ class Denoisers:
         if torch.rand((), generator=rng).item() >= self.regular:
             return (picture,)
         _, height, wide = picture.content.shape
+        if height % self.square or wide % self.square:
+            raise ValueError(
+                f"denoisers: a picture of {height} x {wide} pixels, squares of {self.square}; whole squares are accepted; resize it"
+            )
         rows, columns = height // self.square, wide // self.square
         covered = torch.zeros(rows * columns, dtype=torch.bool)
         covered[torch.randperm(len(covered), generator=rng)[: round(self.hidden * len(covered))]] = True

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from tessera.attention import Numbered
 from tessera.places import FIELDS, Places
 
-
 Frequencies = Float[Tensor, "number"]  # radians a position, of each pair of features
 
 
