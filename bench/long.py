@@ -181,7 +181,7 @@ def verdict(courses):
     for name in (CACHED, UNCACHED):
         theirs, weights = courses[name]
         less = 1 - ours.memory(mark, mine) / theirs.memory(mark, weights)
-        said.append(f"{ours.speed(mark) / theirs.speed(mark):.2g} times as fast and {less:.0%} less memory beside {name}")
+        said.append(f"{ours.speed(mark) / theirs.speed(mark):.2g} times as fast and {100 * less:.0f} % less memory beside {name}")
     return f"at {mark:,} places " + ", ".join(said)
 
 
