@@ -41,12 +41,12 @@ class Folded(nn.Module):
 
     def fold(self, codes: Shaped[Tensor, "number"]) -> Shaped[Tensor, "element level"]:
         """Something of each code, piece by piece."""
-        return codes.view(self.shape).transpose(1, 2).reshape(self.elements, self.levels)
+        return codes.reshape(self.shape).transpose(1, 2).reshape(self.elements, self.levels)
 
     def unfold(self, pieces: Shaped[Tensor, "element level"]) -> Shaped[Tensor, "number"]:
         """The same again in the order of the grid."""
         down, rows, across, columns = self.shape
-        return pieces.view(down, across, rows, columns).transpose(1, 2).flatten()
+        return pieces.reshape(down, across, rows, columns).transpose(1, 2).flatten()
 
     def encode(self, raws: Sequence, draws: Sequence[Draw] = ()) -> Encoded:
         """The pieces of each picture."""

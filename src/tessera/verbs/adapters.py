@@ -15,9 +15,15 @@ from tessera.system import System
 from tessera.trunk import TaskLoRA
 
 WEIGHTS, CONFIG, PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
-PLAIN: Mapping[str, Any] = {  # what of LoRA's variants is accepted: none of them
-    **{"peft_type": "LORA", "bias": "none", "use_dora": False, "lora_bias": False, "modules_to_save": None},
-    **{"rank_pattern": {}, "alpha_pattern": {}, "fan_in_fan_out": False},
+PLAIN: Mapping[str, Any] = {  # LoRA without any of its variants: what is written, and all that is read
+    "peft_type": "LORA",
+    "bias": "none",
+    "fan_in_fan_out": False,
+    "lora_bias": False,
+    "modules_to_save": None,
+    "rank_pattern": {},
+    "alpha_pattern": {},
+    "use_dora": False,
 }
 
 Adapted = dict[str, tuple[TaskLoRA, int]]  # by the layer's name in the system: the layer, and the number of the task in it

@@ -43,7 +43,7 @@ class ChainWriter(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None, before: Int[Tensor, "*answers past"]
     ) -> Float[Tensor, "*answers level value"]:
-        """What is said of the first code, of the one behind each of those that are known."""
+        """What is said of the first code, and of the one behind each of those that are known."""
         x = torch.cat([self.into(hidden)[..., None, :], self.codes(before)], -2)
         count = x.shape[-2]
         x = (x + self.positions.weight[:count]).view(-1, count, x.shape[-1])
