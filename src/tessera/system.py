@@ -157,11 +157,15 @@ class System(nn.Module):
         return clean if canvas is None else canvas.laid(clean, document, i, self.markers.end)
 
     def passes(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> Iterator[list[Piece]]:
-        """What passes the trunk of a document in training: its layout; or one for each learned segment, where a system is joint."""
+        """What passes the trunk of a document in training: its layout; where a system is joint, one for each learned segment."""
         learned = [i for i, segment in enumerate(document) if segment.learn]
-        for i in learned if self.joint and learned else [len(document) - 1]:
-            before = document.segments[:i] if not self.joint else tuple(replace(segment, learn=False) for segment in document.segments[:i])
-            yield self.layout(replace(document, segments=(*before, document[i])), draw, encoded[: i + 1])
+        if not self.joint or not learned:
+            yield self.layout(document, draw, encoded)
+            return
+        given = [replace(segment, learn=False) for segment in document]
+        seen = [EncodedSegment(self.seen(one, e.clean)) if one.learn else e for one, e in zip(document, encoded, strict=True)]
+        for i in learned:
+            yield self.layout(replace(document, segments=(*given[:i], document[i])), draw, [*seen[:i], encoded[i]])
 
     def layout(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
@@ -226,10 +230,14 @@ class System(nn.Module):
         return [extra for extra in self.extras if extra.port is port]
 
     def context(self, segment: Segment, clean: Tensor, ahead: Ahead, room: int = 0) -> Piece:
-        """What later segments read of a learned one: its clean view, or its content through the eye."""
-        port, eye = self.port(segment), self.eye(segment)
-        reader, seen = (port, clean) if eye is None else (eye, eye.codec.encode([segment.content], [Draw(0)]).clean[0])
-        return Piece(reader, reader.reveal(seen), *ahead, learned=not self.joint, room=room, again=True)
+        """The piece that later segments read of a learned one: its clean view, or its content through the eye."""
+        reader = self.eye(segment) or self.port(segment)
+        return Piece(reader, reader.reveal(self.seen(segment, clean)), *ahead, learned=not self.joint, room=room, again=True)
+
+    def seen(self, segment: Segment, clean: Tensor) -> Tensor:
+        """What later segments see of a finished one: its elements, or those of its content through the eye."""
+        eye = self.eye(segment)
+        return clean if eye is None else eye.codec.encode([segment.content], [Draw(0)]).clean[0]
 
     # ------------------------------------------------------------------ pieces to hidden states and losses
 

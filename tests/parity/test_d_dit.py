@@ -28,6 +28,7 @@ HEADS, WIDTH = CONFIG["num_attention_heads"], CONFIG["num_attention_heads"] * CO
 COLUMNS, LARGEST = CONFIG["height"] // PATCH, CONFIG["pos_embed_max_size"]
 TEXT, IMAGE = (SimpleNamespace(number=number) for number in range(2))
 CLOCK = "time_text_embed.timestep_embedder.linear_"
+OPEN = torch.tensor([0.0, 0.0, 1.0]).repeat_interleave(WIDTH)  # our gates say how much more than the plain step is added
 STREAMS = {  # their names of what is ours: norms, queries, keys and values, what is seen, MLP
     IMAGE.number: ("norm1", ("to_q", "to_k", "to_v"), "to_out.0", "ff"),
     TEXT.number: ("norm1_context", ("add_q_proj", "add_k_proj", "add_v_proj"), "to_add_out", "ff_context"),
@@ -45,14 +46,14 @@ def reordered(numbers: Tensor, order: tuple[int, ...]) -> Tensor:
 
 
 def tower_state(stream: int) -> dict[str, Tensor]:
-    """The published weights of one stream, named as in our `Transformer`. Theirs shift, then scale; ours the other way round."""
+    """The published weights of one stream, named as in our `Transformer`. Ours scale, then shift, and their gates are less by 1."""
     norm, qkv, out, mlp = STREAMS[stream]
     state = {}
     for i in range(CONFIG["num_layers"]):
         theirs, ours = f"transformer_blocks.{i}", f"blocks.{i}"
         for part in ("weight", "bias"):
             for step, said in zip(("attention", "mlp"), WEIGHTS[f"{theirs}.{norm}.linear.{part}"].chunk(2), strict=True):
-                state[f"{ours}.{step}.adapt.{part}"] = reordered(said, (1, 0, 2))
+                state[f"{ours}.{step}.adapt.{part}"] = reordered(said, (1, 0, 2)) - (OPEN if part == "bias" else 0)
             state[f"{ours}.attention.inner.qkv.{part}"] = joined([f"{theirs}.attn.{name}" for name in qkv], part)
             state[f"{ours}.attention.inner.out.{part}"] = WEIGHTS[f"{theirs}.attn.{out}.{part}"]
             state[f"{ours}.mlp.inner.up.{part}"] = WEIGHTS[f"{theirs}.{mlp}.net.0.proj.{part}"]
@@ -208,7 +209,7 @@ def words_hear_no_time(published):
 
 def gates_are_open(published):
     for step in (part for part in published.trunk.modules() if isinstance(part, PreNorm)):
-        step.adapt.weight[2 * WIDTH :], step.adapt.bias[2 * WIDTH :] = 0, 1
+        step.adapt.weight[2 * WIDTH :], step.adapt.bias[2 * WIDTH :] = 0, 0
 
 
 def no_positions(published):

@@ -3,7 +3,7 @@
 from torch import nn
 
 from sketches.parts import WIDTH, InPlace, NoisedReader, Regression, SkipWriter, joint, patches, transformer
-from tessera.attention import causal, within
+from tessera.attention import causal, everywhere, within
 from tessera.codecs import BPE, Canvas
 from tessera.document import Image, Text
 from tessera.drops import Absent
@@ -14,17 +14,17 @@ from tessera.readers import HiddenReader, TokenReader
 from tessera.system import System
 from tessera.writers import LinearWriter
 
-PRESETS = {"tiny": {}}
+PRESETS = {"tiny": {}, "joint": {"all_see_all": True}}
 
 
-def masked_text() -> System:
-    """Attention is open inside texts and inside pictures."""
+def masked_text(*, all_see_all: bool = False) -> System:
+    """Attention is open inside texts and inside pictures, or everywhere."""
     bpe, codec = BPE(canvas=Canvas(24, 16)), patches()
     words, out = HiddenReader(TokenReader(nn.Embedding(bpe.size, WIDTH)), WIDTH), LinearWriter(WIDTH, bpe.size)
     law = Categorical(allowed=bpe.writable)
     text = Port("text", Text, codec=bpe, reader=words, writer=out, order=Masked(steps=3), law=law)
     reader, writer = NoisedReader(codec.features), SkipWriter(codec.features)
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=InPlace(), law=Regression())
-    trunk, rule = transformer(conditioned=True), causal | within(text) | within(image)
+    trunk, rule = transformer(conditioned=True), everywhere if all_see_all else causal | within(text) | within(image)
     stages = (joint(trunk, words, out, reader, writer),)
     return System("masked_text", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())

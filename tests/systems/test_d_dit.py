@@ -27,7 +27,7 @@ ANY = {Text: Sampling(temperature=1.0), Image: Sampling(guidance=2.0, steps=2)}
 @pytest.fixture
 def system() -> System:
     made = build("d_dit", preset="tiny").eval()
-    for parameter in made.trunk.parameters():  # it starts as nothing
+    for parameter in made.trunk.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return made
 

@@ -56,11 +56,11 @@ def theirs(width: int, heads: int, *, pre_only: bool = False) -> JointTransforme
 
 
 def step_of(their: nn.Module, ours: PreNorm, chunks: slice, adapt: str) -> None:
-    """The three numbers of a step (theirs: shift, scale, gate; ours: scale, shift, gate)."""
+    """The three numbers of a step (theirs: shift, scale, gate; ours: scale, shift, gate less 1)."""
     linear = their.get_submodule(adapt)
-    for of_theirs, of_ours in ((linear.weight, ours.adapt.weight), (linear.bias, ours.adapt.bias)):
+    for of_theirs, of_ours, open in ((linear.weight, ours.adapt.weight, 0), (linear.bias, ours.adapt.bias, 1)):
         shift, scale, gate = of_theirs.data.chunk(6)[chunks]
-        of_ours.data = torch.cat([scale, shift, gate])
+        of_ours.data = torch.cat([scale, shift, gate - open])
 
 
 def fill(ours: Block, their: nn.Module, norm: str, qkv: tuple[str, ...], out: str, mlp: str) -> None:
@@ -136,9 +136,10 @@ def test_places_without_a_condition_hear_what_is_said_to_zeros(places):
     torch.testing.assert_close(last(x, None, where, everywhere), last(x, torch.zeros_like(told), where, everywhere))
 
 
-def test_it_starts_as_nothing(places):
+def test_it_starts_as_towers_without_conditions(places):
     ours, x, told = mmdit(16, 2, depth=2), torch.randn(2, 8, 16), torch.randn(2, 8, 16)
-    assert torch.equal(ours(x, told, laid(3, 5, places)[0], everywhere), x)
+    where = laid(3, 5, places)[0]
+    torch.testing.assert_close(ours(x, told, where, everywhere), ours(x, None, where, everywhere))
 
 
 @torch.no_grad()

@@ -177,7 +177,7 @@ class MLP(nn.Module):
 
 
 class Said(NamedTuple):
-    """What conditions say to a step: by how much its norm is scaled and shifted, and how far it is let into the stream."""
+    """What conditions say to a step: how its norm is scaled and shifted and how much of it is added, as differences from the plain one."""
 
     scale: Hidden
     shift: Hidden
@@ -187,26 +187,26 @@ class Said(NamedTuple):
 class PreNorm(nn.Module):
     """A residual step that norms what goes in: x + f(norm x).
 
-    With `condition`, its width, the norm is scaled and shifted by what a place's condition says; a place without one
-    keeps the plain norm. `gated`, the condition also says how much of the step is added, at first nothing, and a place without one
-    hears what is said to zeros. Source: Peebles and Xie 2022, arXiv:2212.09748, section 3.2 (adaLN, and gated adaLN-Zero).
+    With `condition`, its width, the norm is scaled and shifted by what a place's condition says; a place without one keeps the
+    plain norm. Where it is `gated` the condition also says how much of the step is added, and a place without one hears what is said to
+    zeros. Source: Peebles and Xie 2022, arXiv:2212.09748, section 3.2 (adaLN-Zero). Differs: it starts as the plain step, not as none.
     """
 
     inner: Any  # SelfAttention, or an MLP
 
     def __init__(self, norm: nn.Module, inner: nn.Module, *, dropout: float = 0.0, condition: int | None = None, gated: bool = False):
         super().__init__()
-        self.norm, self.inner, self.dropout = norm, inner, nn.Dropout(dropout)
+        self.norm, self.inner, self.dropout, self.gated = norm, inner, nn.Dropout(dropout), gated
         self.adapt = nn.Linear(condition, (3 if gated else 2) * condition, bias=gated) if condition else None
         if self.adapt is not None:
             zero(self.adapt)
 
     def said(self, condition: Hidden | None) -> Said | None:
         """What the conditions of places say, if they say anything."""
-        if self.adapt is None or (condition is None and self.adapt.bias is None):
+        if self.adapt is None or (condition is None and not self.gated):
             return None
         said = self.adapt.bias.expand(1, 1, -1) if condition is None else self.adapt(F.silu(condition))
-        scale, shift, *gate = said.chunk(2 if self.adapt.bias is None else 3, -1)
+        scale, shift, *gate = said.chunk(3 if self.gated else 2, -1)
         return Said(scale, shift, gate[0] if gate else None)
 
     def before(self, x: Hidden, said: Said | None) -> Hidden:
@@ -217,7 +217,7 @@ class PreNorm(nn.Module):
     def after(self, x: Hidden, step: Hidden, said: Said | None) -> Hidden:
         """The stream with the step added."""
         step = self.dropout(step) if self.training else step
-        return x + (step if said is None or said.gate is None else said.gate * step)
+        return x + (step if said is None or said.gate is None else (1 + said.gate) * step)
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream with the step added."""
