@@ -25,7 +25,20 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
-    0: ("document", "places", "attention", "shapes", "paths", "bound", "draws", "grouping", "intervals", "precision"),
+    0: (
+        "document",
+        "places",
+        "attention",
+        "shapes",
+        "paths",
+        "bound",
+        "draws",
+        "grouping",
+        "intervals",
+        "precision",
+        "manners",
+        "weightless",
+    ),
     1: ("clocks", "codecs", "perceptron", "vision", "unets", "readers", "writers", "trunk", "orders", "laws"),
     2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "system"),
     3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),

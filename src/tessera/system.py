@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
 from tessera.codecs.base import EncodedSegment, Losses
-from tessera.codecs.text import Vocabulary
+from tessera.codecs.text import Placed, Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
 from tessera.drops import Drop
 from tessera.extras import Extra, observed
+from tessera.manners import Manners
 from tessera.orders.base import Context
 from tessera.pieces import Ahead, Batch, Goal, Later, Piece, assemble, number, pack, place, read
 from tessera.places import View
@@ -35,10 +36,12 @@ class System(nn.Module):
     Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained; `extras` are
     auxiliary losses. Where the rule looks ahead the system is `joint`: what stands before a segment sees it while it is written.
     A document is then learned segment by segment, each in a pass of its own with nothing behind it.
-    `origin`, where a recipe was called by name, is that name and its arguments.
+    `origin`, where a recipe was called by name, is that name and its arguments; `manners`, where its makers settled them, are how
+    pictures and words are put to it.
     """
 
     origin: Mapping[str, Any]
+    manners: Manners | None = None
 
     def __init__(
         self,
@@ -122,11 +125,14 @@ class System(nn.Module):
         for d, document in enumerate(documents):
             for i, segment in enumerate(document):
                 if segment.content is not None:
+                    port = self.port(segment)
+                    inside = i > 0 and isinstance(port.codec, Placed) and bool(port.codec.behind)
                     shape = tuple(segment.content.shape) if isinstance(segment.content, Tensor) else None
-                    groups.setdefault((self.port(segment).number, shape), []).append((d, i))
-        for (which, _), members in groups.items():
-            raws = [documents[d][i].content for d, i in members]
-            encoded = self.ports[which].codec.encode(raws, [draws[d] for d, _ in members])
+                    groups.setdefault((port.number, shape, inside), []).append((d, i))
+        for (which, _, inside), members in groups.items():
+            raws, codec = [documents[d][i].content for d, i in members], self.ports[which].codec
+            encode = codec.encode_inside if inside and isinstance(codec, Placed) else codec.encode
+            encoded = encode(raws, [draws[d] for d, _ in members])
             for j, (d, i) in enumerate(members):
                 nats = None if encoded.nats is None else encoded.nats[j]
                 found[d][i] = EncodedSegment(self._closed(encoded.clean[j], documents[d], i), nats)

@@ -31,7 +31,7 @@ def weightless() -> Iterator[None]:
             return parameter  # the same object: shared parameters stay shared
         return nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
 
-    handle = register_module_parameter_registration_hook(emptied)
+    handle = register_module_parameter_registration_hook(emptied)  # type: ignore[arg-type]  # torch says that hooks return nothing
     try:
         with _Unmoved():
             yield

@@ -50,3 +50,11 @@ def test_cosines_are_a_basis_whose_first_features_are_the_coarsest(patch):
     ramp = torch.linspace(-1, 1, patch).expand(3, patch, patch).flatten()
     energy = (basis @ ramp).square()
     assert patch == 1 or energy[:9].sum() > 0.95 * energy.sum(), "three colours of the mean and of two slopes"
+
+
+def test_published_eyes_want_another_mean_and_spread(pictures):
+    mean, spread = (0.48, 0.46, 0.4), (0.27, 0.26, 0.28)
+    codec, column = Patches(pixels=8, patch=4, mean=mean, spread=spread), lambda colours: torch.tensor(colours).view(3, 1, 1)
+    clean = codec.encode(list(pictures)).clean
+    torch.testing.assert_close(clean, patchify((pictures / 255 - column(mean)) / column(spread), 4))
+    assert torch.equal(codec.decode(list(clean)), pictures)

@@ -239,3 +239,13 @@ def test_what_is_rounded_lies_where_codes_lie(quantizer):
     book = quantizer.lookup(torch.arange(quantizer.size)[None])[0]
     distances = ((quantizer.unrounded(x)[..., None, :] - book) * steps).square().sum(-1)
     assert torch.equal(distances.argmin(-1), quantizer.eval()(x).codes)
+
+
+def test_a_codebook_put_in_place_is_what_averages_go_on_from():
+    quantizer, book = vq(size=2, decay=0.9), torch.tensor([[0.0, 0.0], [10.0, 10.0]])
+    quantizer(torch.randn(1, 9, 2))
+    quantizer.book.copy_(book)
+    quantizer.settle()
+    assert torch.equal(quantizer.sums, book) and quantizer.members.tolist() == [1, 1] and quantizer.idle.tolist() == [0, 0]
+    quantizer(torch.tensor([[[1.0, 0.0], [10.0, 10.0]]]))
+    torch.testing.assert_close(quantizer.book, torch.tensor([[0.1, 0.0], [10.0, 10.0]]))

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from tessera.codecs import BPE, Markers
+from tessera.codecs import BPE, Markers, Padding
 from tessera.codecs.text import MarkerIds, train_bpe
 
 TEXTS = [
@@ -109,3 +109,12 @@ def test_training_gives_the_size_asked_for_with_markers_first():
     tokenizer = train_bpe(["a red circle and a blue circle"] * 3, 270)
     assert tokenizer.get_vocab_size() == 270 and [tokenizer.token_to_id(marker) for marker in Markers()] == [0, 1, 2, 3]
     assert tokenizer.decode(tokenizer.encode("never seen: 漢 ☃").ids) == "never seen: 漢 ☃"
+
+
+def test_padding_is_as_long_as_the_text_it_stands_for(bpe):
+    padding, texts = Padding(bpe, 7), ["a red circle", "x", ""]
+    found = padding.encode(texts).clean
+    assert [ids.tolist() for ids in found] == [[7] * len(ids) for ids in bpe.encode(texts).clean]
+    assert padding.decode(found) == [""] * 3 and padding.blank(2).tolist() == [7, 7]
+    with pytest.raises(ValueError, match="text: keep was given"):
+        padding.keep(torch.ones(2, 2, dtype=torch.bool))

@@ -110,6 +110,15 @@ def test_its_codes_have_their_own_span_in_a_shared_vocabulary(pictures):
     assert shifted.blank().tolist() == [100] * 4
 
 
+def test_without_a_decoder_it_reads_and_does_not_paint(pictures):
+    whole = small()
+    blind = VQGAN(encoder=whole.encoder, decoder=None, quantizer=whole.quantizer, pixels=8)
+    blind.to_latents = whole.to_latents
+    assert torch.equal(blind.encode(list(pictures)).clean, whole.encode(list(pictures)).clean) and blind.from_latents is None
+    with pytest.raises(ValueError, match="VQGAN: a picture is to be painted, and there is no decoder; give it one"):
+        blind.decode([blind.blank()])
+
+
 def test_a_picture_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"picture: torch.uint8 of shape \(3, 16, 8\); .* \(3, 8, 8\) is accepted"):
         small().encode([torch.zeros(3, 16, 8, dtype=torch.uint8)])

@@ -1,20 +1,17 @@
 """Chameleon loaded from the folder that transformers writes, beside transformers' class with its ban on pictures lifted."""
 
 import copy
-from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hub.oracle import MUTATIONS, exactly, ids_of, near, redrawn, rounds_as_theirs, saved, states, transformers, write_tokenizer
+from hub.oracle import MUTATIONS, exactly, ids_of, near, redrawn, rounds_as_theirs, saved, states, transformers
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from tessera.codecs import ConvDecoder
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.hub import load_published
-from tessera.hub.filling import filled
 from tessera.hub.vqgan import TAMING, net
 from tessera.laws import Sampling
 from tessera.verbs.generate import generate
@@ -70,10 +67,9 @@ def pair(request, tmp_path_factory):
     theirs = redrawn(transformers.ChameleonForConditionalGeneration(CONFIGS[request.param]()))
     folder = saved(theirs, tmp_path_factory.mktemp("chameleon"), special=SPECIAL)
     painter = with_painter(theirs, folder)
-    theirs.model.vocabulary_mapping.__dict__["image_tokens"] = sorted(CODES.values())
-    theirs.model.vocabulary_mapping.bpe2img  # is made of the image tokens, so before they are hidden
-    theirs.model.vocabulary_mapping.img2bpe_mapping_tensor
-    theirs.model.vocabulary_mapping.__dict__["image_tokens"] = []
+    mapping = theirs.model.vocabulary_mapping
+    assert len(mapping.img2bpe_mapping_tensor) == len(CODES)  # it is made of the ids that are banned, and kept
+    mapping.__dict__["image_tokens"] = []
     return theirs, load_published(folder), painter
 
 
@@ -163,14 +159,14 @@ def test_without_what_paints_it_reads_and_says_what_is_lacking(tmp_path):
     theirs = redrawn(transformers.ChameleonForConditionalGeneration(CONFIGS["7B"]()))
     system = load_published(saved(theirs, tmp_path, special=SPECIAL))
     assert generate(system, [Image(picture(system)), Text("what?")], want=Text, longest=3).texts
-    with pytest.raises(ValueError, match="VQGAN: a picture is to be painted, and there is no decoder"):
+    with pytest.raises(ValueError, match=r"VQGAN: a picture is to be painted, and there is no decoder"):
         generate(system, "a red circle", want=Image)
 
 
 def test_a_vocabulary_without_all_codes_is_refused(tmp_path):
     theirs = transformers.ChameleonForConditionalGeneration(config(hidden_size=32, num_attention_heads=4, num_key_value_heads=4))
     theirs.config.vocabulary_map = {"<image>": 302, "IMGIMGBZ": 305}
-    with pytest.raises(ValueError, match="vocabulary_map in config.json names 1 codes, not all of them"):
+    with pytest.raises(ValueError, match=r"vocabulary_map in config.json names 1 codes, not all of them"):
         load_published(saved(theirs, tmp_path, special=SPECIAL))
 
 

@@ -33,7 +33,8 @@ CONFIGS = {
     "Emu3": (lambda: config({"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2}, ONES), 8),
     "not grouped, four frames": (
         lambda: config(
-            {"hidden_size": 24, "num_attention_heads": 4, "num_key_value_heads": 4}, {**TWOS, "temporal_downsample_factor": 4, "num_res_blocks": 2}
+            {"hidden_size": 24, "num_attention_heads": 4, "num_key_value_heads": 4},
+            {**TWOS, "temporal_downsample_factor": 4, "num_res_blocks": 2},
         ),
         12,
     ),

@@ -44,7 +44,8 @@ CONFIGS = {
     "Janus": lambda: config(tie_word_embeddings=False),
     "tied, deeper MLPs": lambda: config({"num_key_value_heads": 4}, {"depth": 3}, {"num_hidden_layers": 1}),
     "odd sizes": lambda: config(
-        {"hidden_size": 36, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10, "num_hidden_layers": 3, "rms_norm_eps": 1e-5},
+        {"hidden_size": 36, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10, "num_hidden_layers": 3,
+         "rms_norm_eps": 1e-5},
         {"hidden_size": 24, "num_hidden_layers": 1, "image_size": 15, "patch_size": 5},
         {"embed_dim": 5, "num_embeddings": 27, "channel_multiplier": [1, 2], "num_res_blocks": 2},
         tie_word_embeddings=False,

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hub.oracle import MUTATIONS, exactly, ids_of, learned, near, redrawn, rounds_as_theirs, saved, states, transformers
 
+from tessera.attention import everywhere
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.hub import load_published
@@ -116,7 +117,17 @@ def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):
     assert rounds_as_theirs(states(half, some), said, exact)
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
+def both_ways(system):
+    """Pictures and text look at what comes later."""
+    system.attention = everywhere
+
+
+def another_layer(system):
+    """The eye is read a block earlier."""
+    system.by_name["image"].reader.eye.blocks = system.by_name["image"].reader.eye.blocks[:-1]
+
+
+@pytest.mark.parametrize("mutation", [*MUTATIONS, both_ways, another_layer])
 def test_a_mutated_system_says_something_else(pair, mutation):
     theirs, system = pair
     system = copy.deepcopy(system)

@@ -10,12 +10,16 @@ from parity.fixture import load
 from torch import nn
 
 from tessera.attention import causal
+from tessera.hub.chameleon import halves, of_meta
+from tessera.hub.filling import filled
+from tessera.hub.names import Names, Part, Row, row
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
 
 FIXTURE = load("chameleon_vq_decode")
 CONFIG = FIXTURE.config
 SIZE = CONFIG["dim"] // CONFIG["n_heads"]
-HALVES = torch.cat([torch.arange(0, SIZE, 2), torch.arange(1, SIZE, 2)])  # where features 2j and 2j + 1 go
+HALVES = halves(1, SIZE)  # where features 2j and 2j + 1 go
+VQ = ("encoder.*", "decoder.*", "quantize.*", "quant_conv.*", "post_quant_conv.*")
 STEPS = {"prenorm": PreNorm, "swin": SwinNorm}
 
 
@@ -28,33 +32,15 @@ class NormAfterTurn(SelfAttention):
         return self.out(seen.transpose(1, 2).flatten(-2))
 
 
-def weights(layer: int, name: str) -> torch.Tensor:
-    return FIXTURE.weights[f"layers.{layer}.{name}"]
-
-
-def halves(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """Rows of queries or keys, the features of every head in the order of our rotary."""
-    return rows.unflatten(0, (-1, SIZE))[:, order].flatten(0, 1)
-
-
-def published(order: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The published weights under our names; `order` is how the features of queries and keys stand."""
-    state = {"norm.weight": FIXTURE.weights["norm.weight"]}
-    for i in range(CONFIG["n_layers"]):
-        q, k, v = (weights(i, f"attention.{name}.weight") for name in ("wq", "wk", "wv"))
-        attention, mlp = f"blocks.{i}.attention", f"blocks.{i}.mlp"
-        state |= {
-            f"{attention}.norm.weight": weights(i, "attention_norm.weight"),
-            f"{attention}.inner.qkv.weight": torch.cat([halves(q, order), halves(k, order), v]),
-            f"{attention}.inner.out.weight": weights(i, "attention.wo.weight"),
-            f"{mlp}.norm.weight": weights(i, "ffn_norm.weight"),
-            f"{mlp}.inner.gate_up.weight": torch.cat([weights(i, "feed_forward.w1.weight"), weights(i, "feed_forward.w3.weight")]),
-            f"{mlp}.inner.down.weight": weights(i, "feed_forward.w2.weight"),
-        }
-        for to in "qk":
-            for part in ("weight", "bias"):
-                state[f"{attention}.inner.{to}_norm.{part}"] = weights(i, f"attention.{to}_normalization.{part}")[order]
-    return state
+def published(order: torch.Tensor) -> Names:
+    """The published names; `order` is how the features of queries and keys stand in a head."""
+    names = of_meta(CONFIG["n_heads"], CONFIG["n_kv_heads"], SIZE)
+    if torch.equal(order, halves(1, SIZE)):
+        return names
+    every = lambda part: Part(
+        part.name, None if part.rows is None else (torch.arange(len(part.rows) // SIZE)[:, None] * SIZE + order).flatten()
+    )
+    return {ours: Row(tuple(map(every, row(value).parts))) for ours, value in names.items()}
 
 
 def logits(step=PreNorm, attention=SelfAttention, order=HALVES, *, places) -> torch.Tensor:
@@ -68,7 +54,7 @@ def logits(step=PreNorm, attention=SelfAttention, order=HALVES, *, places) -> to
         for _ in range(CONFIG["n_layers"])
     ]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width, eps), rotary=Rotary(SIZE, theta=CONFIG["rope_theta"]))
-    trunk.load_state_dict(published(order))
+    filled(trunk, published(order), FIXTURE.weights, unread=["tok_embeddings.*", "output.*", *VQ])
     ids = FIXTURE.inputs["token_ids"]
     with torch.no_grad():
         hidden = trunk(FIXTURE.weights["tok_embeddings.weight"][ids][None], None, places(order=list(range(len(ids)))), causal)

@@ -5,7 +5,6 @@ Here are the eye, the projector, the trunk, the adaptor and the head of codes, a
 
 import pytest
 import torch
-from parity.eyes import TIMM, eye_state
 from parity.fixture import Fixture, load
 from parity.llama import llama
 from torch import nn
@@ -14,6 +13,10 @@ from tessera import vision
 from tessera.attention import causal, everywhere
 from tessera.codecs.patches import patchify
 from tessera.draws import Streams
+from tessera.hub.eyes import TIMM
+from tessera.hub.filling import filled
+from tessera.hub.janus import OF_DEEPSEEK
+from tessera.hub.janusflow import BEGIN, PROJECTOR
 from tessera.laws import Categorical, Sampling, guide
 from tessera.orders import Next
 from tessera.orders.base import Ask, Seen, Writing
@@ -35,17 +38,16 @@ def eye(fixture: Fixture, prefix: str, **changes) -> vision.ViT:
     width, depth = config["vit_width"], config["vit_layers"]
     sizes = {"pixels": config["vit_image"], "patch": config["vit_patch"], "width": width, "depth": depth, "heads": config["vit_heads"]}
     made = vision.siglip(**sizes, hidden=round(config["vit_mlp_ratio"] * width), **changes)
-    made.load_state_dict(eye_state(fixture.under(f"{prefix}.vision_tower."), TIMM, depth))
-    return made.eval().requires_grad_(False)
+    return filled(made, TIMM, fixture.under(f"{prefix}.vision_tower."), unread=["attn_pool.*"])
 
 
-def filled(part: nn.Module, weights: dict[str, torch.Tensor]) -> nn.Module:
-    part.load_state_dict(weights)
-    return part.requires_grad_(False)
+def of(fixture: Fixture, prefix: str) -> dict[str, torch.Tensor]:
+    """The published weights whose names start so."""
+    return {name: weight for name, weight in fixture.weights.items() if name.startswith(prefix)}
 
 
 def layers(fixture: Fixture, prefix: str, *widths: int) -> nn.Sequential:
-    return filled(perceptron(*widths), fixture.under(f"{prefix}.layers."))
+    return filled(perceptron(*widths), {"*": "*"}, fixture.under(f"{prefix}.layers."))
 
 
 def reader(**changes) -> EyeReader:
@@ -56,14 +58,14 @@ def reader(**changes) -> EyeReader:
 
 def flow_reader() -> EyeReader:
     """JanusFlow's, with the place in front."""
-    projector = filled(nn.Linear(FLOW.config["vit_width"], FLOW.config["hidden_size"]), FLOW.under("vision_und_enc_aligner."))
-    begin = filled(nn.Embedding(1, FLOW.config["hidden_size"]), {"weight": FLOW.weights["beg_of_und_embed"]})
+    projector = filled(nn.Linear(FLOW.config["vit_width"], FLOW.config["hidden_size"]), PROJECTOR, of(FLOW, "vision_und_enc_aligner."))
+    begin = filled(nn.Embedding(1, FLOW.config["hidden_size"]), BEGIN, of(FLOW, "beg_of_und_embed"))
     return EyeReader(eye(FLOW, "vision_und_enc_model"), projector, begin=begin)
 
 
 def text(fixture: Fixture) -> TokenReader:
     weights = fixture.under("language_model.model.embed_tokens.")
-    return filled(TokenReader(nn.Embedding(*weights["weight"].shape)), {"table.weight": weights["weight"]})
+    return filled(TokenReader(nn.Embedding(*weights["weight"].shape)), {"table.weight": "weight"}, weights)
 
 
 def pixels(fixture: Fixture) -> torch.Tensor:
@@ -80,7 +82,7 @@ def embedded(fixture: Fixture, eye_reader: EyeReader) -> torch.Tensor:
 def logits(fixture: Fixture, embeddings: torch.Tensor, places, rule=causal) -> torch.Tensor:
     trunk = llama(fixture.under("language_model.model."), fixture.config)
     head = LinearWriter(fixture.config["hidden_size"], fixture.config["vocab_size"])
-    filled(head, {"out.weight": fixture.weights["language_model.lm_head.weight"]})
+    filled(head, {"out": "language_model.lm_head"}, of(fixture, "language_model.lm_head."))
     return head(trunk(embeddings, None, places(order=list(range(embeddings.shape[1]))), rule))
 
 
@@ -134,9 +136,8 @@ def codes() -> TokenReader:
 
 def head() -> MLPWriter:
     """The head of codes."""
-    inner, last = JANUS.under("gen_head.output_mlp_projector."), JANUS.under("gen_head.vision_head.")
-    named = {f"before.0.{k}": v for k, v in inner.items()} | {f"out.{k}": v for k, v in last.items()}
-    return filled(MLPWriter(JANUS.config["hidden_size"], len(inner["bias"]), len(last["bias"])), named)
+    inner, last = (len(JANUS.weights[f"gen_head.{name}.bias"]) for name in ("output_mlp_projector", "vision_head"))
+    return filled(MLPWriter(JANUS.config["hidden_size"], inner, last), OF_DEEPSEEK.drawer, of(JANUS, "gen_head."))
 
 
 def test_codes_are_read_as_published():

@@ -3,18 +3,22 @@
 import pytest
 import torch
 from parity.fixture import load
+from parity.llama import llama
 from torch import Tensor, nn
 
 from tessera.attention import causal
 from tessera.clocks import Clock
 from tessera.codecs.patches import patchify
 from tessera.draws import Streams
+from tessera.hub.eyes import TIMM
+from tessera.hub.filling import filled
+from tessera.hub.janusflow import BEGIN, PROJECTOR, READER, WRITER
 from tessera.laws import Regression, Sampling
 from tessera.orders import InPlace, Pick, Seen, Writing
 from tessera.orders.in_place import Noisy
 from tessera.paths import DDIM, Flow
 from tessera.readers import EyeReader, GridReader
-from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.trunk import Transformer
 from tessera.unets import ConvNeXtDown, ConvNeXtUp, apart, together
 from tessera.vision import siglip
 from tessera.writers import GridWriter
@@ -25,20 +29,9 @@ WIDTH, CHANNELS, PATCH = CONFIG["hidden_size"], CONFIG["uvit_channels"], CONFIG[
 COLUMNS, FEATURES = CONFIG["latent_size"] // PATCH, CONFIG["latent_channels"] * PATCH**2
 
 
-def block(prefix: str) -> dict[str, Tensor]:
-    """A ConvNeXt block's weights under our names."""
-    names = {"depthwise": "around", "norm": "norm", "channelwise_linear_1": "up", "channelwise_linear_2": "down"}
-    names |= {"channelwise_norm": "response", "cond_embeds_mapper": "adapt"}
-    found = {}
-    for theirs, ours in names.items():
-        for name, weight in JANUSFLOW.under(f"{prefix}.{theirs}.").items():
-            found[f"{ours}.{name}"] = weight.flatten() if ours == "response" else weight
-    return found
-
-
-def blocks(prefix: str) -> dict[str, Tensor]:
-    """The two blocks of a net."""
-    return {f"blocks.{i}.{name}": weight for i in range(2) for name, weight in block(f"{prefix}.mid_block.res_blocks.{i}").items()}
+def of(*prefixes: str) -> dict[str, Tensor]:
+    """The published weights whose names start so."""
+    return {name: weight for name, weight in JANUSFLOW.weights.items() if name.startswith(prefixes)}
 
 
 def reader() -> GridReader:
@@ -46,55 +39,18 @@ def reader() -> GridReader:
     found = GridReader(
         ConvNeXtDown(FEATURES, CHANNELS, WIDTH, patch=PATCH), WIDTH, clock=Clock(WIDTH, features=CHANNELS), columns=COLUMNS, leading=True
     )
-    net = {f"stem.{name}": weight for name, weight in JANUSFLOW.under("vision_gen_enc_model.in_conv.").items()}
-    found.net.load_state_dict(net | blocks("vision_gen_enc_model"))
-    time = JANUSFLOW.under("vision_gen_enc_model.time_embed.")
-    found.clock.load_state_dict({name.replace("linear_1", "up").replace("linear_2", "out"): weight for name, weight in time.items()})
-    found.embed.load_state_dict(JANUSFLOW.under("vision_gen_enc_aligner."))
-    return found
+    return filled(found, READER, of("vision_gen_enc_model.", "vision_gen_enc_aligner."))
 
 
 def writer() -> GridWriter:
     """The published norm and layer behind the trunk, and the decoder."""
     found = GridWriter(WIDTH, ConvNeXtUp(FEATURES, CHANNELS, WIDTH), columns=COLUMNS, norm=nn.RMSNorm(WIDTH, eps=CONFIG["rms_norm_eps"]))
-    last = JANUSFLOW.under("vision_gen_dec_model.out_convs.0.")
-    net = {"into.weight": JANUSFLOW.weights["vision_gen_dec_model.input_norm.weight"], "norm.weight": last["norm.weight"]}
-    net |= {"out.weight": last["unpatch_conv.weight"][..., 0, 0], "out.bias": last["unpatch_conv.bias"]}
-    found.net.load_state_dict(net | blocks("vision_gen_dec_model"))
-    found.norm.load_state_dict(JANUSFLOW.under("vision_gen_dec_aligner_norm."))
-    found.into.load_state_dict(JANUSFLOW.under("vision_gen_dec_aligner."))
-    return found
+    return filled(found, WRITER, of("vision_gen_dec_model.", "vision_gen_dec_aligner"))
 
 
 def trunk() -> Transformer:
     """The published Llama."""
-    eps, state = CONFIG["rms_norm_eps"], {"norm.weight": JANUSFLOW.weights["language_model.model.norm.weight"]}
-    for i in range(CONFIG["num_layers"]):
-        theirs = JANUSFLOW.under(f"language_model.model.layers.{i}.")
-        attention, mlp = f"blocks.{i}.attention", f"blocks.{i}.mlp"
-        state |= {
-            f"{attention}.norm.weight": theirs["input_layernorm.weight"],
-            f"{attention}.inner.qkv.weight": torch.cat([theirs[f"self_attn.{name}_proj.weight"] for name in "qkv"]),
-            f"{attention}.inner.out.weight": theirs["self_attn.o_proj.weight"],
-            f"{mlp}.norm.weight": theirs["post_attention_layernorm.weight"],
-            f"{mlp}.inner.gate_up.weight": torch.cat([theirs["mlp.gate_proj.weight"], theirs["mlp.up_proj.weight"]]),
-            f"{mlp}.inner.down.weight": theirs["mlp.down_proj.weight"],
-        }
-    norm, heads = lambda: nn.RMSNorm(WIDTH, eps=eps), CONFIG["num_heads"]
-    made = [
-        Block(PreNorm(norm(), SelfAttention(WIDTH, heads)), PreNorm(norm(), SwiGLU(WIDTH, CONFIG["intermediate_size"])))
-        for _ in range(CONFIG["num_layers"])
-    ]
-    found = Transformer(made, norm=norm(), rotary=Rotary(WIDTH // heads, theta=CONFIG["rope_theta"]))
-    found.load_state_dict(state)
-    return found
-
-
-def vit_block(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A block of the eye under our names."""
-    names = {"norm1": "attention.norm", "attn.qkv": "attention.inner.qkv", "attn.proj": "attention.inner.out", "norm2": "mlp.norm"}
-    names |= {"mlp.fc1": "mlp.inner.up", "mlp.fc2": "mlp.inner.down"}
-    return {f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": weight for name, weight in theirs.items()}
+    return llama(JANUSFLOW.under("language_model.model."), CONFIG)
 
 
 def eye_reader() -> EyeReader:
@@ -108,17 +64,11 @@ def eye_reader() -> EyeReader:
         heads=CONFIG["vit_heads"],
         hidden=round(CONFIG["vit_mlp_ratio"] * width),
     )
-    tower = "vision_und_enc_model.vision_tower."
-    state = {f"blocks.{i}.{k}": v for i in range(2) for k, v in vit_block(JANUSFLOW.under(f"{tower}blocks.{i}.")).items()}
-    state |= {f"after.{name}": weight for name, weight in JANUSFLOW.under(f"{tower}norm.").items()}
-    state["embed.weight"] = JANUSFLOW.weights[f"{tower}patch_embed.proj.weight"].flatten(1)
-    state["embed.bias"] = JANUSFLOW.weights[f"{tower}patch_embed.proj.bias"]
-    state["positions.weight"] = JANUSFLOW.weights[f"{tower}pos_embed"][0]
-    eye.load_state_dict(state)
-    projector, begin = nn.Linear(width, WIDTH), nn.Embedding(1, WIDTH)
-    projector.load_state_dict(JANUSFLOW.under("vision_und_enc_aligner."))
-    begin.load_state_dict({"weight": JANUSFLOW.weights["beg_of_und_embed"]})
-    return EyeReader(eye, projector, begin=begin)
+    filled(eye, TIMM, JANUSFLOW.under("vision_und_enc_model.vision_tower."), unread=["attn_pool.*"])
+    made = EyeReader(eye, nn.Linear(width, WIDTH), begin=nn.Embedding(1, WIDTH))
+    filled(made.projector, PROJECTOR, of("vision_und_enc_aligner."))
+    filled(made.begin, BEGIN, of("beg_of_und_embed"))
+    return made
 
 
 @torch.no_grad()

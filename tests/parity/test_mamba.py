@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from hub.oracle import transformers
 from torch import nn
 
 from tessera.attention import causal
+from tessera.hub.filling import filled
+from tessera.hub.omnimamba import TRUNK
 from tessera.trunk import Mamba, MambaBlock, Mixer
-
-transformers = pytest.importorskip("transformers", reason="parity: install the extra `bench` to compare with transformers' Mamba2")
-NAMES = {"A_log": "log_decay", "D": "skip", "conv1d": "conv", "dt_bias": "step_bias", "in_proj": "into", "out_proj": "out"}
 
 
 @pytest.mark.parametrize(("heads", "groups", "reach"), [(4, 1, 4), (4, 2, 3), (8, 4, 2)])
@@ -24,13 +24,7 @@ def test_hidden_states(heads, groups, reach, places):
         nn.init.normal_(parameter, std=0.2)
     norm = lambda: nn.RMSNorm(width, eps=config.layer_norm_epsilon)
     mixer = lambda: Mixer(width, head=2 * width // heads, state=state, groups=groups, reach=reach)
-    ours, given = Mamba([MambaBlock(norm(), mixer()) for _ in range(2)], norm=norm()), {}
-    for name, tensor in theirs.state_dict().items():
-        for their, our in (("norm_f", "norm"), ("layers", "blocks"), *NAMES.items()):
-            name = ".".join(our if part == their else part for part in name.split("."))
-        given[name] = tensor
-    given.pop("embeddings.weight")
-    ours.load_state_dict(given)
+    ours = filled(Mamba([MambaBlock(norm(), mixer()) for _ in range(2)], norm=norm()), TRUNK, theirs.state_dict(), unread=["embeddings.*"])
     x = torch.randn(2, count, width)
     with torch.no_grad():
         expected = theirs(inputs_embeds=x).last_hidden_state

@@ -8,6 +8,8 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.draws import Draw, Streams
+from tessera.hub.filling import filled
+from tessera.hub.metamorph import HEAD, PROJECTOR
 from tessera.laws import Categorical, Regression, Sampling, cosine_distance, squared_error
 from tessera.orders.base import Seen
 from tessera.perceptron import perceptron
@@ -21,33 +23,31 @@ IMAGE = INPUTS["image_positions"].bool()
 FIRST = torch.zeros(1, dtype=torch.long)
 
 
-def filled(part: nn.Module, weights: dict[str, torch.Tensor]) -> nn.Module:
-    part.load_state_dict(weights)
-    return part.requires_grad_(False)
+def under(prefix: str) -> dict[str, torch.Tensor]:
+    """The published weights whose name starts so."""
+    return {name: weight for name, weight in FIXTURE.weights.items() if name.startswith(prefix)}
 
 
 def squares() -> FeatureReader:
     """Features through the published projector."""
-    projector = FIXTURE.under("model.mm_projector.")
-    return FeatureReader(filled(perceptron(FEATURES, *(len(projector[f"{i}.bias"]) for i in (0, 2))), projector))
+    weights = under("model.mm_projector.")
+    return FeatureReader(filled(perceptron(FEATURES, *(len(weights[f"model.mm_projector.{i}.bias"]) for i in (0, 2))), PROJECTOR, weights))
 
 
 def drawer() -> MLPWriter:
     """The published head of features: three linear layers."""
-    layers = FIXTURE.under("vision_head.")
-    named = {f"before.{i}.{k}": layers[f"{i}.{k}"] for i in (0, 2) for k in ("weight", "bias")}
-    named |= {f"out.{k}": layers[f"4.{k}"] for k in ("weight", "bias")}
-    return filled(MLPWriter(WIDTH, *(len(layers[f"{i}.bias"]) for i in (0, 2, 4))), named)
+    weights = under("vision_head.")
+    return filled(MLPWriter(WIDTH, *(len(weights[f"vision_head.{i}.bias"]) for i in (0, 2, 4))), HEAD, weights)
 
 
 def words() -> LinearWriter:
-    return filled(LinearWriter(WIDTH, CONFIG["vocab_size"]), {"out.weight": FIXTURE.weights["lm_head.weight"]})
+    return filled(LinearWriter(WIDTH, CONFIG["vocab_size"]), {"out": "lm_head"}, under("lm_head."))
 
 
 def embedded() -> torch.Tensor:
     """Text and features as the trunk reads them."""
-    table = FIXTURE.under("model.embed_tokens.")
-    read = filled(TokenReader(nn.Embedding(*table["weight"].shape)), {"table.weight": table["weight"]})
+    table = under("model.embed_tokens.")
+    read = filled(TokenReader(nn.Embedding(CONFIG["vocab_size"], WIDTH)), {"table": "model.embed_tokens"}, table)
     places = read(INPUTS["text_ids"], FIRST.expand(len(IMAGE))).embeddings.clone()
     features = INPUTS["image_features"].reshape(1, -1, FEATURES)
     places[IMAGE] = squares()(features, FIRST).embeddings[0]

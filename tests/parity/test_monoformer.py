@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tessera.attention import causal, within
 from tessera.codecs.patches import patchify
+from tessera.hub.filling import filled
+from tessera.hub.monoformer import READER, WRITER
 from tessera.orders.in_place import Noisy
 from tessera.paths import DDIM, Diffusion, Predicts, linear_betas, resolve
 from tessera.readers import TimedReader, TokenReader
@@ -27,20 +29,18 @@ COLUMNS, GUIDED = CONFIG["latent_size"] // PATCH, 3
 RULE = causal | within(SimpleNamespace(name="image", number=1))
 
 
-def filled(module: nn.Module, names: dict[str, str]) -> nn.Module:
-    """The module with the published weights of these names (ours to theirs)."""
-    module.load_state_dict({f"{ours}.{part}": WEIGHTS[f"{theirs}.{part}"] for ours, theirs in names.items() for part in ("weight", "bias")})
-    return module.requires_grad_(False)
+def of(prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """The published weights whose names start so."""
+    return {name: weight for name, weight in WEIGHTS.items() if name.startswith(prefixes)}
 
 
 def reader() -> TimedReader:
-    names = {"clock.up": "t_embedder.mlp.0", "clock.out": "t_embedder.mlp.2", "front.0": "t_projector.0", "front.2": "t_projector.2"}
-    return filled(TimedReader(CHANNELS * PATCH**2, WIDTH, columns=COLUMNS), {**names, "embed": "x_embedder"})
+    made = TimedReader(CHANNELS * PATCH**2, WIDTH, columns=COLUMNS)
+    return filled(made, READER, of(("t_embedder.", "t_projector.", "x_embedder.")))
 
 
 def writer() -> AdaptedWriter:
-    names = {"adapt": "final_layer.adaLN_modulation.1", "out": "final_layer.linear"}
-    return filled(AdaptedWriter(WIDTH, 2 * CHANNELS * PATCH**2, told=WIDTH), names)
+    return filled(AdaptedWriter(WIDTH, 2 * CHANNELS * PATCH**2, told=WIDTH), WRITER, of(("final_layer.",)))
 
 
 class Published:

@@ -9,6 +9,8 @@ from parity.fixture import load
 from torch import Tensor, nn
 
 from tessera.attention import causal
+from tessera.hub.filling import filled
+from tessera.hub.omnimamba import CAPTIONS, CODES, TRUNK
 from tessera.perceptron import perceptron
 from tessera.trunk import Mamba, MambaBlock, Mixer, TaskLoRA
 
@@ -16,18 +18,12 @@ OMNIMAMBA = load("omnimamba")
 CONFIG, WEIGHTS, IN = OMNIMAMBA.config, OMNIMAMBA.under("backbone."), OMNIMAMBA.inputs
 WIDTH = CONFIG["d_model"]
 TEXT, IMAGE = (SimpleNamespace(name=name, number=number) for number, name in enumerate(("text", "image")))
-MIXER = {
-    "log_decay": "A_log",
-    "skip": "D",
-    "conv.weight": "conv1d.weight",
-    "conv.bias": "conv1d.bias",
-    "step_bias": "dt_bias",
-    "into.linear.weight": "in_proj.weight",
-    **{f"into.down.{task}.weight": f"in_proj.{name}_lora_A0.weight" for task, name in enumerate(("mmu", "t2i"))},
-    **{f"into.up.{task}.weight": f"in_proj.{name}_lora_B0.weight" for task, name in enumerate(("mmu", "t2i"))},
-    "norm.weight": "norm.weight",
-    "out.weight": "out_proj.weight",
-}
+BESIDE = ("embedding.*", "img_embeddings.*", "*pos_embed", "caption_embed.*")
+
+
+def of(prefix: str) -> dict[str, Tensor]:
+    """The published weights whose names start so."""
+    return {name: weight for name, weight in WEIGHTS.items() if name.startswith(prefix)}
 
 
 def trunk() -> Mamba:
@@ -41,12 +37,7 @@ def trunk() -> Mamba:
     }
     norm = lambda: nn.RMSNorm(WIDTH, eps=CONFIG["norm_eps"])
     ours = Mamba([MambaBlock(norm(), Mixer(WIDTH, **sizes, project=project)) for _ in range(CONFIG["n_layer"])], norm=norm())
-    state = {"norm.weight": WEIGHTS["norm_f.weight"]}
-    for i in range(CONFIG["n_layer"]):
-        state[f"blocks.{i}.norm.weight"] = WEIGHTS[f"layers.{i}.norm.weight"]
-        state |= {f"blocks.{i}.mixer.{name}": WEIGHTS[f"layers.{i}.mixer.{theirs}"] for name, theirs in MIXER.items()}
-    ours.load_state_dict(state)
-    return ours.requires_grad_(False)
+    return filled(ours, TRUNK, WEIGHTS, unread=BESIDE)
 
 
 def logits(ours: Mamba, places, embeddings: Tensor, task: SimpleNamespace) -> Tensor:
@@ -57,8 +48,7 @@ def logits(ours: Mamba, places, embeddings: Tensor, task: SimpleNamespace) -> Te
 
 
 def picture_embeddings(ids: Tensor) -> Tensor:
-    project = perceptron(WIDTH, 4 * WIDTH, WIDTH, WIDTH)
-    project.load_state_dict(OMNIMAMBA.under("backbone.img_embeddings.project_in.projector."))
+    project = filled(perceptron(WIDTH, 4 * WIDTH, WIDTH, WIDTH), CODES, of("img_embeddings.project_in."))
     return project(F.embedding(ids, WEIGHTS["img_embeddings.word_embeddings.weight"]))
 
 
@@ -77,8 +67,8 @@ def test_logits_from_ids(places):
 
 
 def test_captions_are_projected():
-    project = perceptron(WIDTH, WIDTH, WIDTH, bias=False, approximate="tanh")
-    project.load_state_dict({f"{2 * i}.weight": WEIGHTS[f"caption_embed.cap_proj.fc{i + 1}.weight"] for i in range(2)})
+    made = perceptron(WIDTH, WIDTH, WIDTH, bias=False, approximate="tanh")
+    project = filled(made, CAPTIONS, of("caption_embed.cap_proj."))
     OMNIMAMBA.check("caption_embed_out", project(IN["caption_in"]))
 
 

@@ -12,6 +12,10 @@ from parity.heads import Official, head
 from torch import nn
 
 from tessera.attention import causal
+from tessera.hub.filling import filled
+from tessera.hub.language import LLAMA
+from tessera.hub.names import Part, Row
+from tessera.hub.orthus import SOFT, TRUNK
 from tessera.laws import Denoiser, Sampling
 from tessera.orders import Seen
 from tessera.paths import Diffusion, Predicts, scaled_linear_betas, spaced_evenly, spaced_trailing
@@ -23,6 +27,7 @@ ORTHUS = load("orthus")
 CONFIG, IN = ORTHUS.config, ORTHUS.inputs
 WIDTH, HEADS, FEATURES = CONFIG["hidden_size"], CONFIG["num_heads"], CONFIG["latent_dim"]
 HEAD = head(ORTHUS.under("mlp_head."))
+BESIDE = ("embed_tokens.*", "codebook_in.*", "vqmodel.*")
 
 
 def trunk(qk_norm=partial(HeadwiseLayerNorm, HEADS)) -> Transformer:
@@ -35,36 +40,16 @@ def trunk(qk_norm=partial(HeadwiseLayerNorm, HEADS)) -> Transformer:
         for _ in range(CONFIG["num_layers"])
     ]
     made = Transformer(blocks, norm=nn.RMSNorm(WIDTH, eps), rotary=Rotary(size, theta=CONFIG["rope_theta"]))
-    made.load_state_dict(published(made.state_dict()))
-    return made.requires_grad_(False)
-
-
-def published(ours: dict) -> dict:
-    """The published weights under our names, in our shapes: queries, keys and values joined, gates and what they let through."""
-    state = {"norm.weight": ORTHUS.weights["model.norm.weight"]}
-    for i in range(CONFIG["num_layers"]):
-        theirs = ORTHUS.under(f"model.layers.{i}.")
-        attention, mlp = f"blocks.{i}.attention", f"blocks.{i}.mlp"
-        state |= {
-            f"{attention}.norm.weight": theirs["input_layernorm.weight"],
-            f"{attention}.inner.qkv.weight": torch.cat([theirs[f"self_attn.{one}_proj.weight"] for one in "qkv"]),
-            f"{attention}.inner.out.weight": theirs["self_attn.o_proj.weight"],
-            f"{mlp}.norm.weight": theirs["post_attention_layernorm.weight"],
-            f"{mlp}.inner.gate_up.weight": torch.cat([theirs["mlp.gate_proj.weight"], theirs["mlp.up_proj.weight"]]),
-            f"{mlp}.inner.down.weight": theirs["mlp.down_proj.weight"],
-        }
-        for one in "qk":
-            for part in ("weight", "bias"):
-                name = f"{attention}.inner.{one}_norm.{part}"
-                norm = theirs[f"self_attn.{one}_norm.{part}"]
-                state[name] = norm.unsqueeze(1) if ours[name].ndim == 3 else norm[0]
-    return state
+    first = lambda one: Row((Part(f"layers.*.self_attn.{one}_norm", slice(0, 1)),), shaped=True)  # head's, where all share one
+    names = TRUNK if isinstance(qk_norm, partial) else {**LLAMA, **{f"blocks.*.attention.inner.{one}_norm": first(one) for one in "qk"}}
+    return filled(made, names, ORTHUS.under("model."), unread=BESIDE)
 
 
 def reader(temperature: float = 1.0) -> SoftReader:
-    table = nn.Embedding.from_pretrained(ORTHUS.weights["model.embed_tokens.weight"])
-    book = ORTHUS.weights["model.codebook_in.weight"]
-    return SoftReader(TokenReader(table), book, first=CONFIG["first_code_id"], temperature=temperature).requires_grad_(False)
+    weights = {name: weight for name, weight in ORTHUS.under("model.").items() if name.startswith(("embed_tokens.", "codebook_in."))}
+    (size, width), book = weights["embed_tokens.weight"].shape, torch.zeros_like(weights["codebook_in.weight"])
+    made = SoftReader(TokenReader(nn.Embedding(size, width)), book, first=CONFIG["first_code_id"], temperature=temperature)
+    return filled(made, SOFT, weights)
 
 
 def hidden(places, ids, latents=None, seen=None, made=None, soft=None) -> torch.Tensor:

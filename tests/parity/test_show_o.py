@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tessera.attention import causal, within
 from tessera.draws import Streams
+from tessera.hub import show_o as names
+from tessera.hub.filling import filled
 from tessera.laws import Categorical, Sampling, guide
 from tessera.orders import Ask, Masked, Pick, Seen, linear, masked
 from tessera.orders.base import Writing
@@ -26,7 +28,7 @@ SHOW_O = load("show_o")
 CONFIG, WEIGHTS = SHOW_O.config, SHOW_O.under("showo.model.")
 WIDTH, HEADS, CODES = CONFIG["hidden_size"], CONFIG["num_heads"], CONFIG["num_vq_tokens"]
 FIRST, MASK = CONFIG["llm_vocab_size"] + CONFIG["num_new_special_tokens"], CONFIG["mask_token_id"]
-HALVES = torch.tensor([0, 1, 4, 5, 2, 3, 6, 7])  # the published feature of each of ours
+HALVES = names.halves(1, WIDTH // HEADS, CONFIG["partial_rotary_factor"])  # the published feature of each of ours
 TANH = partial(F.gelu, approximate="tanh")
 IMAGE = SimpleNamespace(name="image", number=1)
 RULE = causal | within(IMAGE)
@@ -40,26 +42,6 @@ class OneAfterTheOther(ParallelBlock):
         return x + self.mlp(self.norm(x), sight)
 
 
-def heads(weight: Tensor, order: Tensor) -> Tensor:
-    """Rows of queries or keys, the features of every head in the order of our rotary."""
-    return weight.unflatten(0, (HEADS, -1))[:, order].flatten(0, 1)
-
-
-def published(order: Tensor) -> dict[str, Tensor]:
-    """The published weights under our names; `order` is how the features of queries and keys stand."""
-    state = {f"norm.{part}": WEIGHTS[f"final_layernorm.{part}"] for part in ("weight", "bias")}
-    names = {"norm": "input_layernorm", "attention.out": "self_attn.dense", "mlp.up": "mlp.fc1", "mlp.down": "mlp.fc2"}
-    for i in range(CONFIG["num_layers"]):
-        for part in ("weight", "bias"):
-            theirs = {name: WEIGHTS[f"layers.{i}.{name}.{part}"] for name in names.values()}
-            q, k, v = (WEIGHTS[f"layers.{i}.self_attn.{name}_proj.{part}"] for name in "qkv")
-            state[f"blocks.{i}.attention.qkv.{part}"] = torch.cat([heads(q, order), heads(k, order), v])
-            state |= {f"blocks.{i}.{ours}.{part}": theirs[name] for ours, name in names.items()}
-            for to in "qk":
-                state[f"blocks.{i}.attention.{to}_norm.{part}"] = WEIGHTS[f"layers.{i}.self_attn.{to}_layernorm.{part}"][order]
-    return state
-
-
 def trunk(block=ParallelBlock, order=HALVES, activation=TANH, portion=CONFIG["partial_rotary_factor"]) -> Transformer:
     """The trunk of our parts, under the published weights."""
     eps = CONFIG["layer_norm_eps"]
@@ -70,15 +52,14 @@ def trunk(block=ParallelBlock, order=HALVES, activation=TANH, portion=CONFIG["pa
 
     rotary = Rotary(WIDTH // HEADS, theta=CONFIG["rope_theta"], portion=portion)
     ours = Transformer([made() for _ in range(CONFIG["num_layers"])], norm=nn.LayerNorm(WIDTH, eps), rotary=rotary)
-    ours.load_state_dict(published(order))
-    return ours
+    every = (torch.arange(HEADS)[:, None] * (WIDTH // HEADS) + order).flatten()
+    return filled(ours, names.trunk(HEADS, every, order), WEIGHTS, unread=["embed_tokens.*"])
 
 
 def writer() -> LinearWriter:
     """The published head."""
     head = LinearWriter(WIDTH, CONFIG["vocab_size"], bias=True)
-    head.load_state_dict({f"out.{part}": SHOW_O.weights[f"showo.lm_head.{part}"] for part in ("weight", "bias")})
-    return head
+    return filled(head, names.HEAD, SHOW_O.under("showo."), unread=["model.*"])
 
 
 def readers() -> tuple[TokenReader, HiddenReader]:

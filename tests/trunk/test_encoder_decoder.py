@@ -21,7 +21,7 @@ from tessera.trunk import (
     SelfAttention,
     SwiGLU,
 )
-from tessera.trunk.transformer import Sight
+from tessera.trunk.layers import Sight
 
 WIDTH, F64 = 16, torch.float64
 RULE = (causal | prefix) & apart

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tessera.trunk import CosineNorm, SelfAttention
-from tessera.trunk.transformer import Sight
+from tessera.trunk.layers import Sight
 
 F64 = torch.float64
 

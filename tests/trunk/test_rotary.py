@@ -111,3 +111,9 @@ def test_heads_must_have_pairs_for_rows_and_for_columns():
     with pytest.raises(ValueError, match="GridRotary: heads of 6 features; a multiple of 4"):
         GridRotary(6)
     assert not GridRotary(8).state_dict() and not list(GridRotary(8).parameters())
+
+
+def test_frequencies_may_be_stretched(places):
+    x, where = torch.randn(1, 2, 4, 8, dtype=torch.float64), places(order=[0, 4, 8, 40])
+    nearer = Rotary(8, stretched=lambda frequency: frequency / 4)(where, torch.float64)(x)
+    torch.testing.assert_close(nearer, Rotary(8)(places(order=[0, 1, 2, 10]), torch.float64)(x))

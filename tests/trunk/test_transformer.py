@@ -5,7 +5,7 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
-from tessera.trunk.transformer import Sight, explicit_attention
+from tessera.trunk.layers import Sight, explicit_attention
 
 F64 = torch.float64
 
@@ -72,8 +72,26 @@ def test_without_a_mask_all_see_all_and_without_a_turn_nobody_is_anywhere(places
 
 @pytest.mark.parametrize("width, heads, kv_heads", [(10, 4, None), (16, 4, 3)])
 def test_heads_that_do_not_divide_are_refused(width, heads, kv_heads):
-    with pytest.raises(ValueError, match=f"SelfAttention: width {width}, {heads} heads, {kv_heads or heads} kv_heads; the width must"):
+    with pytest.raises(
+        ValueError, match=f"SelfAttention: width {width}, {heads} heads, {kv_heads or heads} kv_heads, size None; the width must"
+    ):
         SelfAttention(width, heads, kv_heads=kv_heads)
+
+
+def test_heads_of_a_size_of_their_own_with_norms_and_biases_of_their_own(places):
+    attention = SelfAttention(12, 4, kv_heads=2, size=6, bias=True, out_bias=False, qk_norm=(nn.RMSNorm, nn.LayerNorm)).to(F64)
+    assert attention.qkv.weight.shape == (48, 12) and attention.out.weight.shape == (12, 24)
+    assert attention.qkv.bias is not None and attention.out.bias is None
+    assert isinstance(attention.q_norm, nn.RMSNorm) and isinstance(attention.k_norm, nn.LayerNorm)
+    x = torch.randn(1, 5, 12, dtype=F64)
+    q, k, v = attention.qkv(x).unflatten(-1, (8, 6)).transpose(1, 2).split([4, 2, 2], 1)
+    turn = Rotary(6)(places(order=list(range(5))), F64)
+    q, k = turn(attention.q_norm(q)), turn(attention.k_norm(k))
+    scores = q @ k.repeat_interleave(2, 1).mT / 6**0.5 + torch.full((5, 5), -torch.inf, dtype=F64).triu(1)
+    expected = attention.out((scores.softmax(-1) @ v.repeat_interleave(2, 1)).transpose(1, 2).flatten(-2))
+    torch.testing.assert_close(attention(x, sight(places, 5, 6)), expected)
+    with pytest.raises(ValueError, match="size 5; the width must be"):
+        SelfAttention(12, 4, size=5)
 
 
 def test_mlps_are_their_formulas(places):

@@ -3,11 +3,11 @@
 import os
 import sys
 
-from tessera.cli import benchmarks, comparing, distances, looking, parts, scoring, training, writing
+from tessera.cli import benchmarks, comparing, distances, looking, parts, publishing, scoring, training, writing
 from tessera.cli.app import app, errors, say
 from tessera.verbs.train import Stopped
 
-__all__ = ["app", "benchmarks", "comparing", "distances", "looking", "main", "parts", "scoring", "training", "writing"]
+__all__ = ["app", "benchmarks", "comparing", "distances", "looking", "main", "parts", "publishing", "scoring", "training", "writing"]
 
 
 def main() -> None:

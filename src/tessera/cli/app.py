@@ -11,9 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tessera.codecs.base import PictureCodec
-from tessera.document import Image, Segment
+from tessera.data import open_picture
+from tessera.document import Document, Image, Segment
+from tessera.hub import load_published
 from tessera.laws.base import Sampling
 from tessera.system import System
+from tessera.verbs.machine import chosen_device
 from tessera.verbs.recipes import PRESETS
 from tessera.verbs.runs import training_facts
 from tessera.verbs.weights import find, latest, load, metadata, shipped
@@ -33,6 +36,8 @@ Trained = Annotated[str, typer.Option("--system", help="Whose shipped weights to
 RunFolder = Annotated[
     Path | None, typer.Option("--run", help="The folder of a training run, or a weights file, instead of shipped weights.")
 ]
+HubModel = Annotated[str, typer.Option("--hub", help="A published model in place of ours: a folder, or owner/name on the hub.")]
+TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="Open weights that are pickles, which may run code.")]
 LevelName = Annotated[str, typer.Option("--level", help="Level of the world: " + ", ".join(LEVELS) + ".")]
 LanguageName = Annotated[str, typer.Option("--language", help="en, zh or both.")]
 Leaning = Annotated[
@@ -77,10 +82,14 @@ def named(system: str) -> str:
     return system or shipped()[0][0]
 
 
-def trained(system: str, run: Path | None, level: str, device: str) -> System:
-    """Shipped weights, or those of a run."""
-    if run and system:
-        raise ValueError(f"load: both {system} and --run {run}; one of them is accepted; leave out the other")
+def trained(system: str, run: Path | None, level: str, device: str, hub: str = "", trust_pickle: bool = False) -> System:
+    """Shipped weights, or those of a run, or a published model."""
+    given = {"--system": system, "--run": run, "--hub": hub}
+    if sum(map(bool, given.values())) > 1:
+        said = " and ".join(f"{option} {value}" for option, value in given.items() if value)
+        raise ValueError(f"load: {said}; one of them is accepted; leave out the others")
+    if hub:
+        return load_published(hub, device=chosen_device(device), trust_pickle=trust_pickle)
     return load(run if run else named(system), level=level, device=device)
 
 
@@ -91,9 +100,23 @@ def how_trained(system: str, run: Path | None, level: str) -> Mapping[str, Any]:
     return metadata(find(run or named(system), level=level))["notes"]
 
 
+def shown(system: System, picture: Path) -> Image:
+    """A picture file as the system wants it: by its own manners where it has some."""
+    if system.manners:
+        return Image(system.manners.picture(open_picture(picture)))
+    return Image(open_picture(picture, picture_side(system)))
+
+
+def put(system: System, document: Document) -> Document:
+    """A document as the system is used to hearing it."""
+    return system.manners.document(document) if system.manners else document
+
+
 def picture_side(system: System) -> int:
     """Pixels along the side of the pictures a system takes."""
-    codec = next(port.codec for port in system.ports if port.kind is Image)
+    codec = next((port.codec for port in system.ports if port.kind is Image), None)
+    if codec is None:
+        raise ValueError(f"{system.name}: a picture; it reads and writes text alone; leave pictures out")
     assert isinstance(codec, PictureCodec)
     return codec.pixels
 

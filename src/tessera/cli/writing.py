@@ -13,6 +13,7 @@ from tessera.cli.app import (
     Denoising,
     Device,
     Guidance,
+    HubModel,
     LevelName,
     Longest,
     RunFolder,
@@ -22,10 +23,13 @@ from tessera.cli.app import (
     TopK,
     TopP,
     Trained,
+    TrustPickle,
     app,
     picture_side,
+    put,
     sampling_of,
     say,
+    shown,
     trained,
 )
 from tessera.data import open_picture
@@ -35,7 +39,8 @@ from tessera.verbs.generate import write
 from tessera.verbs.writing import Request
 from tessera.world import Tile, save_sheet
 
-Scale = Annotated[int, typer.Option(min=1, help="Enlarges pixels.")]
+DESCRIBE = "Describe the picture."
+Scale = Annotated[int | None, typer.Option(min=1, help="Enlarges pixels; by default small pictures to 256.")]
 
 
 @app.command(
@@ -50,6 +55,8 @@ def draw(
     keep: Annotated[str, typer.Option(help="What stays: left,top,right,bottom in pixels of the system's pictures.")] = "",
     system: Trained = "",
     run: RunFolder = None,
+    hub: HubModel = "",
+    trust_pickle: TrustPickle = False,
     level: LevelName = "easy",
     seed: Seed = 0,
     guidance: Guidance = None,
@@ -58,21 +65,27 @@ def draw(
     top_p: TopP = None,
     steps: Steps = None,
     denoising: Denoising = None,
-    scale: Scale = 8,
+    scale: Scale = None,
     device: Device = "auto",
 ) -> None:
     """Draw pictures of a prompt. With --over and --keep, draw what is missing of one."""
-    loaded = trained(system, run, level, device)
+    loaded = trained(system, run, level, device, hub, trust_pickle)
     usual = loaded.port(Image(learn=True)).law.sampling
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
     sampling = sampling_of(usual, asked)
-    document = Document((Text(prompt), blank(over, keep, picture_side(loaded))))
+    document = put(loaded, Document((Text(prompt), blank(over, keep, picture_side(loaded)))))
     pictures = [done.pictures[0] for done in write(loaded, [Request(document, seed + i, {Image: sampling}) for i in range(n)])]
     if n == 1:
-        save_picture(pictures[0], out, scale)
+        save_picture(pictures[0], out, scale or enlargement(loaded))
     else:
-        save_sheet(out, [Tile(picture, (f"seed {seed + i}",)) for i, picture in enumerate(pictures)], scale=scale)
+        tiles = [Tile(picture, (f"seed {seed + i}",)) for i, picture in enumerate(pictures)]
+        save_sheet(out, tiles, scale=scale or enlargement(loaded))
     say(f"{out}: {prompt!r}, {n} time{'s' * (n > 1)}; {sampling}")
+
+
+def enlargement(system: System) -> int:
+    """How many times small pictures are enlarged."""
+    return max(1, 256 // picture_side(system))
 
 
 def blank(over: Path | None, keep: str, side: int) -> Image:
@@ -105,20 +118,22 @@ def edit(
     out: Annotated[Path, typer.Option(help="Where the changed picture goes.")] = Path("edited.png"),
     system: Trained = "",
     run: RunFolder = None,
+    hub: HubModel = "",
+    trust_pickle: TrustPickle = False,
     level: LevelName = "easy",
     seed: Seed = 0,
     guidance: Guidance = None,
     temperature: Temperature = None,
     steps: Steps = None,
-    scale: Scale = 8,
+    scale: Scale = None,
     device: Device = "auto",
 ) -> None:
     """Draw a picture anew, changed as asked; for systems that have learned edits (`tessera train SYSTEM --mix edit=0.5 ...`)."""
-    loaded = trained(system, run, level, device)
+    loaded = trained(system, run, level, device, hub, trust_pickle)
     sampling = sampling_of(loaded.port(Image(learn=True)).law.sampling, {"guidance": guidance, "temperature": temperature, "steps": steps})
-    document = Document((Image(open_picture(picture, picture_side(loaded))), Text(instruction), Image(learn=True)))
+    document = put(loaded, Document((shown(loaded, picture), Text(instruction), Image(learn=True))))
     (done,) = write(loaded, [Request(document, seed, {Image: sampling})])
-    save_picture(done.pictures[0], out, scale)
+    save_picture(done.pictures[0], out, scale or enlargement(loaded))
     say(f"{out}: {picture}, {instruction!r}; {sampling}")
 
 
@@ -132,7 +147,7 @@ def story(
     level: LevelName = "easy",
     seed: Seed = 0,
     longest: Longest = 64,
-    scale: Scale = 8,
+    scale: Scale = None,
     device: Device = "auto",
 ) -> None:
     """Let a system go on by itself, in words and pictures; for those that have learned stories (`tessera train SYSTEM --mix story=0.5`)."""
@@ -145,7 +160,7 @@ def story(
             say((segment.content or "").strip() or "(no more)")
         elif segment.content is not None:
             number += 1
-            save_picture(segment.content, out / f"{number}.png", scale)
+            save_picture(segment.content, out / f"{number}.png", scale or enlargement(loaded))
             say(f"  {out / f'{number}.png'}")
 
 
@@ -155,6 +170,8 @@ def ask(
     question: Annotated[str, typer.Argument(help="A question about it.")],
     system: Trained = "",
     run: RunFolder = None,
+    hub: HubModel = "",
+    trust_pickle: TrustPickle = False,
     level: LevelName = "easy",
     seed: Seed = 0,
     temperature: Temperature = None,
@@ -162,7 +179,7 @@ def ask(
     device: Device = "auto",
 ) -> None:
     """Answer a question about a picture."""
-    loaded = trained(system, run, level, device)
+    loaded = trained(system, run, level, device, hub, trust_pickle)
     (said,) = replies(loaded, [picture], (Text(question),), seed, temperature, longest)
     say(said)
 
@@ -172,15 +189,18 @@ def caption(
     pictures: Annotated[list[Path], typer.Argument(help="Picture files.")],
     system: Trained = "",
     run: RunFolder = None,
+    hub: HubModel = "",
+    trust_pickle: TrustPickle = False,
     level: LevelName = "easy",
     seed: Seed = 0,
     temperature: Temperature = None,
     longest: Longest = 64,
     device: Device = "auto",
 ) -> None:
-    """Say what pictures show."""
-    loaded = trained(system, run, level, device)
-    for picture, said in zip(pictures, replies(loaded, pictures, (), seed, temperature, longest), strict=True):
+    """Say what pictures show; published models are asked to."""
+    loaded = trained(system, run, level, device, hub, trust_pickle)
+    asked = (Text(DESCRIBE),) if loaded.manners else ()
+    for picture, said in zip(pictures, replies(loaded, pictures, asked, seed, temperature, longest), strict=True):
         say(f"{picture}: {said}" if len(pictures) > 1 else said)
 
 
@@ -189,5 +209,5 @@ def replies(
 ) -> list[str]:
     """What a system says behind each picture and what is asked of it."""
     sampling = sampling_of(system.text.law.sampling, {"temperature": temperature})
-    shown = [Document((Image(open_picture(picture, picture_side(system))), *asked, Text(learn=True))) for picture in pictures]
-    return [done.texts[0].strip() for done in write(system, [Request(one, seed, {Text: sampling}, longest) for one in shown])]
+    documents = [put(system, Document((shown(system, picture), *asked, Text(learn=True)))) for picture in pictures]
+    return [done.texts[0].strip() for done in write(system, [Request(one, seed, {Text: sampling}, longest) for one in documents])]

@@ -191,11 +191,11 @@ class FilmVQGAN(nn.Module):
 
     def __init__(self, *, encoder: FilmEncoder, decoder: FilmDecoder, quantizer: Quantizer, pixels: int):
         super().__init__()
-        stride, halvings = encoder.frames.stride, len(encoder.halvings)
-        if (stride, halvings) != (decoder.painter.stride, len(decoder.doublings)) or pixels % stride:
+        stride, halvings, doublings = encoder.frames.stride, len(encoder.halvings), len(decoder.doublings)
+        if (stride, halvings) != (decoder.painter.stride, doublings) or pixels % stride:
             raise ValueError(
-                f"FilmVQGAN: {pixels} pixels, strides {stride} and {decoder.painter.stride}, {halvings} halvings and {len(decoder.doublings)} "
-                "doublings of frames; as many of each, and a stride that divides the pixels, are accepted; change one of them"
+                f"FilmVQGAN: {pixels} pixels, strides {stride} and {decoder.painter.stride}, {halvings} halvings and {doublings} doublings "
+                "of frames; as many of each, and a stride that divides the pixels, are accepted; change one of them"
             )
         self.pixels, self.stride, self.columns, self.frames = pixels, stride, pixels // stride, 2**halvings
         self.elements = self.columns**2

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -55,15 +55,34 @@ class Vocabulary(Protocol):
     canvas: Canvas | None
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """What a codec of text says whose ids depend on whether a text opens its document: it does where `behind` is something."""
+
+    behind: str
+
+    def encode_inside(self, raws: Sequence[Any], draws: Sequence[Draw] = ()) -> Encoded: ...
+
+
 class BPE:
     """Text <-> ids through a Hugging Face tokenizer file; None is the one trained on the world.
 
     Markers that the file does not know are added behind its vocabulary; ids, where they are given instead, are those of a published
-    vocabulary. No marker is ever read out of a user's text: what looks like one is encoded as the characters it is.
+    vocabulary. No marker is ever read out of a user's text: what looks like one is encoded as the characters it is; only where it
+    `trusts` texts, because a template made them, is a special token what it says. `behind` is a special token; texts inside of a
+    document are read as they are behind it (some tokenizers put something in front of what comes first).
     Raises ValueError where the file is missing or is no tokenizer.
     """
 
-    def __init__(self, path: str | Path | None = None, *, markers: Markers | MarkerIds = Markers(), canvas: Canvas | None = None):
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        markers: Markers | MarkerIds = Markers(),
+        canvas: Canvas | None = None,
+        trusts: bool = False,
+        behind: str = "",
+    ):
         path, self.canvas = path or SHIPPED, canvas
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
@@ -71,13 +90,15 @@ class BPE:
             raise ValueError(f"BPE: {path}: {error}; a tokenizer.json of the tokenizers library is accepted; check the path") from error
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.tokenizer.encode_special_tokens = True
+        self.tokenizer.encode_special_tokens = not trusts
+        self.behind = behind
         self.markers = markers if isinstance(markers, MarkerIds) else self._added(markers)
         self.size = max(self.tokenizer.get_vocab().values()) + 1  # ids may have gaps
 
     def _added(self, markers: Markers) -> MarkerIds:
         self.tokenizer.add_special_tokens(list(markers))
-        document, begin_image, end_image, end = (self.tokenizer.token_to_id(marker) for marker in markers)
+        ids = self.tokenizer.get_vocab()
+        document, begin_image, end_image, end = (ids[marker] for marker in markers)
         return MarkerIds((document,), (begin_image,), (end_image,), end)
 
     @property
@@ -90,6 +111,11 @@ class BPE:
         """Ids of each text, without markers."""
         batch = self.tokenizer.encode_batch(list(raws), add_special_tokens=False)
         return Encoded([torch.tensor(one.ids, dtype=torch.long) for one in batch])
+
+    def encode_inside(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
+        """The same of texts that do not open their document."""
+        front = len(self.encode([self.behind]).clean[0]) if self.behind else 0
+        return Encoded([ids[front:] for ids in self.encode([self.behind + raw for raw in raws]).clean])
 
     def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> list[str]:
         """Texts as far as their first `end`, without markers; bytes that are no UTF-8 become U+FFFD."""

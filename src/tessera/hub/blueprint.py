@@ -4,13 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tessera.hub.names import Names
+from tessera.manners import Manners
 from tessera.system import System
 
 
 class Blueprint(NamedTuple):
-    """The system; ours to published names; patterns of published tensors that it has no use for; what is due once it is filled."""
+    """The system; ours to published names; patterns of published tensors that it has no use for; what is due once it is filled.
+
+    `manners` are how its makers put pictures and words to it.
+    """
 
     system: System
     names: Names
     unread: Sequence[str] = ()
     ready: Callable[[], None] = lambda: None
+    manners: Manners | None = None

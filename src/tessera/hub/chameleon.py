@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
-from torch import nn
+from PIL import Image as Pillow
 
 from tessera.attention import causal
 from tessera.codecs import VQ, Shifted
@@ -12,10 +12,12 @@ from tessera.document import Image
 from tessera.drops import Absent
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.folder import Folder, Settings
-from tessera.hub.language import LLAMA, TURNS, language, named, text_port, tied, transformer
+from tessera.hub.language import TURNS, language, named, text_port, tied, transformer
 from tessera.hub.language import USUAL as LANGUAGES
+from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers
 from tessera.hub.names import Names, Part, Row, shaped, under
+from tessera.hub.pictures import cropped, resample
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import TAMING, of_transformers, vqgan
 from tessera.hub.vqgan import USUAL as CODECS
@@ -28,6 +30,10 @@ from tessera.trunk import HeadwiseLayerNorm, PreNorm, SwinNorm
 
 USUAL = {**LANGUAGES["llama"], "vocab_size": 65_536, "num_key_value_heads": 32, "rms_norm_eps": 1e-5, "swin_norm": False}
 BEGIN, END = "<racm3:break>", "<eoss>"  # of a picture
+TEMPLATE = (  # a turn of the user's ends with a token of the vocabulary's reserve
+    "{% for message in messages %}{% for part in message.content %}{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}"
+    "{% if message.role == 'user' %}<reserved08706>{% endif %}{% endfor %}"
+)
 CODE = "IMGIMG"  # how the vocabulary calls codes: this, digits as letters, Z
 
 NORMED: Names = {
@@ -65,7 +71,9 @@ def chameleon(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     system = System("chameleon", trunk=trunk, ports=(words, image), attention=causal, drop=Absent())
     unread = (*TURNS, *(() if paints else ("model.vqmodel.post_quant_conv.*",)))
     assert isinstance(codec.quantizer, VQ)
-    return Blueprint(system, names, unread, codec.quantizer.settle)
+    words_around = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>"))
+    manners = Published(words_around, cropped(pixels, resample(folder, Pillow.Resampling.LANCZOS)))
+    return Blueprint(system, names, unread, codec.quantizer.settle, manners)
 
 
 def codes(vocabulary: Mapping[str, int]) -> Sequence[int]:
@@ -78,7 +86,7 @@ def codes(vocabulary: Mapping[str, int]) -> Sequence[int]:
 
 
 def halves(heads: int, size: int) -> torch.Tensor:
-    """Rows of queries or keys in the order of our rotary, which pairs a feature of a head with the one half a head on, not with the next."""
+    """Rows of queries or keys in the order of our rotary, which pairs a feature with the one half a head on, not with the next."""
     return torch.arange(heads * size).view(heads, size // 2, 2).transpose(1, 2).flatten()
 
 

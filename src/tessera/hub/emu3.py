@@ -15,9 +15,10 @@ from tessera.hub.blueprint import Blueprint
 from tessera.hub.folder import Folder, Settings
 from tessera.hub.language import TURNS, language, named, text_port, tied, under_one_of
 from tessera.hub.language import USUAL as LANGUAGES
+from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import ids_of, markers, tokenizer
 from tessera.hub.names import Names, Row, row, shaped, under
-from tessera.hub.pictures import processing
+from tessera.hub.pictures import cropped, plain, processing, resample
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import BLOCK, ENDS, REMEMBERED
 from tessera.laws import Categorical, Sampling
@@ -43,6 +44,12 @@ DOCUMENT, BEGIN, FROM_HERE, ROW, LAST, END = (
     "<|extra_201|>",
     "<|image end|>",
 )
+TEMPLATE = (
+    "You are a helpful assistant.{% for message in messages %}{{ ' USER: ' if message.role == 'user' else ' ASSISTANT:' }}"
+    "{% for part in message.content %}{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}"
+    "{{ '.' if message.role == 'user' }}{% endfor %}{% if add_generation_prompt %} ASSISTANT:{% endif %}"
+)
+WANTED = " masterpiece, film grained, best quality."
 UNWANTED = (
     "lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, fewer digits, cropped, worst quality, low quality, normal "
     "quality, jpeg artifacts, signature, watermark, username, blurry."
@@ -76,7 +83,10 @@ def emu3(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     image = Port("image", Image, codec=Shifted(codec, ids=ids), reader=rows, writer=speaker.head, order=Next(), law=law)
     names = {**named(model=model, head=head), **under(film_names(codec), ours="by_name.image.codec.codec", theirs=coder)}
     system = System("emu3", trunk=speaker.trunk, ports=(words, image), attention=causal, drop=Instead(UNWANTED))
-    return Blueprint(system, names, TURNS, lambda: _settle(codec))
+    plain(folder)
+    words_around = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>"), behind=WANTED, plain=True)
+    manners = Published(words_around, cropped(codec.pixels, resample(folder)))
+    return Blueprint(system, names, TURNS, lambda: _settle(codec), manners)
 
 
 def _settle(codec: FilmVQGAN) -> None:
@@ -90,7 +100,7 @@ def _settle(codec: FilmVQGAN) -> None:
 
 def tokens_of(said: Settings, folder: Folder) -> FilmVQGAN:
     """The codec that a configuration describes."""
-    said.refuse(double_latent=False, in_channels=3, out_channels=3, num_attention_heads=1)
+    said.refuse({"double_latent": False, "in_channels": 3, "out_channels": 3, "num_attention_heads": 1})
     channels, multiples, depth = said["base_channels"], said["channel_multiplier"], said["num_res_blocks"]
     features, attended = said["latent_channels"], tuple(said["attn_resolutions"])
     halvings = said["temporal_downsample_factor"].bit_length() - 1

@@ -1,6 +1,6 @@
 """Published eyes: CLIP's and SigLIP's towers, in the layouts in which they are found."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -37,16 +37,6 @@ TIMM: Names = {
     "after": "norm",
 }
 
-TIMM_POOL: Names = {
-    "query": shaped("latent"),
-    "q": "q",
-    "kv": "kv",
-    "out": "proj",
-    "mlp.norm": "norm",
-    "mlp.inner.up": "mlp.fc1",
-    "mlp.inner.down": "mlp.fc2",
-}
-
 
 def siglip_pool(width: int) -> Names:
     """SigLIP's pooling head as transformers has it."""
@@ -73,7 +63,11 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6,
     },
 }  # fmt: skip
-ACTIVATIONS = {"quick_gelu": vision.QuickGELU, "gelu": nn.GELU, "gelu_pytorch_tanh": lambda: nn.GELU(approximate="tanh")}
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "quick_gelu": vision.QuickGELU,
+    "gelu": nn.GELU,
+    "gelu_pytorch_tanh": lambda: nn.GELU(approximate="tanh"),
+}
 
 
 def settings(said: Mapping[str, Any], where: str) -> Settings:
@@ -90,7 +84,7 @@ def is_clip(said: Settings) -> bool:
 
 
 def eye(said: Settings, *, layer: int = -1) -> tuple[vision.ViT, Names]:
-    """An eye and its names. `layer` says behind which block it is read, counted as in a list of states of which the first is what goes in."""
+    """An eye and its names. `layer` is where it is read: a place in the list of what goes in and what comes out of every block."""
     depth = said["num_hidden_layers"]
     read = layer if layer >= 0 else depth + 1 + layer
     if said["hidden_act"] not in ACTIVATIONS:

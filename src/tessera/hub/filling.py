@@ -6,11 +6,9 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from tessera.hub.names import Names, Row, Table, table
+from tessera.hub.names import Names, Part, Row, Table, table
 from tessera.hub.tensors import InMemory, Stored
 from tessera.weightless import allot
-
-Rows = tuple[Tensor | slice, Tensor, Tensor | slice | None]
 
 
 def own(module: nn.Module) -> dict[str, Tensor]:
@@ -45,7 +43,7 @@ def fill(
     jobs = [
         (weights[part.name], mine[name], place, part.rows)
         for name, row in plan.items()
-        for part, place in _places(row, shapes[name], weights)
+        for part, place in places(row, shapes[name], weights)
     ]
     with torch.no_grad():
         for source, target, place, rows in sorted(jobs, key=lambda job: job[0].at):
@@ -109,11 +107,12 @@ def _folded(one: tuple[int, ...], shape: torch.Size) -> tuple[int, ...]:
     return one if left else (rows, *shape[1:])
 
 
-def _places(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> list[tuple]:
+def places(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> list[tuple[Part, slice | None]]:
     """Each part of a row, and which rows of our tensor it fills; None where that is all of it."""
     if len(row.parts) == 1:
         return [(row.parts[0], None)]
-    found, begun = [], 0
+    found: list[tuple[Part, slice | None]] = []
+    begun = 0
     for part in row.parts:
         one = taken(weights[part.name].shape, part.rows)
         count = (_folded(one, shape) if row.shaped else one)[0]

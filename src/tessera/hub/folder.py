@@ -48,7 +48,7 @@ class Settings:
         """What stands under a name, all usual where nothing does."""
         return Settings(self.said.get(name) or {}, usual, f"{self.where}, {name},")
 
-    def refuse(self, **accepted: Any) -> None:
+    def refuse(self, accepted: Mapping[str, Any]) -> None:
         """Raises ValueError where a setting is another than the one that is built here; what is not said is taken as such."""
         for name, value in accepted.items():
             found = self.said.get(name)

@@ -1,7 +1,7 @@
 """Janus and Janus-Pro as they were published, in transformers' layout and in DeepSeek's own."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -14,9 +14,10 @@ from tessera.hub.blueprint import Blueprint
 from tessera.hub.eyes import SIGLIP, TIMM
 from tessera.hub.folder import Folder, Settings
 from tessera.hub.language import TURNS, language, named, settings, text_port, tied
+from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers, padding
 from tessera.hub.names import Names, under
-from tessera.hub.pictures import colours
+from tessera.hub.pictures import background, colours, padded, processing, resample
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import LLAMAGEN, TRANSFORMERS, Layout, of_transformers, vqgan
 from tessera.hub.vqgan import USUAL as CODECS
@@ -29,12 +30,22 @@ from tessera.system import System
 from tessera.writers import MLPWriter
 
 BEGIN, END = "<begin_of_image>", "<end_of_image>"
+PREFACE = (
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, and assist the "
+    "user with a variety of tasks using natural language.\n\n"
+)
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|User|>: ' if message.role == 'user' else '<|Assistant|>: ' }}"
+    "{% for part in message.content %}{{ '<image_placeholder>\n' if part.type == 'image' else part.text | trim }}{% endfor %}"
+    "{{ '\n\n' if message.role == 'user' else '<｜end▁of▁sentence｜>' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|Assistant|>:{% endif %}"
+)
 EYE = {
     "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 384, "patch_size": 16, "mlp_ratio": 4.0,
     "layer_norm_eps": 1e-6, "projection_dim": 2048, "depth": 2,
 }  # fmt: skip
 CODES = {**CODECS, "embed_dim": 8, "num_embeddings": 16_384, "projection_dim": 2048, "num_hidden_layers": 2}
-OWN_EYES = {"siglip_large_patch16_384": {"width": 1024, "depth": 24, "heads": 16, "patch": 16}}
+OWN_EYES: Mapping[str, Mapping[str, Any]] = {"siglip_large_patch16_384": {"width": 1024, "depth": 24, "heads": 16, "patch": 16}}
 
 
 class Described(NamedTuple):
@@ -123,17 +134,31 @@ def built(folder: Folder, weights: Mapping[str, Stored], said: Described, layout
     }
     system = System("janus", trunk=speaker.trunk, ports=(text, image, given, pads), attention=causal, drop=Replaced())
     assert isinstance(codec.quantizer, VQ)
-    return Blueprint(system, names, UNREAD, codec.quantizer.settle)
+    return Blueprint(system, names, UNREAD, codec.quantizer.settle, manners(folder, said.eye.pixels))
+
+
+def manners(folder: Folder, side: int) -> Published:
+    """Pictures are padded; answers stand behind a preface, where the folder says so."""
+    told = folder.read("processor_config.json").get("use_default_system_prompt", True)
+    words = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image_placeholder>"), preface=PREFACE if told else "")
+    return Published(words, padded(side, resample(folder), background(folder), processing(folder).get("min_size", 14)))
 
 
 def of_transformers_own(folder: Folder) -> Described:
     """What a configuration of transformers says."""
     whole = Settings(folder.config)
     seeing, coding = whole.part("vision_config", EYE), whole.part("vq_config", CODES)
-    seeing.refuse(hidden_act="gelu", use_qk_norm=False, attention_bias=True)
-    coding.refuse(hidden_act="gelu")
-    eye = _eye(seeing["image_size"], seeing["patch_size"], seeing["hidden_size"], seeing["num_hidden_layers"], seeing["num_attention_heads"],
-               round(seeing["mlp_ratio"] * seeing["hidden_size"]), seeing["layer_norm_eps"])  # fmt: skip
+    seeing.refuse({"hidden_act": "gelu", "use_qk_norm": False, "attention_bias": True})
+    coding.refuse({"hidden_act": "gelu"})
+    eye = vision.siglip(
+        pixels=seeing["image_size"],
+        patch=seeing["patch_size"],
+        width=seeing["hidden_size"],
+        depth=seeing["num_hidden_layers"],
+        heads=seeing["num_attention_heads"],
+        hidden=round(seeing["mlp_ratio"] * seeing["hidden_size"]),
+        eps=seeing["layer_norm_eps"],
+    )
     coarsest = len(coding["channel_multiplier"]) - 1
     codec = of_transformers(coding, pixels=eye.columns << coarsest, attended=(coarsest,), normalized=True)
     text = settings(folder.config.get("text_config") or {}, "config.json, text_config,")
@@ -153,9 +178,9 @@ def of_deepseek(folder: Folder) -> Described:
     params = lambda name: Settings(folder.config.get(f"{name}_config", {}).get("params") or {}, {}, f"config.json, {name}_config, params,")
     text = settings(folder.config.get("language_config") or {}, "config.json, language_config,")
     seeing, aligned, adapted, drawn, coded = map(params, ("vision", "aligner", "gen_aligner", "gen_head", "gen_vision"))
-    seeing.refuse(model_name=next(iter(OWN_EYES)), select_layer=-1, select_feature="same")
+    seeing.refuse({"model_name": next(iter(OWN_EYES)), "select_layer": -1, "select_feature": "same"})
     sizes = OWN_EYES[seeing["model_name"]]
-    eye = _eye(seeing["image_size"], sizes["patch"], sizes["width"], sizes["depth"], sizes["heads"], 4 * sizes["width"], 1e-6)
+    eye = vision.siglip(pixels=seeing["image_size"], **sizes)
     encoder, decoder = ConvEncoder(features=256, attended=(4,)), ConvDecoder(features=256, attended=(4,))
     quantizer = VQ(size=coded["image_token_size"], features=coded["n_embed"], normalized=True)
     return Described(
@@ -166,7 +191,3 @@ def of_deepseek(folder: Folder) -> Described:
         perceptron(adapted["input_dim"], *[adapted["n_embed"]] * adapted["depth"]),
         MLPWriter(drawn["n_embed"], drawn["image_token_embed"], drawn["image_token_size"]),
     )
-
-
-def _eye(pixels: int, patch: int, width: int, depth: int, heads: int, hidden: int, eps: float) -> vision.ViT:
-    return vision.siglip(pixels=pixels, patch=patch, width=width, depth=depth, heads=heads, hidden=hidden, eps=eps)

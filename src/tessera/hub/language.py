@@ -13,6 +13,7 @@ from tessera.codecs import BPE
 from tessera.codecs.text import MarkerIds
 from tessera.document import Text
 from tessera.hub.folder import Folder, Settings
+from tessera.hub.markers import special
 from tessera.hub.names import Names, under
 from tessera.hub.tensors import Stored
 from tessera.laws import Categorical, Sampling
@@ -96,7 +97,7 @@ def tied(config: Mapping[str, Any], said: Settings, weights: Mapping[str, Stored
 def transformer(said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm) -> Transformer:
     """The trunk of these settings; `step` says where a block's norms stand."""
     width, heads, eps, kind = said["hidden_size"], said["num_attention_heads"], said["rms_norm_eps"], said.said.get("model_type", "llama")
-    said.refuse(use_sliding_window=False)
+    said.refuse({"use_sliding_window": False})
     size, bias = said["head_dim"] or width // heads, bool(said["attention_bias"])
     attention = partial(
         SelfAttention,
@@ -152,7 +153,8 @@ def named(*, model: str, head: str) -> dict[str, Any]:
 
 def text_port(folder: Folder, model: Language, markers: MarkerIds, *, beside: Iterable[int] = ()) -> Port:
     """The port of text. Ids that the vocabulary has beside text are codes of pictures, say."""
-    bpe, others = BPE(folder.file("tokenizer.json"), markers=markers), frozenset((*beside, *markers.outside))
+    behind, others = special(folder, markers.end), frozenset((*beside, *markers.outside))
+    bpe = BPE(folder.file("tokenizer.json"), markers=markers, trusts=True, behind=behind)
     allowed = torch.tensor([id for id in bpe.writable.tolist() if id < model.said["vocab_size"] and id not in others])
     law = Categorical(allowed=allowed, sampling=Sampling(temperature=0.0))
     return Port("text", Text, codec=bpe, reader=model.words, writer=model.head, order=Next(), law=law)

@@ -6,9 +6,12 @@ from tessera.attention import causal
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.folder import Folder
 from tessera.hub.language import TURNS, language, named, settings, text_port, tied
+from tessera.hub.manners import Published, chat
 from tessera.hub.markers import markers
 from tessera.hub.tensors import Stored
 from tessera.system import System
+
+TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"  # a model that was not taught to chat goes on with a text
 
 
 def llama(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
@@ -16,4 +19,5 @@ def llama(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     said = settings(folder.config)
     speaker = language(said, tied=tied(folder.config, said, weights, "lm_head"))
     system = System("llama", trunk=speaker.trunk, ports=(text_port(folder, speaker, markers(folder, said)),), attention=causal)
-    return Blueprint(system, named(model="model", head="lm_head"), TURNS)
+    manners = Published(chat(folder, TEMPLATE), lambda picture: picture)
+    return Blueprint(system, named(model="model", head="lm_head"), TURNS, manners=manners)

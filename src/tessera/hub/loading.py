@@ -44,6 +44,7 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     made = blueprint(folder, weights)
     fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
+    made.system.manners = made.manners
     made.system.origin = {"recipe": "tessera.hub:load_published", "arguments": arguments(path, precision, trust_pickle)}
     return made.system.to(device).eval()
 

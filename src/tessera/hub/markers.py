@@ -61,6 +61,12 @@ def last(folder: Folder, said: Settings, made: Tokenizer) -> int:
     return id
 
 
+def special(folder: Folder, id: int) -> str:
+    """The special token of this id; nothing where it is an ordinary one."""
+    token = tokenizer(folder).get_added_tokens_decoder().get(id)
+    return token.content if token is not None and token.special else ""
+
+
 def padding(folder: Folder, said: Settings) -> int:
     """The id that pads, or else the one that ends a turn."""
     made = tokenizer(folder)

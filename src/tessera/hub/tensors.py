@@ -64,7 +64,7 @@ class InFile:
         if buffer.numel():
             with self.file.open("rb", buffering=0) as file:
                 file.seek(self.begin)
-                unread = memoryview(buffer.detach().reshape(-1).view(torch.uint8).numpy())
+                unread = memoryview(buffer.detach().reshape(-1).view(torch.uint8).numpy().data)
                 while len(unread):  # a system may give less than was asked for
                     unread = unread[file.readinto(unread) or len(unread) :]
         if not alike:

@@ -14,6 +14,7 @@ BLOCK: Names = {"steps.0": "norm1", "steps.2": "conv1", "steps.3": "norm2", "ste
 ATTENTION: Names = {"norm": "norm", "qkv": ["q", "k", "v"], "out": "proj_out"}
 ENDS: Names = {"stem": "conv_in", "head.0": "norm_out", "head.2": "conv_out"}
 AROUND: Names = {"to_latents": "quant_conv", "from_latents": "post_quant_conv"}
+INSIDE: Names = {"to_latents": "encoder.quant_conv", "from_latents": "decoder.post_quant_conv"}  # Show-o's
 BOOK: Names = {"quantizer.book": "quantize.embedding.weight"}
 REMEMBERED: Names = dict.fromkeys(("quantizer.members", "quantizer.sums", "quantizer.idle"), KEPT)  # while a codebook learns
 
@@ -62,10 +63,10 @@ def _level(level: nn.Module, ours: str, theirs: str, layout: Layout) -> dict[str
     return names
 
 
-def vqgan(codec: VQGAN, layout: Layout) -> Names:
-    """All of a codec's names."""
+def vqgan(codec: VQGAN, layout: Layout, *, around: Names = AROUND) -> Names:
+    """All of a codec's names; `around` are those of the layers that stand around the quantizer."""
     painter = net(codec.decoder, "decoder", layout) if codec.decoder is not None else {}
-    return {**net(codec.encoder, "encoder", layout), **painter, **AROUND, **BOOK, **REMEMBERED}
+    return {**net(codec.encoder, "encoder", layout), **painter, **around, **BOOK, **REMEMBERED}
 
 
 USUAL: Mapping[str, Any] = {
@@ -77,7 +78,7 @@ USUAL: Mapping[str, Any] = {
 
 def of_transformers(said: Settings, *, pixels: int, attended: Collection[int], normalized: bool = False, paints: bool = True) -> VQGAN:
     """The codec that a `vq_config` describes. `attended` levels, from the finest on, have attention."""
-    said.refuse(double_latent=False, in_channels=3, out_channels=3, attn_type="vanilla")
+    said.refuse({"double_latent": False, "in_channels": 3, "out_channels": 3, "attn_type": "vanilla"})
     usual = {"features": said["latent_channels"], "channels": said["base_channels"], "multiples": said["channel_multiplier"]}
     depth = said["num_res_blocks"]
     return VQGAN(

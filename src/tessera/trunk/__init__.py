@@ -5,23 +5,12 @@ from tessera.trunk.cache import Cache
 from tessera.trunk.encoder_decoder import EncoderDecoder
 from tessera.trunk.experts import Experts
 from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
+from tessera.trunk.layers import MLP, CrossAttention, SelfAttention, SwiGLU
 from tessera.trunk.lora import TaskLoRA
 from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import GridRotary, Rotary
-from tessera.trunk.transformer import (
-    MLP,
-    Block,
-    CrossAttention,
-    DecoderBlock,
-    OnlySeen,
-    ParallelBlock,
-    PreNorm,
-    SelfAttention,
-    SwiGLU,
-    SwinNorm,
-    Transformer,
-)
+from tessera.trunk.transformer import Block, DecoderBlock, OnlySeen, ParallelBlock, PreNorm, SwinNorm, Transformer
 
 __all__ = [
     "MLP",

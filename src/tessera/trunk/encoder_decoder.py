@@ -12,8 +12,9 @@ from tessera.places import FIELDS, Places
 from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
 from tessera.trunk.halves import Half, Halves, HalvesCache, HalvesPass, Some
+from tessera.trunk.layers import Sight, working
 from tessera.trunk.rotary import GridRotary, Rotary, Turn
-from tessera.trunk.transformer import Block, DecoderBlock, ParallelBlock, Sight, start, working
+from tessera.trunk.transformer import Block, DecoderBlock, ParallelBlock, start
 
 
 class Side(NamedTuple):

@@ -11,7 +11,8 @@ from tessera.attention import AttentionRule
 from tessera.places import Places
 from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
-from tessera.trunk.transformer import AnyBlock, Block, OnlySeen, PreNorm, Sight, Transformer
+from tessera.trunk.layers import Sight
+from tessera.trunk.transformer import AnyBlock, Block, OnlySeen, PreNorm, Transformer
 
 Own = Float[Tensor, "..."]  # the places of one tower as one long row, or those of all towers
 Step = PreNorm | OnlySeen

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tessera.trunk.transformer import Block, Sight, start
+from tessera.trunk.layers import Sight
+from tessera.trunk.transformer import Block, start
 
 
 class ChainWriter(nn.Module):

@@ -1,0 +1,84 @@
+"""Systems back into the folders they came from: the same names, files and configuration, with the numbers that they have now."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tessera.hub.filling import own, places
+from tessera.hub.folder import Folder, open_folder
+from tessera.hub.loading import blueprint
+from tessera.hub.names import Table, table
+from tessera.hub.tensors import ALONE, INDEX, Stored, stored
+from tessera.system import System
+
+KEPT = ("*.json", "*.jinja", "tokenizer.model")  # what is copied as it is
+ORIGIN = "tessera.hub:load_published"
+
+
+def export_published(system: System, into: Path) -> list[Path]:
+    """Write the folder that transformers loads this system from; returns the weights files.
+
+    The system must have come from a published folder, whose files are taken for all that is no number. One file of weights is in
+    memory at a time. Raises ValueError for other systems, and where the folder exists.
+    """
+    origin = getattr(system, "origin", {})
+    if origin.get("recipe") != ORIGIN:
+        raise ValueError(
+            f"export: {system.name} was built by {origin.get('recipe', 'nobody')!r}; systems that were loaded with --hub or trained --from "
+            "a published folder are accepted; `tessera weights` writes others"
+        )
+    if into.exists():
+        raise ValueError(f"export: {into} exists; a new folder is accepted; choose another")
+    arguments = origin["arguments"]
+    folder = open_folder(arguments["path"], trust_pickle=arguments["trust_pickle"])
+    weights = stored(folder.path, trust_pickle=arguments["trust_pickle"])
+    mine = own(system)
+    plan = table(mine, blueprint(folder, weights).names)
+    into.mkdir(parents=True)
+    copy(folder, into, next(system.parameters()).dtype)
+    return write(plan, mine, weights, into)
+
+
+def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:
+    """Configuration and tokenizer, as they were but for the precision."""
+    for pattern in KEPT:
+        for file in folder.path.glob(pattern):
+            if not file.name.endswith(".index.json"):
+                shutil.copy(file, into / file.name)
+    config = dict(folder.config)
+    name = "torch_dtype" if "torch_dtype" in config else "dtype"
+    (into / "config.json").write_text(json.dumps({**config, name: str(dtype).removeprefix("torch.")}, indent=2, ensure_ascii=False))
+
+
+def write(plan: Table, mine: Mapping[str, Tensor], weights: Mapping[str, Stored], into: Path) -> list[Path]:
+    """The weights files, split as the published ones were, and their index."""
+    where = {name: Path(one.at[0]).name or ALONE for name, one in weights.items()}
+    files = sorted(set(where.values()))
+    dtype = next(tensor.dtype for tensor in mine.values() if tensor.is_floating_point())
+    for file in files:
+        tensors = {name: blank(weights[name], dtype) for name in where if where[name] == file}
+        for ours, row in plan.items():
+            for part, rows in places(row, mine[ours].shape, weights):
+                if part.name in tensors:
+                    now = mine[ours] if rows is None else mine[ours][rows]
+                    target, inside = tensors[part.name], part.rows
+                    shape = target.shape if inside is None else target[inside].shape
+                    target[... if inside is None else inside] = now.detach().cpu().to(target.dtype).reshape(shape)
+        spoken = {part.name for row in plan.values() for part in row.parts}
+        for name in tensors.keys() - spoken:  # what the system has no use for stays as it was
+            weights[name].into(tensors[name])
+        save_file(tensors, into / file, {"format": "pt"})
+    if len(files) > 1:
+        total = sum((into / file).stat().st_size for file in files)
+        (into / INDEX).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": where}, indent=2))
+    return [into / file for file in files]
+
+
+def blank(one: Stored, dtype: torch.dtype) -> Tensor:
+    """Room for a published tensor, in the precision that the system has now."""
+    return torch.empty(one.shape, dtype=dtype if one.dtype.is_floating_point else one.dtype)

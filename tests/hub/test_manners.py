@@ -1,0 +1,249 @@
+"""How pictures and words are put to published systems, beside the processors of transformers that are saved in the same folders."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hub import test_chameleon, test_emu3, test_janus, test_llava
+from hub.oracle import ids_of, redrawn, saved, transformers
+from PIL import Image as Pillow
+
+from tessera.document import Document, Image, Text
+from tessera.hub import load_published
+from tessera.hub.chat import Chat
+from tessera.hub.pictures import cropped, padded, squared
+from tessera.manners import Manners
+
+SHAPES = [(3, 40, 24), (3, 24, 40), (3, 16, 16), (3, 7, 61)]
+BICUBIC = Pillow.Resampling.BICUBIC
+
+
+def picture(shape, seed=0):
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def tokenizer(folder, **tokens):
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"), bos_token="<s>", eos_token="</s>", pad_token="<pad>", extra_special_tokens=tokens
+    )
+    return made
+
+
+def processor(folder, kind, images, **how):
+    """Their processor, saved into the folder and opened from there as anybody would."""
+    kind(images, how.pop("tokenizer"), **how).save_pretrained(folder)
+    return transformers.AutoProcessor.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llava")
+    made = redrawn(transformers.LlavaForConditionalGeneration(test_llava.CONFIGS["1.5"]()))
+    saved(made, folder, special=("<image>",))
+    images = transformers.CLIPImageProcessorPil(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
+    theirs = processor(
+        folder, transformers.LlavaProcessor, images, tokenizer=tokenizer(folder, image_token="<image>"), patch_size=4,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=WITH_SYSTEM,
+    )  # fmt: skip
+    return theirs, load_published(folder)
+
+
+WITH_SYSTEM = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\\n' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+    "{% generation %}{{ content['text'] + ' ' }}{% endgeneration %}{% endfor %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def janus(tmp_path_factory):
+    folder, special = tmp_path_factory.mktemp("janus"), ("<begin_of_image>", "<end_of_image>", "<image_placeholder>")
+    saved(redrawn(transformers.JanusForConditionalGeneration(test_janus.CONFIGS["Janus"]())), folder, special=special)
+    images = transformers.JanusImageProcessorPil(size={"height": 16, "width": 16}, min_size=2)
+    names = dict(zip(("boi_token", "eoi_token", "image_token"), special, strict=True))
+    theirs = processor(
+        folder, transformers.JanusProcessor, images, tokenizer=tokenizer(folder, **names), num_image_tokens=16,
+        use_default_system_prompt=True,
+        chat_template="{% for m in messages %}<|User|>: {% for c in m.content %}{% if c.type == 'image' %}<image_placeholder>\n"
+        "{% else %}{{ c.text }}{% endif %}{% endfor %}\n\n{% endfor %}{% if add_generation_prompt %}<|Assistant|>:{% endif %}",
+    )  # fmt: skip
+    return theirs, load_published(folder)
+
+
+def heard(system, document, placeholder):
+    """What the system hears before it answers, as ids, and the document as its own manners put it."""
+    put = system.manners.document(document)
+    shown = Document(tuple(Image(system.manners.picture(s.content)) if isinstance(s, Image) else s for s in put))
+    return ids_of(system, shown, lambda piece: [placeholder] * piece.count)[:-1], shown  # without what closes the answer
+
+
+ASKED = (Text("what is it?"), Text("", learn=True))
+
+
+def message(*parts):
+    return [{"role": "user", "content": [{"type": kind, **({kind: value} if kind == "text" else {})} for kind, value in parts]}]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_llava_is_shown_and_asked_as_its_processor_does(llava, shape):
+    theirs, system = llava
+    assert isinstance(system.manners, Manners)
+    shown = picture(shape)
+    said = theirs.apply_chat_template(message(("image", None), ("text", "what is it?")), add_generation_prompt=True)
+    expected = theirs(text=said, images=Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt")
+    ids, put = heard(system, Document((Image(shown), *ASKED)), theirs.image_token_id)
+    assert ids == expected.input_ids[0].tolist()
+    squares = system.by_name["image"].codec.encode([put.pictures[0]]).clean[0]
+    pixels = expected.pixel_values[0].unfold(1, 4, 4).unfold(2, 4, 4).permute(1, 2, 0, 3, 4).reshape(4, -1)
+    torch.testing.assert_close(squares, pixels, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_janus_is_shown_and_asked_as_its_processor_does(janus, shape):
+    theirs, system = janus
+    shown = picture(shape)
+    said = theirs.apply_chat_template(message(("image", None), ("text", "what is it?")), add_generation_prompt=True)
+    expected = theirs(text=said, images=Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt")
+    ids, put = heard(system, Document((Image(shown), *ASKED)), theirs.tokenizer.image_token_id)
+    assert ids == expected.input_ids[0].tolist()
+    squares = system.by_name["eye"].codec.encode([put.pictures[0]]).clean[0]
+    pixels = expected.pixel_values[0].unfold(1, 4, 4).unfold(2, 4, 4).permute(1, 2, 0, 3, 4).reshape(16, -1)
+    torch.testing.assert_close(squares, pixels, rtol=1e-5, atol=1e-5)
+
+
+def test_janus_is_asked_to_draw_as_its_processor_does(janus):
+    theirs, system = janus
+    said = theirs.apply_chat_template(message(("text", "a red circle")), add_generation_prompt=True)
+    expected = theirs(text=said, generation_mode="image", return_tensors="pt").input_ids[0].tolist()
+    drawn = Image(torch.zeros(3, 16, 16, dtype=torch.uint8), learn=True)
+    put = system.manners.document(Document((Text("a red circle"), drawn)))
+    assert ids_of(system, put, lambda piece: []) == expected
+
+
+def test_chameleon_is_shown_and_asked_as_its_processor_does(tmp_path):
+    theirs = redrawn(transformers.ChameleonForConditionalGeneration(test_chameleon.CONFIGS["7B"]()))
+    saved(theirs, tmp_path, special=test_chameleon.SPECIAL)
+    names = {"image_token": "<image>", "boi_token": "<racm3:break>", "eoi_token": "<eoss>", "sep_token": "<reserved08706>"}
+    images = transformers.ChameleonImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    made = processor(tmp_path, transformers.ChameleonProcessor, images, tokenizer=tokenizer(tmp_path, **names), image_seq_length=16)
+    made.tokenizer.sep_token = "<reserved08706>"
+    system, shown = load_published(tmp_path), picture(SHAPES[0])
+    expected = made(text="<image>what is it?", images=Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt")
+    ids, put = heard(system, Document((Image(shown), *ASKED)), 302)
+    assert ids == expected.input_ids[0].tolist()
+    torch.testing.assert_close((put.pictures[0] * 0.0078 - 1.0).float(), expected.pixel_values[0].float(), rtol=1e-5, atol=1e-5)
+
+
+def test_emu3_is_shown_and_asked_as_its_processor_does(tmp_path):
+    made, side = test_emu3.CONFIGS["Emu3"]
+    names = {
+        "image_token": "<image>",
+        "boi_token": "<|image start|>",
+        "eoi_token": "<|image end|>",
+        "image_wrapper_token": "<|image token|>",
+    }
+    names |= {"eof_token": "<|extra_201|>"}
+    images = transformers.Emu3ImageProcessor(
+        min_pixels=side**2, max_pixels=side**2, spatial_factor=2, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+    images.save_pretrained(tmp_path)
+    saved(redrawn(transformers.Emu3ForConditionalGeneration(made())), tmp_path, begin="", special=(*test_emu3.SPECIAL, "<image>"))
+    theirs = transformers.Emu3Processor(images, tokenizer(tmp_path, **names))
+    theirs.bos_token, theirs.downsample_ratio = test_emu3.DOCUMENT, 2
+    system, shown = load_published(tmp_path), picture((3, side, side))
+    said = "You are a helpful assistant. USER: <image>what is it?. ASSISTANT:"
+    expected = theirs(text=said, images=Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt")
+    put = system.manners.document(Document((Image(shown), *ASKED)))
+    columns = system.by_name["image"].codec.codec.columns
+    ids = ids_of(system, put, lambda piece: [theirs.image_token_id] * (columns * (columns + 1)))[:-1]
+    assert ids == expected.input_ids[0].tolist()
+    torch.testing.assert_close(put.pictures[0] / 127.5 - 1, expected.pixel_values[0], rtol=1e-5, atol=1e-5)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_rules_for_pictures():
+    tall = torch.zeros(3, 20, 10, dtype=torch.uint8)
+    tall[:, 5:15] = 255
+    assert cropped(10, BICUBIC)(tall).shape == (3, 10, 10) and cropped(10, BICUBIC)(tall).min() == 255
+    grey = (10, 20, 30)
+    fit = padded(20, BICUBIC, grey)(tall)
+    assert fit.shape == (3, 20, 20) and fit[:, :, 0].T.tolist() == [list(grey)] * 20 and torch.equal(fit[:, :, 5:15], tall)
+    square = squared(10, BICUBIC, grey)(tall)
+    assert square.shape == (3, 10, 10) and square[:, 0, 0].tolist() == list(grey)
+    assert np.asarray(padded(16, BICUBIC, grey, least=4)(picture((3, 2, 64)))).shape == (3, 16, 16)
+
+
+# ---------------------------------------------------------------- chats
+
+TURNS = "{% for m in messages %}{{ '[' if m.role == 'user' }}{% for c in m.content %}{{ '<image>' if c.type == 'image' else c.text }}"
+TURNS += "{% endfor %}{{ ']' if m.role == 'user' else '</s>' }}{% endfor %}"
+
+
+def chat(**changes):
+    return Chat(
+        **{"template": TURNS, "picture": "<image>", "special": frozenset({"</s>", "<image>"}), "begin": "<s>", "end": "</s>", **changes}
+    )
+
+
+def told(document):
+    return [s.content if isinstance(s, Text) else "picture" for s in document]
+
+
+def test_turns_and_their_answers_stand_apart():
+    shown, drawn = (Image(picture(SHAPES[2], seed)) for seed in (1, 2))
+    document = Document((shown, Text("one?"), Text("yes", learn=True), Text("two"), drawn, Text("no", learn=True), Text("thanks")))
+    put = chat().document(document)
+    assert told(put) == ["[", "picture", "one?]", "yes", "[two", "picture", "]", "no"]
+    assert [s.learn for s in put] == [False, False, False, True, False, False, False, True]
+    assert torch.equal(put.pictures[0], shown.content) and torch.equal(put.pictures[1], drawn.content)
+    assert told(chat(begin="[").document(document))[:2] == ["picture", "one?]"]  # a marker of the system's own opens the document
+
+
+def test_what_is_learned_goes_on_without_another_word():
+    put = chat(preface="P ").document(Document((Text("draw"), Image(learn=True), Text(learn=True))))
+    assert told(put) == ["[draw]", "picture", None]
+    assert told(chat(preface="P ").document(Document((Text("say"), Text(learn=True))))) == ["P [say]", None]
+    plainly = chat(behind=", in oil", drawn_plainly=True)
+    assert told(plainly.document(Document((Text("a dog"), Image(learn=True))))) == ["a dog, in oil", "picture"]
+    assert told(chat(bare=True, template="{{ messages[0].content }}!").document(Document((Text("x"), Text(learn=True))))) == ["x!", None]
+
+
+def test_documents_without_anything_to_learn_stay_as_they_are():
+    document = Document((Text("a"), Text("b")))
+    assert chat().document(document) is document
+
+
+@pytest.mark.parametrize(
+    ("changes", "document", "said"),
+    [
+        ({}, Document((Text("x</s>"), Text(learn=True))), "a text holds </s>, which only the template may say"),
+        ({}, Document((Text("x"), Text(learn=True), Text("y"), Text(learn=True))), "an answer before the last turn is blank"),
+        ({"template": "{{ raise_exception('no system') }}"}, Document((Text("x"), Text(learn=True))), "refuses this document: no system"),
+        ({"template": "{{ messages.__class__.__mro__ }}{% if %}"}, Document((Text("x"), Text(learn=True))), "the published template fails"),
+        ({"template": "{{ ''.__class__.__mro__ }}"}, Document((Text("x"), Text(learn=True))), "the published template fails: .*unsafe"),
+    ],
+)
+def test_what_a_chat_cannot_be_made_of_is_refused(changes, document, said):
+    with pytest.raises(ValueError, match=said):
+        chat(**changes).document(document)
+
+
+def test_a_template_is_found_wherever_it_lies(tmp_path):
+    from tessera.hub.folder import Folder
+    from tessera.hub.manners import template
+
+    folder = Folder(tmp_path, {})
+    assert template(folder, "usual") == "usual"
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]})
+    )
+    assert template(folder, "usual") == "d"
+    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": "c"}))
+    assert template(folder, "usual") == "c"
+    (tmp_path / "chat_template.jinja").write_text("j")
+    assert template(folder, "usual") == "j"
