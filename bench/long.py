@@ -53,14 +53,19 @@ class UncachedPasses:
         """Hidden states of all that was written."""
         return self.system.trunk(self.embeddings, None, Places(self.facts), self.system.attention)[0]
 
-    def seconds(self, length):
-        """Of one pass, as if so much had been written: what there is, again and again."""
-        again = torch.arange(length) % self.facts.shape[-1]
+    def cost(self, length):
+        """Seconds and bytes of one pass, as if so much had been written: what there is, again and again."""
+        again, seconds = torch.arange(length) % self.facts.shape[-1], []
         self.embeddings, self.facts = self.embeddings[:, again], self.facts[..., again]
         self.facts[FIELDS.index("order")] = torch.arange(length)
-        begun = time.perf_counter()
-        self.again()
-        return time.perf_counter() - begun
+
+        def timed():
+            begun = time.perf_counter()
+            self.again()
+            seconds.append(time.perf_counter() - begun)
+
+        made = peak_memory(timed)
+        return seconds[0], made
 
 
 @dataclass
@@ -132,12 +137,12 @@ def course(system, passes, most):
 @torch.inference_mode()
 def by_single_passes(passes, found, most):
     """Longer texts without a cache: passes at each double length and between, added up by Simpson's rule."""
-    length, total, before = WHOLE, found.seconds[WHOLE], passes.seconds(WHOLE)
+    length, total, (before, _) = WHOLE, found.seconds[WHOLE], passes.cost(WHOLE)
     while length < most:
-        between, now = passes.seconds(3 * length // 2), passes.seconds(2 * length)
+        (between, _), (now, made) = passes.cost(3 * length // 2), passes.cost(2 * length)
         total, length, before = total + length * (before + 4 * between + now) / 6, 2 * length, now
         if length in MARKS:
-            found.seconds[length], found.kept[length], found.made[length] = total, 0, peak_memory(passes.again)
+            found.seconds[length], found.kept[length], found.made[length] = total, 0, made
 
 
 def plot(courses, path):
