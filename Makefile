@@ -31,6 +31,7 @@ bench: .venv/bench
 	$(BIN)/python bench/train_step.py
 	$(BIN)/python bench/draw.py
 	$(BIN)/python bench/passes.py
+	$(BIN)/python bench/long.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tessera: Python >= 3.11 is needed; call make PYTHON=python3.11"; exit 1; }

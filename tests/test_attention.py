@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_mask
 
-from tessera.attention import bar, causal, everywhere, within
+from tessera.attention import AttentionRule, apart, bar, causal, everywhere, prefix, within
 from tessera.places import PADDING, UNUSED, View
 
 PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
@@ -16,6 +16,12 @@ PUBLIC, PRIVATE = int(View.PUBLIC), int(View.PRIVATE)
 class Eye:
     name: str = "eye"
     number: int = 1
+
+
+@dataclass
+class Text:
+    name: str = "text"
+    number: int = 0
 
 
 def table(text: str) -> torch.Tensor:
@@ -104,8 +110,46 @@ def test_rules_compose_as_sets(document):
     assert torch.equal((~(causal | eye)).dense(document, document), ((~causal) & (~eye)).dense(document, document))
 
 
+def test_what_is_given_together_sees_itself_and_nothing_learned(places):
+    """Two given places, two learned ones, two given and one learned."""
+    row = places(segment=[0, 1, 2, 2, 3, 4, 5], learned=[0, 0, 1, 1, 0, 0, 1], turn=[0, 0, 0, 0, 1, 1, 1])
+    expected = """
+        x x . . . . .
+        x x . . . . .
+        x x x . . . .
+        x x x x . . .
+        x x . . x x .
+        x x . . x x .
+        x x x x x x x
+    """
+    assert torch.equal(((causal | prefix) & apart).dense(row, row)[0], table(expected))
+
+
+@pytest.mark.parametrize(
+    "rule, ahead",
+    [
+        (causal, False),
+        (causal | within(Eye()), False),
+        (everywhere, True),
+        (everywhere & causal, False),
+        (~causal, True),
+        ((causal | prefix) & apart, False),
+        (causal | prefix, False),
+    ],
+    ids=str,
+)
+def test_a_rule_says_whether_it_looks_ahead(rule, ahead):
+    assert rule.looks_ahead([Eye(), Text()]) == ahead
+
+
+def test_one_port_that_looks_ahead_is_enough():
+    learned = AttentionRule("learned", lambda q, k: (k.learned == 1) & (q.port == 0))
+    assert (causal | learned).looks_ahead([Eye(), Text()]) and not (causal | learned).looks_ahead([Eye()])
+
+
 def test_the_name_of_a_rule_reads_as_it_was_composed():
     assert str((causal | within(Eye())) & ~bar) == "((causal | within(eye)) & ~bar)"
+    assert str((causal | prefix) & apart) == "((causal | prefix) & apart)"
     assert str(causal | within(Eye()) & ~bar) == "(causal | (within(eye) & ~bar))"
 
 
@@ -127,9 +171,15 @@ def test_unused_places_of_a_cache_are_seen_by_nobody(places):
     assert everywhere.dense(queries, keys)[0].tolist() == [[True, True, False, False], [False] * 4]
 
 
-@pytest.mark.parametrize("rule", [causal, causal | within(Eye()), causal & ~within(Eye()), bar], ids=str)
+@pytest.mark.parametrize("rule", [causal, causal | within(Eye()), causal & ~within(Eye()), bar, (causal | prefix) & apart], ids=str)
 def test_the_dense_mask_is_the_flex_mask(rule, document, places):
-    other = places(document=[1, 1, 1, 2, 2, PADDING, PADDING], segment=[0, 1, 1, 0, 0, 0, 0], port=[0, 1, 1, 0, 0, 0, 0])
+    facts = {
+        "segment": [0, 1, 1, 0, 0, 0, 0],
+        "port": [0, 1, 1, 0, 0, 0, 0],
+        "learned": [0, 1, 0, 0, 0, 0, 0],
+        "turn": [0, 0, 1, 0, 0, 0, 0],
+    }
+    other = places(document=[1, 1, 1, 2, 2, PADDING, PADDING], **facts)
     both = type(document)(torch.cat([document.data, other.data], 1))
     flex = create_mask(rule.mask_mod(both, both), B=2, H=1, Q_LEN=7, KV_LEN=7, device="cpu")
     assert torch.equal(rule.dense(both, both), flex[:, 0])

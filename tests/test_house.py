@@ -56,7 +56,8 @@ WITHIN = {
     "verbs": {"verbs", "world", "data", "scoring", "exams", "systems"},
 }
 VERBS = [
-    *("events", "writing", "generate", "recipes", "machine", "packing", "weights", "checkpoint", "runs", "suites", "answers"),
+    *("events", "writing", "passes", "generate", "recipes", "machine", "packing", "weights", "adapters", "checkpoint", "runs"),
+    *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "tables", "benchmark", "distance", "compare"),
     *("optimizing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),

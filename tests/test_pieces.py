@@ -166,12 +166,23 @@ def test_rows_are_assembled_side_by_side_and_padded():
     assert p.segment[1].tolist() == [0, 1, 1, 1, 2, 0, 0] and p.port[1].tolist() == [0, 1, 1, 1, 0, 0, 0]
     assert p.view[1].tolist() == [0, 1, 1, 1, 0, 0, 0] and p.learned[1].tolist() == [0, 1, 1, 1, 0, 0, 0]
     assert p.order[:, :5].tolist() == [[0, 1, 2, 3, none], [0, 1, 2, 3, 4]] and p.order[1, 5:].tolist() == [0, 1]
+    assert p.begins[1].tolist() == [0, 1, 1, 1, 4, 0, 0]
     assert p.column[1].tolist() == [0, 0, 0, 1, 0, 0, 0] and (p.writes[1] == 1).all()
     table = tokens.reader.table.weight
     assert torch.equal(batch.embeddings[0, :4], table[[7, 8, 9, 10]]) and batch.embeddings[0, 4:].abs().sum() == 0
     assert torch.equal(batch.embeddings[1, [0, 4, 5, 6]], table[[3, 4, 5, 6]])
     assert batch.embeddings[1, 1:4, 0].tolist() == [0.5, 1.0, 2.0] and batch.condition[1, 1:4, 0].tolist() == [5.0, 10.0, 20.0]
     assert [(one.row, one.offset) for pieces in documents for one in pieces] == [(1, 0), (1, 1), (1, 4), (1, 5), (0, 0)]
+
+
+def test_a_segment_that_comes_a_few_at_a_time_begins_where_its_first_place_was():
+    tokens = port(0)
+    pieces = [Piece(tokens, torch.tensor(ids), 1, turn=2, passed=passed) for ids, passed in (([4, 5], 3), ([6], 0))]
+    everything = read(pieces, CPU)
+    number(pieces)
+    place(pieces, 10)
+    places = assemble([pieces], everything).places
+    assert places.order[0].tolist() == [10, 11, 12] and places.begins[0].tolist() == [7, 7, 12] and places.turn[0].tolist() == [2, 2, 2]
 
 
 def test_later_pieces_are_made_anew_each_time():

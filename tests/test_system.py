@@ -97,7 +97,7 @@ def test_a_drawing_is_learned_behind_its_prompt(tiny, pictures):
     assert laid_out(system, Document((Text("red"), Image(pictures[0], learn=True)))) == [
         (TEXT, [*m.document], 0, False, PICTURE, None),
         (TEXT, [*prompt, m.end], 1, False, PICTURE, None),
-        (TEXT, [*m.begin_image], 2, False, PICTURE, None),
+        (TEXT, [*m.begin_image], 2, True, PICTURE, None),  # it belongs to what is learned, but is not
         (PICTURE, codes, 3, True, PICTURE, codes),
     ]
 
@@ -114,6 +114,33 @@ def test_an_answer_is_learned_behind_a_picture(tiny, pictures):
         (TEXT, ask, 4, False, TEXT, None),
         (TEXT, [*answer, m.end], 5, True, TEXT, [*answer, m.end]),
     ]
+
+
+def test_learned_text_begins_from_a_marker_where_the_trunk_wants_it(tiny, pictures):
+    system = tiny().eval()
+    m, parts = system.markers, (Image(pictures[0]), Text("what?"), Text("red", learn=True), Image(pictures[1], learn=True))
+    document = Document((*parts, Text("x", learn=True), Text("y"), Text("z", learn=True)))
+    found, usual = [], laid_out(system, document)
+    system.trunk.opens = True
+    for one in laid_out(system, document):
+        if one[1] == [m.end] and one[3]:
+            found.append(one[2])
+        else:
+            number = one[2] - len(found)
+            assert (*one[:2], number, *one[3:]) == usual.pop(0)
+    assert found == [5, 12] and not usual  # in front of "red" and of "z", but not of what follows something learned
+    assert laid_out(system, Document((Text("red", learn=True),)))[:2] == [
+        (TEXT, [*m.document], 0, False, TEXT, None),
+        (TEXT, [m.end], 1, True, TEXT, None),
+    ]
+
+
+def test_pieces_know_how_many_segments_were_learned_before_them(tiny, pictures):
+    system = tiny().eval()
+    parts = (Text("a"), Image(pictures[0], learn=True), Text("b"), Text("c", learn=True), Text("d"))
+    (pieces,) = system.arrange([Document(parts)], [Draw(0)])
+    assert [piece.turn for piece in pieces] == [0, 0, 0, 0, 1, 1, 1, 2]
+    assert [piece.learned for piece in pieces] == [False, False, True, True, True, False, True, False]
 
 
 def test_that_a_picture_begins_is_learned_where_the_model_decided_it(tiny, pictures):

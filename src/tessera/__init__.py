@@ -3,6 +3,7 @@
 from tessera.data import open_data, open_picture
 from tessera.document import Document, Image, Task, Text
 from tessera.laws.base import Sampling
+from tessera.verbs.adapters import restore_adapters, save_adapters
 from tessera.verbs.describe import describe
 from tessera.verbs.evaluate import Plan, evaluate
 from tessera.verbs.generate import generate, stream, write
@@ -34,7 +35,9 @@ __all__ = [
     "open_picture",
     "recipes",
     "restore",
+    "restore_adapters",
     "save",
+    "save_adapters",
     "stream",
     "train",
     "write",

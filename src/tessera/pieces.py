@@ -18,10 +18,17 @@ from tessera.readers import Read
 FACTS = len(FIELDS) - len(COORDINATES)
 
 
+class Ahead(NamedTuple):
+    """A document's next learned segment: the number of the port that writes it, -1 if there is none, and how many come before it."""
+
+    writes: int
+    turn: int
+
+
 class Goal(NamedTuple):
     """What is learned of a piece: per element the target, whether it counts, and the law's noise; encoding's nats; its weight.
 
-    `shown` is what the teacher of each of its port's auxiliary losses is shown.
+    Each element that counts stands for `stands_for`. `shown` is what the teacher of each of its port's auxiliary losses is shown.
     """
 
     target: Tensor
@@ -29,6 +36,7 @@ class Goal(NamedTuple):
     noise: Tensor | None
     nats: Tensor | None = None
     weight: float = 1.0
+    stands_for: float = 1.0
     shown: tuple[Tensor, ...] = ()
 
 
@@ -36,18 +44,21 @@ class Goal(NamedTuple):
 class Piece:
     """One entry into the trunk. `start` numbers its first element; `room` is the least positions its segment takes.
 
-    `writes` is the number of the port that writes the document's next learned segment, -1 if there is none.
+    `writes` and `turn` say what is Ahead. `learned` says that it belongs to what is learned: to a segment, or to the markers around it.
+    `passed` is how many places of its segment passed the trunk before: while it is written, they come a few at a time.
     What stands below the line is filled in on the way: by `number`, `read`, `place` and `assemble`.
     """
 
     port: Port
     visible: Any
     writes: int
+    turn: int = 0
     view: View = View.PUBLIC
     learned: bool = False
     goal: Goal | None = None
     start: int = 0
     room: int = 0
+    passed: int = 0
     again: bool = False  # another view of the segment before it
     # ------------------------------------------------------------------
     document: int = 0
@@ -194,7 +205,7 @@ def place(pieces: Sequence[Piece], order: int = 0) -> int:
 def assemble(rows: Sequence[Sequence[Piece]], everything: ReadAll) -> Batch:
     """Rows of pieces as padded tensors. All arithmetic on places is vectorised over the whole batch."""
     pieces = [piece for row in rows for piece in row]
-    facts = np.array([(p.document, p.segment, p.port.number, p.view, p.order, p.learned, p.writes) for p in pieces]).T
+    facts = np.array([_facts(piece) for piece in pieces]).T
     start, counts = np.array([(piece.at, piece.count) for piece in pieces]).T
     if len(pieces) == len(rows) and counts.max() == 1:  # one place a row, as in most passes of writing: nothing to lay out
         for number, piece in enumerate(pieces):
@@ -215,6 +226,11 @@ def assemble(rows: Sequence[Sequence[Piece]], everything: ReadAll) -> Batch:
     index = np.full(shape, PADDING)
     index[row[owner], column] = start[owner] + within
     return _gather(everything, packed, index)
+
+
+def _facts(p: Piece) -> tuple[int, ...]:
+    """What is true of its first place, in the order of FIELDS."""
+    return p.document, p.segment, p.port.number, p.view, p.order, p.order - p.passed, p.learned, p.writes, p.turn
 
 
 def _gather(everything: ReadAll, packed: np.ndarray, index: np.ndarray) -> Batch:

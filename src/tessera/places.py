@@ -16,7 +16,7 @@ class View(IntEnum):
     PRIVATE = 1
 
 
-FIELDS = ("document", "segment", "port", "view", "order", "learned", "writes", "time", "row", "column")
+FIELDS = ("document", "segment", "port", "view", "order", "begins", "learned", "writes", "turn", "time", "row", "column")
 COORDINATES = FIELDS[-3:]
 PADDING = -1  # the document of a place that pads a row
 UNUSED = -2  # the document of a cached place that nobody has written
@@ -28,8 +28,9 @@ class Places:
 
     `document`: number within the batch, PADDING or UNUSED. `segment`: number within the document, markers counted.
     `port`: number of the port that reads it. `view`: see View. `order`: causal and rotary position, shared by the views
-    of a segment. `learned`: 1 inside a segment to be learned. `writes`: the port of the document's next learned segment
-    at or after this place, -1 if none. `time`, `row`, `column`: coordinates inside the segment.
+    of a segment; `begins`: that of its segment's first place. `learned`: 1 inside a segment to be learned, and in the markers
+    around it. `writes`: the port of the document's next learned segment at or after this place, -1 if none; `turn`: how many
+    are in front of it. `time`, `row`, `column`: coordinates inside the segment.
     """
 
     data: Int[Tensor, "field *axes"]
@@ -50,8 +51,10 @@ class Places:
     port = property(lambda self: self._field("port"))
     view = property(lambda self: self._field("view"))
     order = property(lambda self: self._field("order"))
+    begins = property(lambda self: self._field("begins"))
     learned = property(lambda self: self._field("learned"))
     writes = property(lambda self: self._field("writes"))
+    turn = property(lambda self: self._field("turn"))
     time = property(lambda self: self._field("time"))
     row = property(lambda self: self._field("row"))
     column = property(lambda self: self._field("column"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from tessera.drops import Drop
 from tessera.extras import Extra, observed
 from tessera.manners import Manners
 from tessera.orders.base import Context
-from tessera.pieces import Batch, Goal, Later, Piece, assemble, number, pack, place, read
+from tessera.pieces import Ahead, Batch, Goal, Later, Piece, assemble, number, pack, place, read
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
@@ -33,7 +34,8 @@ class System(nn.Module):
     """One model of several modalities: every verb is a function over it.
 
     Ports are kept by name; a module shared by two ports is simply the same module. `drop` says how guidance is trained; `extras` are
-    auxiliary losses.
+    auxiliary losses. Where the rule looks ahead the system is `joint`: what stands before a segment sees it while it is written.
+    A document is then learned segment by segment, each in a pass of its own with nothing behind it.
     `origin`, where a recipe was called by name, is that name and its arguments; `manners`, where its makers settled them, are how
     pictures and words are put to it.
     """
@@ -67,7 +69,23 @@ class System(nn.Module):
             assert port.number in (-1, i), f"{port.name} already belongs to a system"
             port.number = i
         trunk.serves(attention, self.ports)
-        self.text, self.markers = texts[0], texts[0].codec.markers
+        self.text, self.markers, self.joint = texts[0], texts[0].codec.markers, attention.looks_ahead(ports)
+        self._check_writing()
+
+    def _check_writing(self) -> None:
+        """Raises ValueError for ports that cannot write as they shall."""
+        for port in (port for port in self.ports if port.writes):
+            canvas, lead = getattr(port.codec, "canvas", None), port.order.lead
+            if port.kind is Text and (canvas is None) != (lead == 1):
+                raise ValueError(
+                    f"{self.name}: {port.name} in the order {type(port.order).__name__}, {canvas or 'no canvas'}; text is written on a "
+                    "canvas (BPE(canvas=...)) unless it is written one id after another; give one or leave it out"
+                )
+            if self.joint and lead == 1:
+                raise ValueError(
+                    f"{self.name}: {port.name} is written one after another under {self.attention}, where all see what comes; orders are "
+                    "accepted whose elements answer for themselves (Masked, InPlace); change the order or the rule"
+                )
 
     @property
     def device(self) -> torch.device:
@@ -90,6 +108,10 @@ class System(nn.Module):
     def stands_alone(self, segment: Segment) -> bool:
         """Whether the view that predicts a learned segment is also what later segments read of it."""
         return self.port(segment).order.shared and self.eye(segment) is None
+
+    def view(self, segment: Segment) -> View:
+        """Who reads a learned segment while it is one: all, where it stands alone or nothing is behind it, or only itself."""
+        return View.PUBLIC if self.joint or self.stands_alone(segment) else View.PRIVATE
 
     # ------------------------------------------------------------------ documents to pieces
 
@@ -124,16 +146,32 @@ class System(nn.Module):
         is_open = not document[i].learn and (continued or not self.markers.closes_given)
         return clean if is_open else torch.cat([clean, torch.tensor([self.markers.end])])
 
-    def marker(self, ids: Sequence[int], writes: int, *, learned: bool = False) -> list[Piece]:
-        """A marker as a piece of the text port, its first id to be predicted where it is the model's own decision; none without ids.
+    def marker(self, ids: Sequence[int], ahead: Ahead, *, learned: bool = False, decided: bool = False) -> list[Piece]:
+        """A marker as a piece of the text port, its first id to be predicted where it is `decided` by the model itself; none without ids.
 
         Text that is not written one after another (`lead` 0) decides nothing: it would answer from the marker itself.
         """
         if not ids:
             return []
-        said, learned = torch.tensor(ids), learned and self.text.order.lead == 1
-        goal = Goal(said, torch.arange(len(ids)) == 0, None) if learned else None
-        return [Piece(self.text, self.text.reveal(said), writes, learned=learned, goal=goal)]
+        said = torch.tensor(ids)
+        goal = Goal(said, torch.arange(len(ids)) == 0, None) if decided and self.text.order.lead == 1 else None
+        return [Piece(self.text, self.text.reveal(said), *ahead, learned=learned, goal=goal)]
+
+    def laid(self, clean: Tensor, document: Document, i: int) -> Tensor:
+        """The elements of learned segment `i` as they are written: texts on their canvas, if they have one."""
+        canvas = getattr(self.port(document[i]).codec, "canvas", None)
+        return clean if canvas is None else canvas.laid(clean, document, i, self.markers.end)
+
+    def passes(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> Iterator[list[Piece]]:
+        """What passes the trunk of a document in training: its layout; where a system is joint, one for each learned segment."""
+        learned = [i for i, segment in enumerate(document) if segment.learn]
+        if not self.joint or not learned:
+            yield self.layout(document, draw, encoded)
+            return
+        given = [replace(segment, learn=False) for segment in document]
+        seen = [EncodedSegment(self.seen(one, e.clean)) if one.learn else e for one, e in zip(document, encoded, strict=True)]
+        for i in learned:
+            yield self.layout(replace(document, segments=(*given[:i], document[i])), draw, [*seen[:i], encoded[i]])
 
     def layout(self, document: Document, draw: Draw, encoded: Sequence[EncodedSegment]) -> list[Piece]:
         """The document as the trunk reads it in training: markers, given segments, and learned ones corrupted."""
@@ -150,37 +188,43 @@ class System(nn.Module):
         """A given segment as a piece; nobody sees a dropped one where the system's drop hides it."""
         port = self.port(document[i])
         hidden = document[i].dropped and self.drop is not None and self.drop.hides
-        return Piece(port, port.reveal(clean), self.writes(document, i), View.PRIVATE if hidden else View.PUBLIC)
+        return Piece(port, port.reveal(clean), *self.ahead(document, i), View.PRIVATE if hidden else View.PUBLIC)
 
     def before(self, document: Document, i: int) -> list[Piece]:
-        """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw."""
-        writes = self.writes(document, i)
-        pieces = self.marker(self.markers.document, writes) if i == 0 else []
+        """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw.
+
+        Learned text behind what is given has one where the trunk wants it: `end`, which closes given text, opens the answer.
+        """
+        ahead, learn, behind = self.ahead(document, i), document[i].learn, document[i - 1] if i else None
+        pieces = [] if i else self.marker(self.markers.document, ahead)
         if isinstance(document[i], Image):
-            decided = document[i].learn and i > 0 and isinstance(document[i - 1], Text) and document[i - 1].learn
-            pieces += self.marker(self.markers.begin_image, writes, learned=decided)
+            decided = learn and isinstance(behind, Text) and behind.learn
+            pieces += self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided)
+        elif learn and self.trunk.opens and not (behind and behind.learn):
+            pieces += self.marker([self.markers.end], ahead, learned=True)
         return pieces
 
     def after(self, document: Document, i: int) -> list[Piece]:
         """The marker behind segment `i`: pictures are closed, unless the document ends with them."""
         closes = isinstance(document[i], Image) and i + 1 < len(document)
-        return self.marker(self.markers.end_image, self.writes(document, i + 1)) if closes else []
+        return self.marker(self.markers.end_image, self.ahead(document, i + 1), learned=document[i].learn) if closes else []
 
-    def writes(self, document: Document, i: int) -> int:
-        """The number of the port that writes the document's next learned segment, from segment `i` on; -1 if none does."""
-        return next((self.port(segment).number for segment in document.segments[i:] if segment.learn), -1)
+    def ahead(self, document: Document, i: int) -> Ahead:
+        """The document's next learned segment, from segment `i` on."""
+        writes = next((self.port(segment).number for segment in document.segments[i:] if segment.learn), -1)
+        return Ahead(writes, sum(segment.learn for segment in document.segments[:i]))
 
     def _learned(self, document: Document, i: int, draw: Draw, encoded: EncodedSegment) -> list[Piece]:
-        segment, clean = document[i], encoded.clean
-        port, alone = self.port(segment), self.stands_alone(segment)
-        visible, target, where = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
+        segment, clean = document[i], self.laid(encoded.clean, document, i)
+        port = self.port(segment)
+        visible, target, where, stands_for = port.order.corrupt(clean, self.kept(segment, clean), Context(document, i), draw)
         shown = tuple(extra.shown(segment) for extra in self._extras_of(port))
         nats = encoded.nats if where.any() else None  # of what is given nothing is learned
-        goal = Goal(target, where, port.law.noise(target, draw), nats, shown=shown)
-        view = View.PUBLIC if alone else View.PRIVATE
-        pieces = [Piece(port, visible, port.number, view, learned=True, goal=goal)]
-        if not alone and i + 1 < len(document):
-            pieces.append(self.context(segment, clean))
+        goal = Goal(target, where, port.law.noise(target, draw), nats, stands_for=stands_for, shown=shown)
+        ahead = self.ahead(document, i)
+        pieces = [Piece(port, visible, *ahead, self.view(segment), learned=True, goal=goal)]
+        if not self.stands_alone(segment) and i + 1 < len(document):
+            pieces.append(self.context(segment, encoded.clean, ahead))
         return pieces
 
     def kept(self, segment: Segment, clean: Tensor) -> Tensor:
@@ -191,18 +235,22 @@ class System(nn.Module):
     def _extras_of(self, port: Port) -> list[Extra]:
         return [extra for extra in self.extras if extra.port is port]
 
-    def context(self, segment: Segment, clean: Tensor, room: int = 0) -> Piece:
-        """What later segments read of a learned one: its clean view, or its content through the eye."""
-        port, eye = self.port(segment), self.eye(segment)
-        reader, seen = (port, clean) if eye is None else (eye, eye.codec.encode([segment.content], [Draw(0)]).clean[0])
-        return Piece(reader, reader.reveal(seen), port.number, learned=True, room=room, again=True)
+    def context(self, segment: Segment, clean: Tensor, ahead: Ahead, room: int = 0) -> Piece:
+        """The piece that later segments read of a learned one: its clean view, or its content through the eye."""
+        reader = self.eye(segment) or self.port(segment)
+        return Piece(reader, reader.reveal(self.seen(segment, clean)), *ahead, learned=not self.joint, room=room, again=True)
+
+    def seen(self, segment: Segment, clean: Tensor) -> Tensor:
+        """What later segments see of a finished one: its elements, or those of its content through the eye."""
+        eye = self.eye(segment)
+        return clean if eye is None else eye.codec.encode([segment.content], [Draw(0)]).clean[0]
 
     # ------------------------------------------------------------------ pieces to hidden states and losses
 
     def arrange(
         self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
     ) -> Sequence[list[Piece]]:
-        """The pieces of each document. `clean`, where given, is used instead of encoding (written documents carry theirs).
+        """The pieces of each document, pass by pass. `clean`, where given, is used instead of encoding (written documents carry theirs).
 
         Ahead of the step, that is without gradients, a codec that learns cannot encode: its pieces are made when asked for.
         """
@@ -223,7 +271,7 @@ class System(nn.Module):
             encoded = self.encode(documents, draws)
         else:
             encoded = [[EncodedSegment(one) for one in row] for row in clean]
-        laid = [self.layout(d, draw, e) for d, draw, e in zip(documents, draws, encoded, strict=True)]
+        laid = [pieces for each in zip(documents, draws, encoded, strict=True) for pieces in self.passes(*each)]
         for i, pieces in enumerate(laid):
             for piece in pieces:
                 piece.document = i
@@ -286,7 +334,7 @@ def _answering(pieces: Sequence[Piece], hidden: Tensor) -> Tensor:
 def _weighed(each: Tensor, goals: Sequence[Goal]) -> tuple[Tensor, float]:
     """The sum of the losses of all elements that count, and how much they count, both weighted as their documents are."""
     counts = torch.stack([goal.where.sum() for goal in goals])
-    weights = torch.tensor([goal.weight for goal in goals]).repeat_interleave(counts)
+    weights = torch.tensor([goal.weight * goal.stands_for for goal in goals]).repeat_interleave(counts)
     return (each * weights.to(each)).sum(), float(weights.sum())
 
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight, start
+from tessera.trunk.layers import MLP, SelfAttention, Sight
+from tessera.trunk.transformer import Block, PreNorm, start
 
 EXACT = nn.GELU()  # a module, so that parts of another activation have another name
 

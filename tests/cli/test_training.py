@@ -194,7 +194,9 @@ def test_a_stage_may_read_another_number_of_documents(tessera, small, main_stage
 def test_training_starts_from_weights_where_asked(tessera, small, run, main_stage, tmp_path, whole):
     start = run if whole else latest(run) / "weights.safetensors"
     said = tessera("train", "chameleon", *small, "--start", start, "--stage", main_stage, "--rate", "0", "--run", "run")
-    assert said.code == 0 and about(tmp_path / "run")["start"] == str(start)
+    told = about(tmp_path / "run")
+    assert said.code == 0 and told["start"] == str(start)
+    assert told["before"]["documents"] > 0 and told["before"]["commit"] == about(run)["commit"]
     assert same(tensors(tmp_path / "run"), tensors(run))
 
 

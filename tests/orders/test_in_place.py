@@ -67,7 +67,7 @@ def test_a_perfect_network_writes_the_mixture(path, predicts):
 @paths
 def test_a_segment_learns_at_one_time_and_given_elements_stay_clean(path):
     order, clean = InPlace(path), torch.randn(4, 3)
-    visible, goal, where = order.corrupt(clean, SOME, HERE, Draw(1))
+    visible, goal, where, _ = order.corrupt(clean, SOME, HERE, Draw(1))
     assert torch.equal(where, ~SOME)
     assert torch.equal(visible.value[SOME], clean[SOME])
     assert bool((visible.time[SOME] == path.clock(torch.tensor(path.clean))).all())
@@ -79,7 +79,7 @@ def test_a_segment_learns_at_one_time_and_given_elements_stay_clean(path):
 
 def test_the_target_is_what_the_path_says():
     order, clean, path = InPlace(Flow(), predicts=Predicts.NOISE), torch.randn(4, 3), Flow()
-    visible, noise, _ = order.corrupt(clean, NONE, HERE, Draw(2))
+    visible, noise, *_ = order.corrupt(clean, NONE, HERE, Draw(2))
     torch.testing.assert_close(noised(path, Ends(clean, noise), visible.time[:, None] / 1000), visible.value, rtol=1e-5, atol=1e-5)
 
 

@@ -41,7 +41,7 @@ def written(order: Masked, w: Writing, draw: Callable[[Tensor, Tensor], Drawn]) 
 
 def counting(visible, where: Tensor) -> Drawn:
     """Draws each element's number plus 100, the surer the later it stands."""
-    return Drawn(where + 100, (where + 1) / 100)
+    return Drawn(where + 100, ((where + 1) / 100).log())
 
 
 def hidden_counts(order: Masked, w: Writing) -> list[int]:
@@ -115,7 +115,7 @@ def test_elements_may_have_features():
     clean, asks = written(order, writing(6, keep=(1,), like=given), draw)
     assert torch.equal(clean[1], given[1]) and torch.equal(clean[2:], torch.arange(2, 6)[:, None].expand(4, 3).to(F64))
     assert torch.equal(asks[0].visible.value, given * torch.tensor([0, 1, 0, 0, 0, 0])[:, None])
-    visible, target, where = order.corrupt(given, torch.zeros(6, dtype=torch.bool), CONTEXT, Draw(1))
+    visible, target, where, _ = order.corrupt(given, torch.zeros(6, dtype=torch.bool), CONTEXT, Draw(1))
     assert torch.equal(target, given) and (visible.value[where] == 0).all() and torch.equal(visible.value[~where], given[~where])
 
 
@@ -130,7 +130,7 @@ def decided_first(order: Masked, monkeypatch, uniform: Tensor, passes: int) -> l
             return uniform[: self._counts[0]]
 
     monkeypatch.setattr(masked, "Streams", Fixed)
-    _, asks = written(order, writing(len(uniform), steps=passes), lambda visible, where: Drawn(where, 0.9 - where / 10))
+    _, asks = written(order, writing(len(uniform), steps=passes), lambda visible, where: Drawn(where, (0.9 - where / 10).log()))
     hidden = [ask.visible.hidden for ask in asks]
     return [(a & ~b).nonzero()[:, 0].tolist() for a, b in pairwise(hidden)]
 
@@ -203,7 +203,7 @@ def outcomes(order: Masked, joint: Tensor, steps: int, monkeypatch) -> Tensor:
             every = product(*(range(len(one)) for one in p))
             options = lambda: [(math.prod(float(one[v]) for one, v in zip(p, values, strict=True)), values) for values in every]
             values = choose(options)
-            return Drawn(torch.tensor(values), torch.stack([one[v] for one, v in zip(p, values, strict=True)]))
+            return Drawn(torch.tensor(values), torch.stack([one[v] for one, v in zip(p, values, strict=True)]).log())
 
         monkeypatch.setattr(masked, "Streams", Ranks)
         try:
@@ -296,7 +296,7 @@ def corrupted(order: Masked, length: int, keep=(), n: int = 1500) -> Tensor:
     clean = torch.arange(length) + 5
     hidden = []
     for i in range(n):
-        visible, target, where = order.corrupt(clean, given, CONTEXT, Draw(2, i))
+        visible, target, where, _ = order.corrupt(clean, given, CONTEXT, Draw(2, i))
         assert torch.equal(target, clean) and torch.equal(where, visible.hidden)
         assert torch.equal(visible.value, clean.masked_fill(where, 0))
         hidden.append(where)
@@ -327,3 +327,33 @@ def test_where_all_is_given_nothing_is_hidden():
     assert not corrupted(Masked(), 3, keep=range(3), n=3).any()
     value, hidden = Masked().reveal(torch.tensor([3, 1]))
     assert value.tolist() == [3, 1] and not hidden.any()
+
+
+# ---------------------------------------------------------------- a bound
+
+
+def test_where_it_is_a_bound_any_number_is_hidden_and_stands_for_all():
+    order, given = Masked(schedule=linear, bound=True), torch.tensor([0, 1, 0, 0, 0, 0]).bool()
+    drawn = [order.corrupt(torch.arange(6) + 5, given, CONTEXT, Draw(3, i)) for i in range(1500)]
+    assert all(one.stands_for * int(one.where.sum()) == pytest.approx(5) and not one.where[1] for one in drawn)
+    counts = torch.bincount(torch.tensor([int(one.where.sum()) for one in drawn]), minlength=6)
+    chi_square = ((counts[1:] - 300) ** 2 / 300).sum()
+    assert counts[0] == 0 and chi_square < 23.5  # four degrees of freedom exceed this once in 10,000
+    nothing = order.corrupt(torch.arange(6), torch.ones(6, dtype=torch.bool), CONTEXT, Draw(3))
+    assert not nothing.where.any() and Masked().corrupt(torch.arange(6), given, CONTEXT, Draw(3)).stands_for == 1
+
+
+def test_the_bound_is_the_nats_of_the_segment_where_conditionals_are_exact():
+    """Then each order of unmasking costs the same, which is what the chain rule says."""
+    joint, clean = torch.rand(3, 3, 3, generator=generator(5), dtype=F64), torch.tensor([0, 2, 1])
+    joint /= joint.sum()
+    losses = []
+    for i in range(3000):
+        _, _, where, stands_for = Masked(schedule=linear, bound=True).corrupt(clean, torch.zeros(3, dtype=torch.bool), CONTEXT, Draw(4, i))
+        seen = joint[tuple(slice(None) if hidden else int(value) for value, hidden in zip(clean, where, strict=True))]
+        of = where.nonzero()[:, 0].tolist()
+        each = [seen.movedim(at, 0).reshape(3, -1).sum(1)[clean[one]] / seen.sum() for at, one in enumerate(of)]
+        losses.append(-stands_for * torch.stack(each).log().sum())
+    found = torch.stack(losses)
+    error = float(found.std() / len(found) ** 0.5)
+    assert float(found.mean()) == pytest.approx(float(-joint[tuple(clean.tolist())].log()), abs=4 * error) and error < 0.05

@@ -77,6 +77,6 @@ def test_watchers_see_the_segment_grow():
 def test_what_is_learned_is_the_clean_segment_itself():
     clean, keep = torch.tensor([3, 1, 4]), torch.tensor([False, True, False])
     context = Context(Document((Image(learn=True),)), 0)
-    visible, target, where = Next().corrupt(clean, keep, context, Draw(0))
+    visible, target, where, _ = Next().corrupt(clean, keep, context, Draw(0))
     assert torch.equal(visible, clean) and torch.equal(target, clean) and where.tolist() == [True, False, True]
     assert torch.equal(Next().reveal(clean), clean) and Next().lead == 1 and Next().shared

@@ -17,7 +17,8 @@ from tessera.draws import Draw
 from tessera.laws import Sampling
 from tessera.pieces import Piece, assemble, place, read
 from tessera.system import System, evaluating
-from tessera.verbs.generate import CachedPasses, advance
+from tessera.verbs.generate import advance
+from tessera.verbs.passes import Passes, passes_of
 from tessera.verbs.recipes import build, names, recipe
 from tessera.verbs.writing import Author, Request, Step, Written
 
@@ -127,18 +128,19 @@ def chat() -> Document:
 
 def documents(system: System) -> list[Document]:
     """One document of each sort, for each kind of picture."""
-    both, reading = (draw, reply, caption, story, reply), (caption, answers)
+    both, reading = (draw, reply, caption, story, answers), (caption, answers)
     return [chat(), *(make(system, kind) for kind in kinds(system) for make in (both if draws(system, kind) else reading))]
 
 
 def pictured(system: System) -> list[Document]:
-    """A caption for each kind of picture, and a document where more is learned: a story, or answers where none is drawn."""
-    return [make(system, kind) for kind in kinds(system) for make in (caption, story if draws(system, kind) else answers)]
+    """A caption for each kind of picture, answers, and where it is drawn a story."""
+    some = {kind: (caption, answers, story) if draws(system, kind) else (caption, answers) for kind in kinds(system)}
+    return [make(system, kind) for kind, makes in some.items() for make in makes]
 
 
 def rich(system: System) -> list[Document]:
-    """The second ones alone."""
-    return pictured(system)[1::2]
+    """A document where much is learned for each kind of picture: a story, or answers where none is drawn."""
+    return [(story if draws(system, kind) else answers)(system, kind) for kind in kinds(system)]
 
 
 def blank(document: Document) -> Document:
@@ -152,7 +154,7 @@ def blanks(system: System) -> list[Document]:
 
 
 def laid_out(system: System, some: Sequence[Document], seed: int = 5, clean: Sequence[Sequence[Tensor]] | None = None) -> list[list[Piece]]:
-    """Pieces of documents, each with draws of its own."""
+    """Pieces of documents, each with draws of its own: one list for each pass of each document."""
     return system.arrange(some, [Draw(seed, i) for i in range(len(some))], clean)
 
 
@@ -168,7 +170,7 @@ class Glimpse(NamedTuple):
 
 
 class Recomputed:
-    """Passes without a cache: the trunk runs over all that was committed, again each time. The oracle of CachedPasses."""
+    """Passes of one document at a time, over all that was committed, again each time. The oracle of `passes_of`."""
 
     def __init__(self, system: System, rows: int):
         self.system, self.watch, self.unused = system, None, list(range(rows))
@@ -186,6 +188,8 @@ class Recomputed:
 
     def _one(self, step: Step) -> Tensor:
         past = self.kept[step.branch.row]
+        for piece in past:
+            piece.writes = step.pieces[-1].writes if self.system.joint else piece.writes
         everything = read([*past, *step.pieces], self.system.device)
         step.branch.passed(place(step.pieces, step.order), step.commit)
         batch = assemble([[*past, *step.pieces]], everything)
@@ -201,7 +205,7 @@ class Recomputed:
 class Watched:
     """One document while it is written: its first row is that of the document as asked, any other has its prompt dropped."""
 
-    passes: CachedPasses | Recomputed
+    passes: Passes
     row: int = -1
     glimpses: list[Glimpse] = field(default_factory=list)
     written: Written | None = None
@@ -238,7 +242,7 @@ def write(
 
     Texts of odd seeds may be longer by one id, so that rows drift apart.
     """
-    passes = (CachedPasses if cached else Recomputed)(system, 2 * len(some))
+    passes = (passes_of if cached else Recomputed)(system, 2 * len(some))
     watched = [Watched(passes) for _ in some]
 
     def watch(step: Step, hidden: Tensor) -> None:

@@ -1,7 +1,7 @@
 """No prediction sees what it shall predict, nor anything it may not see; what is public is seen."""
 
 import torch
-from properties.harness import drawn, laid_out, pictured, rich, story
+from properties.harness import documents, drawn, laid_out, pictured, rich, story
 from torch import Tensor
 
 from tessera.document import Document
@@ -42,8 +42,7 @@ def unseen_of_its_own_view(piece: Piece, element: int) -> Tensor:
 
 
 def test_no_prediction_depends_on_what_it_may_not_see(system):
-    for document in rich(system):
-        (pieces,) = laid_out(system, [document])
+    for pieces in laid_out(system, rich(system)):
         reach = Reach(system, pieces)
         places = reach.places
         for piece in (piece for piece in pieces if piece.goal is not None):
@@ -57,9 +56,22 @@ def test_no_prediction_depends_on_what_it_may_not_see(system):
                 assert not (reach.of(answer) & forbidden).any(), (piece.port.name, element)
 
 
+def test_nothing_stands_behind_what_is_learned_where_all_see_each_other(system):
+    """A joint system learns a document in as many passes as segments of it are learned; any other in one."""
+    for document in documents(system):
+        passes = laid_out(system, [document])
+        learned = [number for number, segment in enumerate(document) if segment.learn]
+        assert len(passes) == (len(learned) if system.joint else 1)
+        for pieces in passes if system.joint else ():
+            assert [piece.goal is not None for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+            assert all(piece.view is View.PUBLIC for piece in pieces) or system.drop.hides
+            seen = Reach(system, pieces).of(0)
+            assert seen.all(), "what stands first sees what is written last"
+
+
 def test_learned_text_sees_all_that_is_public_before_it(system):
     for document in pictured(system):
-        (pieces,) = laid_out(system, [document])
+        *_, pieces = laid_out(system, [document])
         reach = Reach(system, pieces)
         last = pieces[-1]
         seen = reach.of(last.answers()[0])
@@ -68,24 +80,27 @@ def test_learned_text_sees_all_that_is_public_before_it(system):
 
 def test_later_segments_read_a_written_picture_through_the_port_that_reads_it(system):
     for kind in drawn(system):
-        (pieces,) = laid_out(system, [story(system, kind)])
+        *_, pieces = laid_out(system, [story(system, kind)])  # in a joint system, the pass that learns the last text
         port, eye = system.port(kind(learn=True)), system.eye(kind())
-        views = [piece for piece in pieces if piece.learned and piece.port.kind is kind]
+        views = [piece for piece in pieces if piece.port.kind is kind]
         public = [piece for piece in views if piece.view is View.PUBLIC]
         assert len(public) == 2 and all(piece.port is (eye or port) for piece in public)
-        alone = port.order.shared and eye is None
-        assert len(views) == (2 if alone else 4) and sum(piece.port is port and piece.goal is not None for piece in views) == 2
+        one = system.joint or (port.order.shared and eye is None)
+        learned = sum(piece.port is port and piece.goal is not None for piece in views)
+        assert len(views) == (2 if one else 4) and learned == (0 if system.joint else 2)
 
 
 def test_changing_a_learned_element_moves_no_prediction_that_may_not_see_it(system):
     for document in rich(system):
         clean = cleans(system, document)
         before = seen(system, document, clean)
-        bodies = [piece for piece in before[0] if piece.goal is not None and len(piece.goal.where) > 1]
-        for i, piece in zip((i for i, segment in enumerate(document) if segment.learn), bodies, strict=True):
+        bodies = [(number, p) for number, (pieces, _) in enumerate(before) for p in pieces if p.goal is not None and len(p.goal.where) > 1]
+        for i, (number, piece) in zip((i for i, segment in enumerate(document) if segment.learn), bodies, strict=True):
             for element in changeable(clean[i], piece.goal.where):
                 after = seen(system, document, changed(clean, i, element))
-                check_change(piece, element, before, after, reread=system.eye(document[i]) is not None)
+                check_change(system, piece, element, before[number], after[number], reread=system.eye(document[i]) is not None)
+                for (_, was), (_, now) in zip(before[:number], after[:number], strict=True):
+                    assert torch.equal(was, now), "passes in front of it do not know of it"
 
 
 def cleans(system: System, document: Document) -> list[Tensor]:
@@ -93,16 +108,15 @@ def cleans(system: System, document: Document) -> list[Tensor]:
     return [encoded.clean for encoded in system.encode([document], [Draw(0)])[0]]
 
 
-def seen(system: System, document: Document, clean: list[Tensor]) -> tuple[list[Piece], Tensor]:
-    """The pieces of a document and their hidden states, with the same draws each time."""
-    (pieces,) = laid_out(system, [document], clean=[clean])
+def seen(system: System, document: Document, clean: list[Tensor]) -> list[tuple[list[Piece], Tensor]]:
+    """The pieces of each pass of a document and their hidden states, with the same draws each time."""
     with torch.no_grad():
-        return pieces, system.hidden([pieces])[0][0]
+        return [(pieces, system.hidden([pieces])[0][0]) for pieces in laid_out(system, [document], clean=[clean])]
 
 
 def changeable(clean: Tensor, where: Tensor) -> list[int]:
-    """The first and the last element that is learned and differs from another."""
-    found = [j for j in where.nonzero()[:, 0].tolist() if (clean != clean[j]).any()]
+    """The first and the last element that is learned and differs from another; what fills a canvas is none."""
+    found = [j for j in where[: len(clean)].nonzero()[:, 0].tolist() if (clean != clean[j]).any()]
     assert found, "all elements are the same: nothing to change"
     return sorted({found[0], found[-1]})
 
@@ -114,19 +128,22 @@ def changed(clean: list[Tensor], i: int, element: int) -> list[Tensor]:
     return [edited if k == i else one for k, one in enumerate(clean)]
 
 
-def check_change(piece: Piece, element: int, before, after, *, reread: bool) -> None:
-    """What may move, stated per order; of a picture that an eye reads again, the codes move nothing but their own view."""
+def check_change(system: System, piece: Piece, element: int, before, after, *, reread: bool) -> None:
+    """What may move, stated per order; of a picture that an eye reads again, the codes move nothing but their own view.
+
+    In a joint system what is noisy shows everywhere, and what is hidden nowhere.
+    """
     (old, was), (new, now) = before, after
     name, number = type(piece.port.order).__name__, torch.arange(len(was))
     own = (number >= piece.offset) & (number < piece.offset + piece.count)
     free = {
         "Next": number >= piece.offset + int(piece.predicts[element]),
         "Masked": (number >= piece.offset) & ~own,
-        "InPlace": number >= piece.offset,
+        "InPlace": (number >= piece.offset) | system.joint,
     }[name]
     held = ~(free & own) if reread else ~free
     torch.testing.assert_close(now[held], was[held], rtol=0, atol=0)
-    again = any(p.segment == piece.segment and p.port is piece.port and p.view is View.PUBLIC for p in old)
+    again = any(p is not piece and p.segment == piece.segment and p.port is piece.port and p.view is View.PUBLIC for p in old)
     assert torch.equal(was, now) == (name == "Masked" and not again), "who may see the change sees it"
     assert piece.port.order.lead == 0 or piece.aside is None, "what goes round the trunk would tell of the element itself"
     if name == "Masked":
@@ -138,15 +155,14 @@ def test_revealing_is_corrupting_with_everything_kept(system):
     for document in rich(system):
         for i, clean in ((i, one) for i, one in enumerate(cleans(system, document)) if system.port(document[i]).writes):
             order, kept = system.port(document[i]).order, torch.ones(len(clean), dtype=torch.bool)
-            visible, _, where = order.corrupt(clean, kept, Context(document, i), Draw(7))
+            visible, _, where, *_ = order.corrupt(clean, kept, Context(document, i), Draw(7))
             assert not where.any()
             for a, b in zip(leaves(visible), leaves(order.reveal(clean)), strict=True):
                 torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
 def test_shifting_all_positions_changes_nothing(system):
-    for document in pictured(system):
-        (pieces,) = laid_out(system, [document])
+    for pieces in laid_out(system, pictured(system)):
         everything, hidden = read(pieces, system.device), []
         for order in (0, 50):
             place(pieces, order)

@@ -16,8 +16,10 @@ from tessera.laws import categorical
 from tessera.orders import Done, Next, PartlyHidden, masked
 from tessera.places import PADDING
 from tessera.system import System
+from tessera.trunk import EncoderDecoder
 from tessera.trunk.cache import Pass
 from tessera.trunk.rotary import Turn
+from tessera.verbs.writing import Standing
 
 
 def text_sees_its_end(patch, system):
@@ -68,7 +70,7 @@ def last_element_stays_unshown(patch, system):
 
 def eye_takes_no_room(patch, system):
     context = System.context
-    patch.setattr(System, "context", lambda self, segment, clean, room=0: context(self, segment, clean))
+    patch.setattr(System, "context", lambda self, segment, clean, ahead, room=0: context(self, segment, clean, ahead))
 
 
 def clean_view_is_noise(patch, system):
@@ -105,7 +107,27 @@ def nothing_is_frozen(patch, system):
     patch.setattr(test_training, "thaw", lambda system, stage: system.train())
 
 
-ZOO = "sketches.zoo:zoo"
+def segments_begin_where_they_go_on(patch, system):
+    made = Standing.piece
+
+    def piece(self, ask, branch):
+        one = made(self, ask, branch)
+        one.passed = 0
+        return one
+
+    patch.setattr(Standing, "piece", piece)
+
+
+def turns_run_together(patch, system):
+    ahead = System.ahead
+    patch.setattr(System, "ahead", lambda self, document, i: ahead(self, document, i)._replace(turn=0))
+
+
+def answers_begin_from_the_question(patch, system):
+    patch.setattr(EncoderDecoder, "opens", False)
+
+
+ZOO, HALVES = "sketches.zoo:zoo", "sketches.halves:halves"
 
 
 class Fault(NamedTuple):
@@ -132,6 +154,11 @@ FAULTS = [
     Fault(rows_share_their_dice, ZOO, test_writing.test_batched_equals_one_by_one, (1.0,)),
     Fault(branches_are_swapped, "show_o", test_writing.test_guidance_zero_writes_the_dropped_document),
     Fault(positions_are_absolute, ZOO, test_leak.test_shifting_all_positions_changes_nothing),
+    Fault(documents_see_each_other, HALVES, test_batches.test_packed_equals_alone, (10_000,)),
+    Fault(peeks_stay, HALVES, test_writing.test_cached_equals_uncached, (1.0,)),
+    Fault(segments_begin_where_they_go_on, "unified_io_2", test_writing.test_training_sees_what_writing_saw, (1.0,)),
+    Fault(turns_run_together, "unified_io_2", test_writing.test_training_sees_what_writing_saw, (1.0,)),
+    Fault(answers_begin_from_the_question, "unified_io_2", test_leak.test_learned_text_sees_all_that_is_public_before_it),
 ]
 
 

@@ -1,6 +1,7 @@
 import torch
 from torch import nn
 
+from tessera.clocks import Clock
 from tessera.orders import PartlyHidden
 from tessera.readers import HiddenReader, Read, TokenReader
 
@@ -52,3 +53,12 @@ def test_places_that_stand_for_no_element_are_left_alone():
     zeros = torch.zeros(4)
     expected = torch.stack([reader.mask, values[0, 1], zeros, values[0, 2], reader.mask, zeros])
     assert torch.equal(read.embeddings[0], expected) and not reader.elementwise
+
+
+def test_with_a_clock_what_is_hidden_is_noise_and_all_else_is_clean():
+    clock = Clock(4)
+    reader = HiddenReader(TokenReader(nn.Embedding(10, 4)), 4, clock=clock)
+    read = reader(PartlyHidden(torch.tensor([[3, 0, 7]]), hidden(0, 1, 0)), torch.tensor([0]))
+    torch.testing.assert_close(read.condition[0], clock(torch.tensor([1000.0, 0.0, 1000.0])))
+    added = HiddenReader(RowEnds(), 4, clock=clock)(PartlyHidden(torch.randn(1, 4, 4), hidden(0, 1, 1, 0)), torch.tensor([0]))
+    torch.testing.assert_close(added.condition[0], clock(torch.tensor([1000.0, 0.0, 1000.0, 0.0, 1000.0, 1000.0])))

@@ -67,3 +67,15 @@ def test_an_adaptor_takes_rows_to_the_trunks_width_and_positions_are_added_behin
     reader = TokenReader(table, columns=2, adaptor=adaptor, positions=positions)
     read = reader(torch.tensor([[7, 2]]), torch.tensor([1]))
     torch.testing.assert_close(read.embeddings[0], adaptor(table.weight[[7, 2]]) + positions.weight[1:3])
+
+
+def test_several_codes_of_an_element_are_read_side_by_side():
+    quantizer = FSQ((4, 3))
+    table, digits, adaptor, positions = nn.Embedding(12, 3), Digits(quantizer, 3), nn.Linear(6, 5), nn.Embedding(4, 5)
+    reader = TokenReader(table, columns=2, digits=digits, adaptor=adaptor, positions=positions, levels=2)
+    ids = torch.tensor([[[7, 2], [0, 11]]])
+    read = reader(ids, torch.tensor([1]))
+    rows = (table(ids) + digits(ids))[0]
+    assert read.predicts.tolist() == [0, 1] and read.coordinates[0].tolist() == [[0, 0, 1], [0, 1, 0]]
+    for i in range(2):
+        torch.testing.assert_close(read.embeddings[0, i], adaptor(torch.cat([rows[i, 0], rows[i, 1]])) + positions.weight[1 + i])

@@ -83,3 +83,25 @@ def test_what_cannot_meet_is_refused(laid):
         Experts((Transformer(blocks, norm=nn.RMSNorm(WIDTH), rotary=Rotary(4)),) * 2, {})
     with pytest.raises(ValueError, match="places come with a condition"):
         Experts((tower(), tower()), {})(x, x, places, causal)
+
+
+def test_towers_may_share_their_attention(laid):
+    """As if each had a copy of it; what is the same in both is done once."""
+    places, x = laid
+    one, apart = tower(), tower(seed=1)
+    for block, other in zip(one.blocks, apart.blocks, strict=True):
+        other.attention.load_state_dict(block.attention.state_dict())
+    apart.norm.load_state_dict(one.norm.state_dict())
+    blocks = [Block(block.attention, other.mlp) for block, other in zip(one.blocks, apart.blocks, strict=True)]
+    together = Transformer(blocks, norm=one.norm, rotary=one.rotary)
+    for mine, theirs in zip(together.blocks, apart.blocks, strict=True):  # building it drew its weights anew
+        mine.attention.load_state_dict(theirs.attention.state_dict())
+        nn.init.normal_(mine.mlp.inner.down.weight, std=0.3)
+    ran = []
+    one.blocks[0].attention.inner.qkv.register_forward_hook(lambda *_: ran.append(1))
+    route = {Numbered(IMAGE): 1}
+    sharing, copying = Experts((one, together), route), Experts((one, apart), route)
+    torch.testing.assert_close(sharing(x, None, places, causal), copying(x, None, places, causal))
+    assert len(ran) == 2, "once in the one that shares, once for the text's own in the other"
+    assert sum(p.numel() for p in sharing.parameters()) < sum(p.numel() for p in copying.parameters())
+    assert sharing.active_parameters == copying.active_parameters

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tessera.trunk import Rotary
+from tessera.trunk import GridRotary, Rotary
 
 
 def turned(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
@@ -67,6 +67,50 @@ def test_far_places_keep_their_phase(dtype, places):
 
 def test_nothing_of_it_is_stored():
     assert not Rotary(8).state_dict() and not list(Rotary(8).parameters())
+
+
+# ---------------------------------------------------------------- in a grid
+
+
+class Eye:
+    name, number = "eye", 3
+
+
+GRID = {"order": [0, 1, 2, 3, 4, 5], "begins": [0, 0, 2, 2, 2, 5], "row": [0, 0, 0, 0, 1, 0], "column": [0, 0, 0, 1, 0, 0]}
+
+
+def test_text_turns_as_in_one_dimension(places):
+    text = places(order=[0, 1, 7, 30], begins=[0, 0, 7, 7])
+    for one, other in zip(GridRotary(12)(text, torch.float64), Rotary(12)(text, torch.float64), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_grid_turns_by_its_rows_and_its_columns_from_where_it_begins(places):
+    size, theta, scale = 8, 100.0, 1.5
+    laid = places(**GRID, port=[0, 0, Eye.number, Eye.number, Eye.number, 0])
+    turn = GridRotary(size, theta=theta, scale={Eye(): scale})(laid, torch.float64)
+    for place, (order, begins, row, column) in enumerate(zip(*GRID.values(), strict=True)):
+        for pair in range(4):
+            inside = (row if pair < 2 else column) * scale * theta ** (-2 * (pair % 2) / (size / 2))
+            angle = (begins if row or column else order) * theta ** (-2 * pair / size) + inside
+            assert turn.cos[0, 0, place, pair].item() == pytest.approx(math.cos(angle))
+            assert turn.sin[0, 0, place, pair + 4].item() == pytest.approx(math.sin(angle))
+
+
+def test_shifting_all_positions_changes_no_product_with_a_grid(places):
+    q, k = torch.randn(2, 1, 2, 6, 8, dtype=torch.float64).unbind()
+    products = []
+    for shift in (0, 1000):
+        shifted = {name: [one + shift * (name in ("order", "begins")) for one in values] for name, values in GRID.items()}
+        turn = GridRotary(8)(places(**shifted), torch.float64)
+        products.append(turn(q) @ turn(k).mT)
+    torch.testing.assert_close(*products)
+
+
+def test_heads_must_have_pairs_for_rows_and_for_columns():
+    with pytest.raises(ValueError, match="GridRotary: heads of 6 features; a multiple of 4"):
+        GridRotary(6)
+    assert not GridRotary(8).state_dict() and not list(GridRotary(8).parameters())
 
 
 def test_frequencies_may_be_stretched(places):

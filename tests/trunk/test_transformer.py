@@ -5,7 +5,7 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
-from tessera.trunk.transformer import Sight, explicit_attention
+from tessera.trunk.layers import Sight, explicit_attention
 
 F64 = torch.float64
 
@@ -129,6 +129,21 @@ def test_a_condition_scales_and_shifts_the_norm_and_starts_as_nothing(places):
     torch.testing.assert_close(conditioned(x, seen), x + 2 * (norm(x) * (1 + scale) + shift))
     seen.condition = torch.zeros_like(condition)
     torch.testing.assert_close(conditioned(x, seen), plain(x, seen))
+
+
+def test_a_gated_step_starts_as_the_plain_one_and_adds_as_much_as_its_condition_says(places):
+    x, condition, norm = torch.randn(1, 3, 8), torch.randn(1, 3, 8), nn.RMSNorm(8)
+    step, seen = PreNorm(norm, Doubled(), condition=8, gated=True), sight(places, 3, 4, torch.float32)
+    seen.condition = condition
+    assert torch.equal(step(x, seen), PreNorm(norm, Doubled())(x, seen))
+    for parameter in step.adapt.parameters():
+        nn.init.normal_(parameter)
+    scale, shift, gate = (F.silu(condition) @ step.adapt.weight.T + step.adapt.bias).chunk(3, -1)
+    torch.testing.assert_close(step(x, seen), x + (1 + gate) * 2 * (norm(x) * (1 + scale) + shift))
+    seen.condition = torch.zeros_like(condition)
+    said_to_zeros = step(x, seen)
+    seen.condition = None
+    torch.testing.assert_close(step(x, seen), said_to_zeros)
 
 
 def test_dropout_drops_in_training_only(places):

@@ -3,7 +3,7 @@ from math import log
 import pytest
 import torch
 
-from tessera.codecs import Patches
+from tessera.codecs import Folded, Patches
 from tessera.codecs.base import Encoded
 from tessera.document import Task
 from tessera.draws import Draw
@@ -100,15 +100,19 @@ def test_codes_that_come_back_are_stable(system, shown):
     assert (score.n, score.clusters) == (12 * 16, 12)
 
 
-def test_shifted_ids_are_counted_as_the_codes_they_stand_for(system, shown, monkeypatch):
-    codec = system.by_name["image"].codec
-    monkeypatch.setattr(codec, "encode", lambda raws, draws: Encoded([torch.tensor([0, 8, 8, 8]) + codec.first for _ in raws]))
+@pytest.mark.parametrize("wrapped", ["shifted", "folded"])
+def test_codes_are_counted_as_they_come_from_the_quantizer(system, shown, monkeypatch, wrapped):
+    port = system.by_name["image"]
+    plain = port.codec.codec
+    if wrapped == "folded":
+        monkeypatch.setattr(port, "codec", Folded(plain, rows=2, columns=1))
+    monkeypatch.setattr(plain, "encode", lambda raws, draws: Encoded([torch.tensor([0, 8, 8, 8]) for _ in raws]))
     found = values(codebook(system, list(shown), list(shown)))
     assert found == {"codec.use": pytest.approx(2 / 9), "codec.perplexity": pytest.approx(1.7548, abs=1e-4), "codec.stable": 1.0}
 
 
 def test_elements_that_are_no_codes_have_no_codebook(system, shown, monkeypatch):
-    codec, patches = system.by_name["image"].codec, Patches(pixels=32, patch=8)
+    codec, patches = system.by_name["image"].codec.codec, Patches(pixels=32, patch=8)
     monkeypatch.setattr(codec, "encode", patches.encode)
     assert codebook(system, list(shown), list(shown)) == {}
 

@@ -135,11 +135,15 @@ def test_results_say_how_a_run_came_to_its_checkpoint(system, tmp_path):
     start(tmp_path, system, level="easy")
     checkpoint = tmp_path / "checkpoints" / "7"
     checkpoint.mkdir(parents=True)
-    facts = {"at": {"stage": 1, "documents": 40, "steps": 9, "seconds": 61.7}, "documents": {"codec": 60, "joint": 40}}
+    facts = {
+        "at": {"stage": 1, "documents": 40, "steps": 9, "seconds": 61.7, "core_seconds": 90.2},
+        "documents": {"codec": 60, "joint": 40},
+    }
     facts["parts"] = {"codec": {"part": "codec-0123456789ab", "documents": 60, "seconds": 5}}
     (checkpoint / "facts.json").write_text(json.dumps(facts))
     found = training_facts(tmp_path, checkpoint)
     assert found["documents"] == 40 and found["documents_by_stage"] == {"joint": 40} and found["seconds"] == 62
+    assert found["core_seconds"] == 90
     assert found["parts"] == facts["parts"]
     assert found["settings"] == SETTINGS and found["level"] == "easy" and len(found["stages"]) == 2
     assert not {"system", "recipe", "arguments"} & found.keys()  # results say these themselves

@@ -34,6 +34,8 @@ def test_a_row_of_the_table_shows_headlines_in_percent(found, tmp_path):
     headlines[0], headlines[list(HEADLINES).index("questions.overall")] = "50.0 (25.0-75.0)", "33.3 (10.0-60.0)"
     assert cells == ["chameleon", "easy", *headlines, "4.0 M", "480,000", "25 min"]
     assert row(found, tmp_path, training={})[-2:] == ["0", "0 min"]
+    assert row(found, tmp_path, training={**TRAINING, "core_seconds": 3000})[-1] == "50 min"
+    assert row(found, tmp_path, training={**TRAINING, "before": {**TRAINING, "before": {"documents": 1}}})[-2:] == ["960,001", "50 min"]
 
 
 def test_a_row_made_in_another_version_of_the_world_is_stale(found, tmp_path):

@@ -37,7 +37,7 @@ from tessera.verbs.machine import commit
 from tessera.verbs.parts import Parts
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
-from tessera.verbs.weights import PARTS, find, latest, load, restore, save
+from tessera.verbs.weights import PARTS, find, latest, load, metadata, restore, save
 from tessera.world import LANGUAGES, LEVELS, World
 from tessera.world.samples import texts
 
@@ -79,15 +79,16 @@ def train_command(
 ) -> None:
     """Train a system through its stages, on the world or on your own pairs. Ctrl-C stops with a checkpoint."""
     built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
-    if start:
-        restore(built, find(start, level=level))
+    begun = find(start, level=level) if start else None
+    if begun:
+        restore(built, begun)
     built.stages = mixed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"))
     folder = run or Path("runs") / system.replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
     source, look, notes = (
         opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
     )
-    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh}
+    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh, **({"before": learned_before(begun)} if begun else {})}
     parts = Parts(source.hash()) if isinstance(source, World) and not fresh else None
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
@@ -95,6 +96,14 @@ def train_command(
         report_bad(source)
     verb = "draw" if Task.DRAW in source.tasks and built.draws else "ask"
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
+
+
+def learned_before(weights: Path) -> dict[str, Any]:
+    """How weights that a run begins with have learned, those before them too: as they tell, or the run whose checkpoint they are."""
+    checkpoint = weights.parent
+    if (checkpoint / "facts.json").is_file():
+        return training_facts(checkpoint.parent.parent, checkpoint)
+    return metadata(weights)["notes"]
 
 
 Opened = tuple[Source, Glance, dict[str, Any]]  # what is learned from, how it is looked at, and what the run's folder says of it

@@ -2,11 +2,13 @@
 
 from tessera.codecs.autoencoder import Autoencoder
 from tessera.codecs.base import Codec, Encoded
+from tessera.codecs.canvas import Canvas
 from tessera.codecs.convolutions import ConvDecoder, ConvEncoder
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.features import Features
 from tessera.codecs.films import FilmDecoder, FilmEncoder, FilmVQGAN, ToldDecoder
 from tessera.codecs.flow import NormalizingFlow, Settled
+from tessera.codecs.folded import Folded
 from tessera.codecs.former import CausalFormer
 from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches, cosines
@@ -25,6 +27,7 @@ __all__ = [
     "VQ",
     "VQGAN",
     "Autoencoder",
+    "Canvas",
     "CausalFormer",
     "Codec",
     "ConvDecoder",
@@ -35,6 +38,7 @@ __all__ = [
     "FilmDecoder",
     "FilmEncoder",
     "FilmVQGAN",
+    "Folded",
     "Markers",
     "NormalizingFlow",
     "Padding",

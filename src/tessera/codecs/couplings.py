@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from tessera.draws import generator
-from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight
+from tessera.trunk.layers import MLP, SelfAttention, Sight
+from tessera.trunk.transformer import Block, PreNorm
 
 HEAD = 32  # features of an attention head
 

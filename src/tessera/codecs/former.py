@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tessera.trunk.transformer import MLP, PreNorm, SelfAttention, Sight
+from tessera.trunk.layers import MLP, SelfAttention, Sight
+from tessera.trunk.transformer import PreNorm
 
 Row = Float[Tensor, "batch element width"]
 Seen = Float[Tensor, "batch ... channel"]  # what the eye saw: its own elements, of its own width

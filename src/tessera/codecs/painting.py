@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from tessera.clocks import Clock
 from tessera.codecs.convolutions import ConvBlock, Grid
-from tessera.trunk.transformer import MLP, Block, PreNorm, SelfAttention, Sight, start
+from tessera.trunk.layers import MLP, SelfAttention, Sight
+from tessera.trunk.transformer import Block, PreNorm, start
 
 GROUP = 4  # channels that share their way from a row to the cells
 Pixels = Float[Tensor, "batch 3 height wide"]

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from tessera.codecs.base import Cleans, Codec, Encoded
+from tessera.codecs.canvas import Canvas, up_to
 from tessera.draws import Draw
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "bpe.json"
@@ -44,10 +45,14 @@ class MarkerIds(NamedTuple):
 
 @runtime_checkable
 class Vocabulary(Protocol):
-    """What the codec of a text port says besides: the ids of the markers, and the tokenizer that names every id."""
+    """What the codec of a text port says besides: the ids of the markers, the tokenizer that names every id, and the canvas.
+
+    There is a canvas where texts are not written one id after another.
+    """
 
     markers: MarkerIds
     tokenizer: Tokenizer
+    canvas: Canvas | None
 
 
 @runtime_checkable
@@ -69,8 +74,16 @@ class BPE:
     Raises ValueError where the file is missing or is no tokenizer.
     """
 
-    def __init__(self, path: str | Path | None = None, *, markers: Markers | MarkerIds = Markers(), trusts: bool = False, behind: str = ""):
-        path = path or SHIPPED
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        markers: Markers | MarkerIds = Markers(),
+        canvas: Canvas | None = None,
+        trusts: bool = False,
+        behind: str = "",
+    ):
+        path, self.canvas = path or SHIPPED, canvas
         try:
             self.tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
@@ -105,8 +118,9 @@ class BPE:
         return Encoded([ids[front:] for ids in self.encode([self.behind + raw for raw in raws]).clean])
 
     def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> list[str]:
-        """Texts without their markers; bytes that are no UTF-8 become U+FFFD."""
-        return self.tokenizer.decode_batch([clean.tolist() for clean in cleans], skip_special_tokens=True)
+        """Texts as far as their first `end`, without markers; bytes that are no UTF-8 become U+FFFD."""
+        ids = [up_to(clean, self.markers.end).tolist() for clean in cleans]
+        return self.tokenizer.decode_batch(ids, skip_special_tokens=True)
 
     def keep(self, mask: Tensor) -> Tensor:
         """Text is given or learned as a whole."""

@@ -2,12 +2,14 @@
 
 from tessera.laws.base import Drawn, Law, Sampling, guide
 from tessera.laws.categorical import Categorical
+from tessera.laws.chain import Chain
 from tessera.laws.denoiser import Denoiser
 from tessera.laws.mixture import Mixture
 from tessera.laws.regression import Regression, cosine_distance, squared_error
 
 __all__ = [
     "Categorical",
+    "Chain",
     "Denoiser",
     "Drawn",
     "Law",

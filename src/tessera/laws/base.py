@@ -40,7 +40,7 @@ class Sampling:
 
 
 class Drawn(NamedTuple):
-    """One value per answer, and how sure the law is of it (larger is surer)."""
+    """One value per answer, and how sure the law is of it: the logarithm of its probability or density; 0 where it has none."""
 
     value: Tensor
     confidence: Float[Tensor, "answer"]

@@ -52,7 +52,7 @@ class Categorical:
             p = truncate((logits / sampling.temperature).softmax(-1), sampling.top_k, sampling.top_p)
             cumulative = p.cumsum(-1)
             index = torch.searchsorted(cumulative, rng.uniform(1) * cumulative[:, -1:], right=True)[:, 0]
-        return Drawn(allowed[index], p.gather(-1, index[:, None])[:, 0])
+        return Drawn(allowed[index], p.gather(-1, index[:, None])[:, 0].log())
 
 
 def truncate(p: Float[Tensor, "answer value"], top_k: int | None, top_p: float | None) -> Float[Tensor, "answer value"]:

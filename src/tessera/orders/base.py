@@ -21,11 +21,15 @@ class Context:
 
 
 class Corrupted(NamedTuple):
-    """What the trunk sees of a learned segment, what it shall say, and of which elements."""
+    """What the trunk sees of a learned segment, what it shall say, and of which elements.
+
+    In the loss each of these stands for `stands_for` elements.
+    """
 
     visible: Any
     target: Tensor
     where: Bool[Tensor, "element"]
+    stands_for: float = 1.0
 
 
 class Seen(NamedTuple):

@@ -49,10 +49,14 @@ class Masked:
     is taken of these. In writing each of `steps` passes draws all that is hidden, and hides as many again as `schedule`
     says, the least confident. Every pass decides at least one element, so there are never more passes than elements.
 
-    Confidence is the logarithm of the law's, plus Gumbel noise times a temperature, which falls from `temperature` to 0
+    Confidence is the law's, a logarithm, plus Gumbel noise times a temperature, which falls from `temperature` to 0
     over the passes: in a line, or, where it `compounds`, by the same factors multiplied up, as in Show-o's code. It leans
     towards likely elements, even when one becomes known in a pass. With an infinite `temperature` nothing leans: chance
     says which elements become known next, and only those are drawn.
+
+    Where it is a `bound`, the hidden elements of a segment together stand for all that are to be written. With the schedule
+    `linear` they are then any number of them, all as likely, and the loss is a bound on the nats of the segment, over orders:
+    masked diffusion (Sahoo et al. 2024, arXiv:2406.07524; Nie et al. 2025, arXiv:2502.09992, appendix A).
 
     Source: Chang et al. 2022, arXiv:2202.04200 (MaskGIT), section 3; Xie et al. 2024, arXiv:2408.12528 (Show-o). Differs:
     the schedule counts the elements that are to be written, as MaskGIT's code does, where Show-o's counts given ones too;
@@ -61,16 +65,19 @@ class Masked:
 
     lead, shared = 0, False
 
-    def __init__(self, *, schedule: Schedule = cosine, steps: int = 8, temperature: float = 1.0, compounds: bool = False):
-        self.schedule, self.steps, self.temperature, self.compounds = schedule, steps, temperature, compounds
+    def __init__(
+        self, *, schedule: Schedule = cosine, steps: int = 8, temperature: float = 1.0, compounds: bool = False, bound: bool = False
+    ):
+        self.schedule, self.steps, self.temperature, self.compounds, self.bound = schedule, steps, temperature, compounds, bound
 
     def corrupt(self, clean: Tensor, keep: Bool[Tensor, "element"], context: Context, draw: Draw) -> Corrupted:
         """A share of what is not given is hidden and learned; nothing only where all is given."""
         free = (~keep).nonzero()[:, 0]
         share = self.schedule(float(torch.rand((), generator=draw.rng)))
-        some = torch.randperm(len(free), generator=draw.rng)[: max(1, round(share * len(free)))]
+        count = math.ceil(share * len(free)) if self.bound else round(share * len(free))
+        some = torch.randperm(len(free), generator=draw.rng)[: max(1, count)]
         hidden = torch.zeros_like(keep).index_fill(0, free[some], True)
-        return Corrupted(hide(clean, hidden), clean, hidden)
+        return Corrupted(hide(clean, hidden), clean, hidden, len(free) / max(1, len(some)) if self.bound else 1.0)
 
     def reveal(self, clean: Tensor) -> PartlyHidden:
         """A given segment as the trunk sees it: nothing is hidden."""
@@ -93,7 +100,7 @@ class Masked:
             drawn = yield Pick(of(seen, where))
             clean[where] = drawn.value.to(clean)
             if self.temperature != math.inf:
-                where = where[(log(drawn.confidence.to(noise)) + temperature * noise).topk(known).indices]
+                where = where[(drawn.confidence.to(noise) + temperature * noise).topk(known).indices]
             hidden = hidden.index_fill(0, where, False)
         return Done(clean)
 
@@ -116,7 +123,7 @@ def of(seen: Seen, where: Int[Tensor, "answer"]) -> Seen:
 
 
 def log(x: Float[Tensor, "answer"]) -> Float[Tensor, "answer"]:
-    """Logarithms, of numbers below 1e-20 that of 1e-20: a law without confidence may say 0."""
+    """Logarithms, of numbers below 1e-20 that of 1e-20: a uniform number may be 0."""
     return x.clamp(min=1e-20).log()
 
 

@@ -1,5 +1,6 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
+from tessera.readers.adaptive import AdaptiveReader
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
 from tessera.readers.features import FeatureReader
@@ -12,6 +13,7 @@ from tessera.readers.timed import TimedReader, square_sines
 from tessera.readers.tokens import Digits, TokenReader
 
 __all__ = [
+    "AdaptiveReader",
     "Digits",
     "EyeReader",
     "FeatureReader",

@@ -34,8 +34,9 @@ class TokenReader(nn.Module):
 
     Two ports may share one table (early fusion): pass the same `nn.Embedding`. `scale` multiplies its rows: a table that is
     also a head is small (Vaswani et al. 2017, arXiv:1706.03762, section 3.4). `digits` adds what codes have in common.
-    `adaptor` takes what was looked up to the trunk's width (Janus, arXiv:2410.13848, section 3.1). `positions`, an embedding
-    with a row for each element of a segment, is added last: rotary positions alone tell who looks where, not what stands where.
+    `adaptor` takes what was looked up to the trunk's width (Janus, arXiv:2410.13848, section 3.1). Where elements are several
+    codes, `levels` of them, it is given their rows side by side. `positions`, an embedding with a row for each element of a segment,
+    is added last: rotary positions alone tell who looks where, not what stands where.
     """
 
     elementwise = True
@@ -49,20 +50,22 @@ class TokenReader(nn.Module):
         digits: Digits | None = None,
         adaptor: nn.Module | None = None,
         positions: nn.Embedding | None = None,
+        levels: int = 1,
     ):
         super().__init__()
         self.table, self.scale, self.columns = table, scale, columns
-        self.digits, self.adaptor, self.positions = digits, adaptor, positions
+        self.digits, self.adaptor, self.positions, self.levels = digits, adaptor, positions, levels
 
-    def forward(self, visible: Int[Tensor, "batch element"], start: Int[Tensor, "batch"]) -> Read:
-        """One place per id."""
+    def forward(self, visible: Int[Tensor, "batch element ..."], start: Int[Tensor, "batch"]) -> Read:
+        """One place per element."""
         return self.placed(self.rows(visible), start)
 
-    def rows(self, ids: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
-        """What each id is read as, wherever it stands."""
+    def rows(self, ids: Int[Tensor, "..."]) -> Float[Tensor, "... width"]:
+        """What each element is read as, wherever it stands."""
         rows = self.table(ids) * self.scale
         if self.digits is not None:
             rows = rows + self.digits(ids)
+        rows = rows if self.levels == 1 else rows.flatten(-2)
         return rows if self.adaptor is None else self.adaptor(rows)
 
     def placed(self, rows: Float[Tensor, "batch element width"], start: Int[Tensor, "batch"]) -> Read:

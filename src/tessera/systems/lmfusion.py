@@ -54,10 +54,10 @@ def lmfusion(*, width: int = 192, depth: int = 5, heads: int = 6, pixels: int = 
     told = Stage("language", train=(language, read), documents=20_000, mix=mix, batch=32, lr=2e-3, transform=unseen)
     train = (pictures, reader, writer)
     joint = Stage(
-        "joint", train=train, documents=50_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
+        "joint", train=train, documents=30_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
     )
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", documents=40_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     stages, rule = (learn_codec, told, joint, tuned), causal | within(image)
     return System("lmfusion", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())
 

@@ -2,24 +2,32 @@
 
 from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
+from tessera.trunk.encoder_decoder import EncoderDecoder
 from tessera.trunk.experts import Experts
-from tessera.trunk.headwise import HeadwiseLayerNorm
+from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
+from tessera.trunk.layers import MLP, CrossAttention, SelfAttention, SwiGLU
 from tessera.trunk.lora import TaskLoRA
 from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
-from tessera.trunk.rotary import Rotary
-from tessera.trunk.transformer import MLP, Block, ParallelBlock, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.trunk.rotary import GridRotary, Rotary
+from tessera.trunk.transformer import Block, DecoderBlock, OnlySeen, ParallelBlock, PreNorm, SwinNorm, Transformer
 
 __all__ = [
     "MLP",
     "Block",
     "Cache",
+    "CosineNorm",
+    "CrossAttention",
+    "DecoderBlock",
+    "EncoderDecoder",
     "Experts",
+    "GridRotary",
     "HeadwiseLayerNorm",
     "Mamba",
     "MambaBlock",
     "Mixer",
     "OffsetRMSNorm",
+    "OnlySeen",
     "ParallelBlock",
     "PreNorm",
     "Rotary",

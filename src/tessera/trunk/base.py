@@ -49,8 +49,12 @@ class Trunk(Protocol):
     """A module that joins the modalities: every place's hidden state, from what the rule lets it see.
 
     `active_parameters` is how many work on one place. With `opened`, a pass of its cache, new places also see what the
-    rows of the cache hold. `serves` raises ValueError for rules and ports that it cannot do justice to.
+    rows of the cache hold. `serves` raises ValueError for rules and ports that it cannot do justice to. `opens` says that
+    learned text begins from a place of its own, not from what was given, because that passes through other parts.
     """
+
+    @property
+    def opens(self) -> bool: ...
 
     @property
     def blocks(self) -> Sequence[nn.Module]: ...

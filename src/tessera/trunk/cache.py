@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -51,11 +52,14 @@ class Cache:
             self.lengths[row] = length
             self.places[:, row, length:] = UNUSED
 
-    def open(self, rows: Sequence[int], new: Places) -> "Pass":
-        """One pass of new places [field, row, place] through the trunk, for these rows."""
+    def open(self, rows: Sequence[int], new: Places, counts: Sequence[int] | None = None) -> "Pass":
+        """One pass of new places [field, row, place] through the trunk, for these rows.
+
+        `counts` says how many of each row's are real, where some rows are padded behind them: only those are committed.
+        """
         lengths, count = [self.lengths[row] for row in rows], new.data.shape[-1]
         self._reserve(max(lengths) + count)
-        opened = Pass(self, rows, lengths, count)
+        opened = Pass(self, rows, lengths, [count] * len(rows) if counts is None else counts, count)
         opened.write(self.places, new.data)
         return opened
 
@@ -64,7 +68,8 @@ class Cache:
         if used <= capacity:
             return
         more = max(used, 2 * capacity) - capacity
-        self.layers = [torch.cat([old, old.new_zeros(*old.shape[:3], more, old.shape[4])], 3) for old in self.layers]
+        for i, old in enumerate(self.layers):  # one after another, lest all be there twice
+            self.layers[i] = F.pad(old, (0, 0, 0, more))
         unused = torch.full((*self.places.shape[:2], more), UNUSED, device=self.places.device)
         self.places = torch.cat([self.places, unused], -1)
 
@@ -75,8 +80,8 @@ class Pass:
     Rows side by side are read, and written where they are equally long, as slices: nothing is copied or scattered.
     """
 
-    def __init__(self, cache: Cache, rows: Sequence[int], lengths: Sequence[int], count: int):
-        self.cache, self.rows, self.count = cache, rows, count
+    def __init__(self, cache: Cache, rows: Sequence[int], lengths: Sequence[int], counts: Sequence[int], count: int):
+        self.cache, self.rows, self.counts, self.count = cache, rows, counts, count
         self.used, self.layer = max(lengths) + count, 0
         device = cache.places.device
         side_by_side = list(rows) == list(range(rows[0], rows[0] + len(rows)))
@@ -108,11 +113,15 @@ class Pass:
         old_and_new = store[:, self.where, :, : self.used]
         return old_and_new[0], old_and_new[1]
 
+    def skip(self, layers: int) -> None:
+        """The next layers have nothing new."""
+        self.layer += layers
+
     def commit(self, keep: Sequence[bool]) -> None:
         """Keep the new places of the rows where `keep` is True; those of the others will be overwritten."""
-        for row, kept in zip(self.rows, keep, strict=True):
-            if kept:
-                self.cache.lengths[row] += self.count
-            else:
-                start = self.cache.lengths[row]
-                self.cache.places[:, row, start : start + self.count] = UNUSED
+        for row, real, kept in zip(self.rows, self.counts, keep, strict=True):
+            start = self.cache.lengths[row]
+            end = start + real if kept else start
+            self.cache.lengths[row] = end
+            if end < start + self.count:
+                self.cache.places[:, row, end : start + self.count] = UNUSED

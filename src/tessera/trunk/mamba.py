@@ -40,6 +40,8 @@ def scan(
     Source: Mamba-2 (Dao and Gu 2024, arXiv:2405.21060, section 6).
     """
     rows, count, heads = decay.shape
+    if count == 1:
+        return step(x, decay, into, out, document, state)
     size = min(CHUNK, count)
     short = -count % size
     if short:  # places that neither decay nor add
@@ -69,6 +71,22 @@ def scan(
     reach = faded.exp() * mine[..., None]
     said = said + torch.einsum("rcih,rcihn,rchpn->rcihp", reach, out, states)
     return Scanned(said.flatten(1, 2)[:, :count], state)
+
+
+def step(
+    x: Float[Tensor, "row 1 head size"],
+    decay: Float[Tensor, "row 1 head"],
+    into: Float[Tensor, "row 1 group state"],
+    out: Float[Tensor, "row 1 group state"],
+    document: Int[Tensor, "row 1"],
+    state: Float[Tensor, "row head size state"],
+) -> Scanned:
+    """One place of the scan, as the recurrence says it: what most passes of writing are."""
+    groups, left = into.shape[2], decay.exp() * (document == 0)[..., None]
+    added = x[:, 0].unflatten(1, (groups, -1))[..., None] * into[:, 0, :, None, None]
+    state = state * left[:, 0, :, None, None] + added.flatten(1, 2)
+    said = state.unflatten(1, (groups, -1)) @ out[:, 0, :, None, :, None]
+    return Scanned(said[..., 0].flatten(1, 2)[:, None], state)
 
 
 class Mixer(nn.Module):
@@ -167,6 +185,7 @@ class Mamba(nn.Module):
     A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other.
     """
 
+    opens = False
     blocks: Sequence[MambaBlock]
 
     def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module):

@@ -36,6 +36,7 @@ def parse_document(notation: str, world: World, pixels: int = 32) -> Document:
     return Document(tuple(segments))
 
 
+JOINT = ": what is given sees what is written; learned segment by segment"
 NOTES = "<!-- notes -->"  # what stands behind it on a page is written by hand, and stays
 PLACES = "## Place by place, at its tiny size"
 EXAMPLES = ("a red dot / image*", "image / what is it / a dot*")
@@ -77,7 +78,7 @@ def describe(system: System) -> RenderableType:
         ports.add_row(role, *(part_name(getattr(port, role)) for port in system.ports))
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trunk", f"{part_name(system.trunk)}, {len(system.trunk.blocks)} blocks, {count(system.trunk):,} parameters")
-    facts.add_row("attention", str(system.attention))
+    facts.add_row("attention", str(system.attention) + (JOINT if system.joint else ""))
     for extra in system.extras:
         point = next(name for name, module in system.named_modules() if module is extra.point)
         facts.add_row(f"extra {extra.name}", f"of {extra.port.name}, at {point}: what {part_name(extra.teacher)} says")
@@ -104,11 +105,17 @@ def part_name(part: object) -> str:
 
 @torch.no_grad()
 def describe_document(system: System, document: Document) -> RenderableType:
-    """Every place of the document as it is learned, and the mask between them."""
+    """Every place of the document as it is learned, and the mask between them; pass by pass, where it is learned in several."""
     with evaluating(system):
-        (pieces,) = system.arrange([document], [Draw(0)])
-        _, batch = system.hidden([pieces])
-    places = Places(batch.places.data[:, 0].cpu())
+        passes = list(system.arrange([document], [Draw(0)]))
+        _, batch = system.hidden(passes)
+    return Group(*(_pass(system, pieces, batch.places) for pieces in passes))
+
+
+def _pass(system: System, pieces: list[Piece], places: Places) -> RenderableType:
+    """One pass: its places in their row, and its mask."""
+    count = pieces[-1].offset + pieces[-1].count
+    places = Places(places.data[:, pieces[0].row, :count].cpu())
     table = Table(
         "place",
         "port",
@@ -118,13 +125,14 @@ def describe_document(system: System, document: Document) -> RenderableType:
         "row, column",
         "shows",
         "predicts",
-        title=f"{system.name}: {places.data.shape[1]} places",
+        title=f"{system.name}: {count} places",
     )
     predicts = _predictions(pieces)
     for piece in pieces:
         for i in range(piece.count):
             at = piece.offset + i
-            row = (at, piece.port.name + ("*" if piece.learned else ""), int(places.segment[at]), View(int(places.view[at])).name.lower())
+            star = "*" if piece.goal or piece.again else ""
+            row = (at, piece.port.name + star, int(places.segment[at]), View(int(places.view[at])).name.lower())
             grid = (
                 f"{int(places.row[at])}, {int(places.column[at])}" if places.row[at] + places.column[at] or piece.port.kind is Image else ""
             )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,47 +13,10 @@ from tessera.draws import Streams, seed_of
 from tessera.grouping import alike
 from tessera.laws.base import Drawn, Sampling
 from tessera.orders.base import Seen
-from tessera.pieces import assemble, place, read
 from tessera.system import System, evaluating
 from tessera.verbs.events import Event
+from tessera.verbs.passes import Passes, Watch, passes_of
 from tessera.verbs.writing import Author, Finish, Request, Requests, Roll, Step, Written
-
-Watch = Callable[[Step, Tensor], None]
-
-
-@runtime_checkable
-class Passes(Protocol):
-    """Who takes steps through the trunk: hidden states [place, width] of each."""
-
-    def run(self, steps: Sequence[Step]) -> list[Tensor]: ...
-
-
-class CachedPasses:
-    """Passes of the trunk over new places only. `watch`, if given, sees every step with its hidden states."""
-
-    def __init__(self, system: System, rows: int, *, watch: Watch | None = None):
-        self.system, self.watch, self.device = system, watch, system.device
-        self.cache = system.trunk.cache(rows=rows, capacity=64)
-        self.take, self.give = self.cache.take, self.cache.give
-
-    def run(self, steps: Sequence[Step]) -> list[Tensor]:
-        """Hidden states [place, width] of each step. The trunk runs once per number of new places, whatever the port."""
-        everything = read([piece for step in steps for piece in step.pieces], self.device)
-        for step in steps:
-            step.branch.passed(place(step.pieces, step.order), step.commit)
-        hidden: dict[int, Tensor] = {}
-        for numbers in alike(steps, lambda step: sum(piece.count for piece in step.pieces)):
-            numbers.sort(key=lambda i: steps[i].branch.row)
-            mine = [steps[i] for i in numbers]
-            batch = assemble([step.pieces for step in mine], everything)
-            opened = self.cache.open([step.branch.row for step in mine], batch.places)
-            out = self.system.trunk(batch.embeddings, batch.condition, batch.places, self.system.attention, opened)
-            opened.commit([step.commit for step in mine])
-            hidden.update(zip(numbers, out, strict=True))
-        if self.watch:
-            for i, step in enumerate(steps):
-                self.watch(step, hidden[i])
-        return [hidden[i] for i in range(len(steps))]
 
 
 def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
@@ -148,7 +111,7 @@ def stream(
     A request's result depends on its own seed only, not on what runs beside it.
     """
     with evaluating(system):
-        passes = CachedPasses(system, 2 * min(rows, len(requests)), watch=watch)
+        passes = passes_of(system, 2 * min(rows, len(requests)), watch=watch)
         authors = (Author(system, request, passes, watched=watched) for request in requests)
         for i, what in advance(system, authors, passes, rows):
             yield i, what if isinstance(what, Written) else replace(what, row=i)

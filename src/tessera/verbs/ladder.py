@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from tessera.codecs import Codec, Shifted
+from tessera.codecs import Codec, Folded, Shifted
 from tessera.codecs.base import Cleans
 from tessera.codecs.quantizers import Quantizer
 from tessera.data import schedule
@@ -116,11 +116,12 @@ def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor])
     is the share of codes that stay when a picture is decoded and encoded again.
     """
     codec = system.port(Image(learn=True)).codec
-    inner = codec.codec if isinstance(codec, Shifted) else codec
+    while isinstance(codec, Shifted | Folded):
+        codec = codec.codec  # the codes as they come
     before, after = (torch.stack([code for part in parts(seen) for code in encoded(codec, part)]).cpu() for seen in (shown, painted))
-    if before.dtype != torch.long or not isinstance(inner, Quantizing):
+    if before.dtype != torch.long or not isinstance(codec, Quantizing):
         return {}
-    scores = used(codec.codes(before) if isinstance(codec, Shifted) else before, inner.quantizer.size)
+    scores = used(before, codec.quantizer.size)
     same = (before == after).flatten(1)
     clusters = torch.arange(len(same)).repeat_interleave(same.shape[1])
     return scores | {"codec.stable": rate(same.flatten().tolist(), clusters=clusters.tolist())}

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def give_back_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries need none
         if trim:
             trim(0)
+
+
+def spent() -> tuple[float, float]:
+    """Seconds by the clock, and those that all cores have worked for this process; only their differences mean something."""
+    return time.monotonic(), time.process_time()
 
 
 def commit() -> str:

@@ -68,7 +68,7 @@ def plain(stage: Stage) -> dict[str, Any]:
 
 
 def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
-    """How a run came to its checkpoint, for results: documents per stage, seconds, settings, data and machine.
+    """How a run came to its checkpoint, for results: documents per stage, seconds (by the clock and of all cores), data and machine.
 
     `parts` are those trained apart from it and shared, with their own documents and seconds.
     """
@@ -77,5 +77,5 @@ def training_facts(folder: Path, checkpoint: Path) -> dict[str, Any]:
     kept = {key: value for key, value in about.items() if key not in ("system", "recipe", "arguments")}
     parts = facts["parts"]
     read = {stage: number for stage, number in facts["documents"].items() if stage not in parts}
-    spent = {"documents": sum(read.values()), "documents_by_stage": read, "seconds": round(facts["at"]["seconds"])}
-    return {**kept, **spent, "parts": parts}
+    seconds = {name: round(number) for name, number in facts["at"].items() if name in ("seconds", "core_seconds")}
+    return {**kept, "documents": sum(read.values()), "documents_by_stage": read, **seconds, "parts": parts}

@@ -87,10 +87,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def size_and_cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
-    """All parameters, documents read and minutes of training."""
-    training = found["training"]
-    size = f"{found['parameters']['total'] / 1e6:.1f} M"
-    return size, f"{training.get('documents', 0):,}", f"{training.get('seconds', 0) / 60:.0f} min"
+    """All parameters, documents read and minutes of training: of one core where that was written down, else by the clock.
+
+    What the weights that training began with had read and taken counts as well.
+    """
+    runs = [found["training"]]
+    while before := runs[-1].get("before"):
+        runs.append(before)
+    documents = sum(run.get("documents", 0) for run in runs)
+    seconds = sum(run.get("core_seconds", run.get("seconds", 0)) for run in runs)
+    return f"{found['parameters']['total'] / 1e6:.1f} M", f"{documents:,}", f"{seconds / 60:.0f} min"
 
 
 def cell(score: Mapping[str, Any] | None) -> str:

@@ -19,7 +19,7 @@ from tessera.system import System
 from tessera.verbs.checkpoint import load_state, save_state
 from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
-from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, machine
+from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, machine, spent
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
 from tessera.verbs.parts import Part, Parts
 from tessera.verbs.progress import Progress
@@ -71,12 +71,13 @@ class Stopped(Exception):
 
 @dataclass
 class _Position:
-    """Where a run stands: the stage, documents seen in it, steps taken in all, and seconds spent."""
+    """Where a run stands: the stage, documents seen in it, steps taken in all, and seconds spent: by the clock, and by all cores."""
 
     stage: int = 0
     documents: int = 0
     steps: int = 0
     seconds: float = 0.0
+    core_seconds: float = 0.0
 
 
 def train(
@@ -191,7 +192,7 @@ class _Run:
             self.progress.say(f"{stage.name}: {plan.note}")
         self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0), stage.documents - self.at.documents))
         taken: list[_Taken] = []
-        begun, before = time.monotonic(), self.at.seconds
+        begun, before = spent(), (self.at.seconds, self.at.core_seconds)
         glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
         for documents, batch in loader:
             progress = self.at.documents / stage.documents
@@ -199,7 +200,8 @@ class _Run:
             if average:
                 average.follow()
             seen, self.at.documents, self.at.steps = self.at.documents, documents, self.at.steps + 1
-            self.at.seconds, self.read[stage.name] = before + time.monotonic() - begun, documents
+            self.at.seconds, self.at.core_seconds = (b + now - then for b, now, then in zip(before, spent(), begun, strict=True))
+            self.read[stage.name] = documents
             done, due = documents == stage.documents, any(seen < g <= documents for g in glances)
             if done or due or len(taken) == CHECK or self.interrupted:
                 self._look(stage, taken, step)
@@ -213,7 +215,7 @@ class _Run:
         if average:
             average.finish()
         if self.parts and stage.learner:
-            cost = {"seconds": round(self.at.seconds - before), "commit": commit(), "machine": machine()}
+            cost = {"seconds": round(self.at.seconds - before[0]), "commit": commit(), "machine": machine()}
             self._take(stage, self.parts.keep(stage, self.stages[:number], cost))
         self.at.stage, self.at.documents = number + 1, 0
         following = self.stages[number + 1 : number + 2]

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from tessera.codecs.canvas import up_to
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
 from tessera.laws.base import Sampling
 from tessera.orders.base import Ask, Done, Pick, Seen, Writing
-from tessera.pieces import Piece, number
+from tessera.pieces import Ahead, Piece, number
 from tessera.places import View
 from tessera.ports import Port
 from tessera.system import System
@@ -70,12 +71,14 @@ class Rows(Protocol):
 class Branch:
     """One cache row that a document is written in: as asked, or with its prompt dropped.
 
-    `order` is the causal position of what comes next, `after` the one behind the latest pass, committed or not.
+    `order` is the causal position of what comes next, `base` that of the segment being written, `after` the one behind the
+    latest pass, committed or not.
     """
 
     row: int
     pending: list[Piece] = field(default_factory=list)  # not yet shown to the trunk
     order: int = 0
+    base: int = 0
     after: int = 0
     segment: int = 0
 
@@ -105,6 +108,20 @@ class Step:
     pieces: list[Piece]
     order: int
     commit: bool
+
+
+class Standing(NamedTuple):
+    """How the segment that is written stands in its document: its port, the view its elements are seen in, and what is ahead."""
+
+    port: Port
+    view: View
+    ahead: Ahead
+
+    def piece(self, ask: Ask, branch: Branch) -> Piece:
+        """Some of its elements, as the trunk is shown them."""
+        piece = Piece(self.port, ask.visible, *self.ahead, self.view, learned=True, start=ask.start, passed=branch.order - branch.base)
+        piece.segment = branch.segment
+        return piece
 
 
 class Roll(NamedTuple):
@@ -190,30 +207,42 @@ class Author:
         sampling = self.request.sampling.get(type(segment), port.law.sampling)
         branches = [branch, *self._dropped(segment, before, sampling)]
         hidden = yield [one.flush() for one in branches]
-        like = port.codec.blank(self.request.longest) if encoded is None or segment.content is None else encoded.clone()
+        like, given = self._blank(i, encoded)
         writing = Writing(
             before=Seen(torch.stack([h[-1:] for h in hidden])),
             like=like,
-            keep=system.kept(segment, like),
+            keep=given,
             rng=self.draw.rng,
             stop=system.markers.end if text else None,
             steps=sampling.steps,
         )
         self._happened(None if text else PictureStarted(i))
-        base = branch.order
+        for one in branches:
+            one.base = one.order
         done, extent = yield from self._converse(port, writing, branches, i, sampling)
         for extra in branches[1:]:
             self.rows.give(extra.row)
-        clean, raw = yield Finish(port, done.clean, self.draw)
+        clean, raw = yield Finish(port, up_to(done.clean, system.markers.end) if text else done.clean, self.draw)
         finished = replace(segment, content=raw)
         left = raw[len(self._told.get(i, "")) :] if text else raw
         if len(left):
             self._happened(TextPiece(i, left) if text else PictureFinished(i, raw))
         branch.segment += 1
         if i + 1 < len(self.document) and not system.stands_alone(segment):
-            branch.order = base
-            branch.queue([system.context(finished, clean, room=extent)])
+            branch.order = branch.base
+            branch.queue([system.context(finished, clean, system.ahead(self.document, i), room=0 if system.joint else extent)])
         return finished, clean
+
+    def _blank(self, i: int, encoded: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Segment `i` as far as it is given, and which elements are: of a text on a canvas, the ends behind its greatest length."""
+        system, segment, longest = self.system, self.document[i], self.request.longest
+        if encoded is not None and segment.content is not None:
+            like = system.laid(encoded, self.document, i).clone()
+            return like, system.kept(segment, like)
+        port = system.port(segment)
+        on_canvas = isinstance(segment, Text) and port.order.lead == 0
+        like = system.laid(port.codec.blank(longest - on_canvas), self.document, i)
+        return like, like == system.markers.end if on_canvas else system.kept(segment, like)
 
     def _dropped(self, segment: Segment, before: Sequence[Segment], sampling: Sampling) -> list[Branch]:
         """The branch that has not read what was before the segment, where guidance asks for one; it means nothing for text."""
@@ -240,8 +269,9 @@ class Author:
         self, port: Port, writing: Writing, branches: list[Branch], i: int, sampling: Sampling
     ) -> Generator[Any, Any, tuple[Done, int]]:
         """Let the order ask and pick until it is done. Returns that, and how many positions the segment took."""
-        document, base, extent = self.document, branches[0].order, 0
+        document, base, extent = self.document, branches[0].base, 0
         alone = self.system.stands_alone(document[i])
+        stands = Standing(port, self.system.view(document[i]), self.system.ahead(document, i))
         order, answer = port.order.write(writing), None
         while True:
             try:
@@ -253,23 +283,23 @@ class Author:
                 answer = yield Roll(port, request, sampling, self.draw)
             else:
                 self._progress(i, request)
-                answer = yield from self._show(port, request, branches, alone)
+                answer = yield from self._show(stands, request, branches)
                 extent = max(extent, branches[0].after - base)
         if done.rest is not None:
             self._progress(i, done.rest)
             if alone:
-                branches[0].pending.append(_piece(port, done.rest, branches[0], alone))
+                branches[0].pending.append(stands.piece(done.rest, branches[0]))
             elif i + 1 < len(document):
-                yield from self._show(port, done.rest, branches[:1], alone)
+                yield from self._show(stands, done.rest, branches[:1])
                 extent = max(extent, branches[0].after - base)
         return done, extent
 
-    def _show(self, port: Port, ask: Ask, branches: list[Branch], alone: bool) -> Generator[list[Step], list[Tensor], Seen]:
+    def _show(self, stands: Standing, ask: Ask, branches: list[Branch]) -> Generator[list[Step], list[Tensor], Seen]:
         """One pass of some elements through every branch; returns what answers for them."""
-        steps = [Step(b, [_piece(port, ask, b, alone)], b.order, ask.commit) for b in branches]
+        steps = [Step(b, [stands.piece(ask, b)], b.order, ask.commit) for b in branches]
         hidden = yield steps
         piece = steps[0].pieces[0]
-        answers = slice(-1, None) if port.order.lead else torch.from_numpy(piece.predicts)
+        answers = slice(-1, None) if stands.port.order.lead else torch.from_numpy(piece.predicts)
         asides = [step.pieces[0].aside for step in steps if step.pieces[0].aside is not None]
         return Seen(torch.stack([h[answers] for h in hidden]), torch.stack(asides) if asides else None)
 
@@ -277,10 +307,11 @@ class Author:
         if not self.watched or ask.clean is None:
             return
         segment = self.document[i]
-        codec = self.system.port(segment).codec
+        port = self.system.port(segment)
+        codec = port.codec
         if isinstance(segment, Image):
             self.events.append(PicturePart(i, ask.known, ask.clean.clone(), codec))
-        else:
+        elif port.order.lead == 1:  # other text is not known from its beginning on, and is told as a whole
             (so_far,) = codec.decode([ask.clean[: round(ask.known * len(ask.clean))]])
             new = so_far[len(self._told.get(i, "")) :]
             if new and not so_far.endswith(INCOMPLETE):
@@ -290,10 +321,3 @@ class Author:
     def _happened(self, event: Event | None) -> None:
         if self.watched and event is not None:
             self.events.append(event)
-
-
-def _piece(port: Port, ask: Ask, branch: Branch, alone: bool) -> Piece:
-    view = View.PUBLIC if alone else View.PRIVATE
-    piece = Piece(port, ask.visible, port.number, view, learned=True, start=ask.start)
-    piece.segment = branch.segment
-    return piece

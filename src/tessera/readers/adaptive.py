@@ -1,0 +1,29 @@
+"""Adaptive: noisy elements whose time goes to adaptive norms."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from tessera.clocks import Clock
+from tessera.orders.in_place import Noisy
+from tessera.readers.base import Read, grid_coordinates
+
+
+class AdaptiveReader(nn.Module):
+    """One linear layer of noisy elements; what `clock` tells of the time of each is its condition, and goes aside too, for the writer.
+
+    `columns` is the width of the picture in elements; `positions` has a row for each of them, which is added.
+    Source: DiT (Peebles and Xie 2022, arXiv:2212.09748, section 3.2); Stable Diffusion 3 (Esser et al. 2024, arXiv:2403.03206).
+    """
+
+    elementwise = True
+
+    def __init__(self, features: int, width: int, *, clock: Clock, columns: int, positions: nn.Embedding):
+        super().__init__()
+        self.clock, self.embed, self.columns, self.positions = clock, nn.Linear(features, width), columns, positions
+
+    def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
+        """One place per element."""
+        elements, told = torch.arange(visible.value.shape[1], device=start.device), self.clock(visible.time)
+        embeddings = self.embed(visible.value) + self.positions(start[:, None] + elements)
+        return Read(embeddings, elements, grid_coordinates(start, len(elements), self.columns), told, told)

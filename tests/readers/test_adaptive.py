@@ -1,0 +1,17 @@
+import torch
+from torch import nn
+
+from tessera.clocks import Clock
+from tessera.orders import Noisy
+from tessera.readers import AdaptiveReader
+
+
+def test_elements_tell_their_time_by_their_condition_alone():
+    clock, positions = Clock(8), nn.Embedding(4, 8)
+    reader = AdaptiveReader(2, 8, clock=clock, columns=2, positions=positions)
+    value, start, times = torch.randn(1, 3, 2), torch.tensor([1]), torch.tensor([[700.0, 1000.0, 700.0]])
+    read = reader(Noisy(value, times), start)
+    torch.testing.assert_close(read.embeddings, reader.embed(value) + positions.weight[1:])
+    torch.testing.assert_close(read.condition, clock(times))
+    assert torch.equal(read.condition, read.aside) and not torch.allclose(read.condition[0, 0], read.condition[0, 1])
+    assert read.predicts.tolist() == [0, 1, 2] and read.coordinates[0].tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 1]]
