@@ -139,6 +139,6 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match=r"denoisers: regular 0\.7, extreme 0\.4, hidden 0\.75; shares"):
         Denoisers(square=8, regular=0.7, extreme=0.4)
     with pytest.raises(ValueError, match="hidden 0; shares"):
-        Denoisers(square=8, hidden=0)
+        Denoisers(square=8, hidden=0.0)
     with pytest.raises(ValueError, match="a picture of 30 x 32 pixels, squares of 8; whole squares"):
         EVER(Document((Image(torch.zeros(3, 30, 32, dtype=torch.uint8), True),)), Draw(0))

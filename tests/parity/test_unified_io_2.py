@@ -11,11 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from parity.fixture import load
-from parity.vqgan import TAMING, net_state, nets
+from parity.vqgan import nets
 from torch import Tensor, nn
 
 from tessera.attention import AttentionRule, causal, prefix
 from tessera.codecs import VQ, VQGAN
+from tessera.hub.filling import filled
+from tessera.hub.vqgan import TAMING
+from tessera.hub.vqgan import vqgan as names_of
 from tessera.places import PADDING, Places
 from tessera.trunk import Block, CrossAttention, DecoderBlock, EncoderDecoder, GridRotary, PreNorm, SelfAttention, SwiGLU
 
@@ -117,13 +120,9 @@ def vqgan() -> VQGAN:
     weights = {name.replace("mid_block", "mid.block").replace("mid_attn", "mid.attn"): weight for name, weight in weights.items()}
     attended = [level for level in range(len(CONFIG["ch_mult"])) if CONFIG["vq_resolution"] >> level in CONFIG["attn_resolutions"]]
     made = nets(CONFIG, CONFIG["z_channels"], attended)
-    codec = VQGAN(**made, quantizer=VQ(size=CONFIG["n_embed"], features=CONFIG["vq_embed_dim"]), pixels=CONFIG["vq_resolution"])
-    state = net_state(weights, codec.encoder, "encoder", TAMING)
-    state |= {f"to_latents.{kind}": weights[f"quant_conv.{kind}"] for kind in ("weight", "bias")}
-    state["quantizer.book"] = weights["quantize.embedding.weight"]
-    assert sum(one.numel() for one in state.values()) == sum(one.numel() for one in weights.values())
-    codec.load_state_dict(state, strict=False)
-    return codec.eval()
+    quantizer = VQ(size=CONFIG["n_embed"], features=CONFIG["vq_embed_dim"])
+    codec = VQGAN(encoder=made["encoder"], decoder=None, quantizer=quantizer, pixels=CONFIG["vq_resolution"])
+    return filled(codec, names_of(codec, TAMING), weights).eval()
 
 
 # ---------------------------------------------------------------- what goes in, and what comes out

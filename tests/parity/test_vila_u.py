@@ -3,6 +3,8 @@
 ChainWriter is the head, its codes being told as the running sum of their rows; Chain draws. Dice are set so that official draws come out.
 """
 
+from copy import deepcopy
+
 import pytest
 import torch
 from parity.fixture import load
@@ -116,11 +118,11 @@ def test_guided_draws_with_their_cut_of_the_tail():
 
 @pytest.mark.parametrize("mutation", ["codes alone", "no positions", "a code late"])
 def test_another_head_says_something_else(mutation, monkeypatch):
-    codes = CODES[..., :-1]
+    codes, head = CODES[..., :-1], deepcopy(HEAD)
     if mutation == "codes alone":
         monkeypatch.setattr(RunningSum, "forward", lambda self, codes: self.into(self.rows[codes]))
     elif mutation == "no positions":
-        monkeypatch.setattr(HEAD.positions, "weight", nn.Parameter(torch.zeros_like(HEAD.positions.weight)))
+        nn.init.zeros_(head.positions.weight)
     else:
         codes = codes.roll(1, -1)
-    assert not VILA.agrees("depth_logits", HEAD(IN["body"], None, codes))
+    assert not VILA.agrees("depth_logits", head(IN["body"], None, codes))

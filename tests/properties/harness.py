@@ -127,8 +127,8 @@ def chat() -> Document:
 
 
 def documents(system: System) -> list[Document]:
-    """One document of each sort, for each kind of picture."""
-    both, reading = (draw, reply, caption, story, answers), (caption, answers)
+    """One document of each sort, for each kind of picture; two replies, of which the second's row lags behind the first's."""
+    both, reading = (draw, reply, caption, story, reply, answers), (caption, answers)
     return [chat(), *(make(system, kind) for kind in kinds(system) for make in (both if draws(system, kind) else reading))]
 
 

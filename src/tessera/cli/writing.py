@@ -197,7 +197,7 @@ def caption(
     longest: Longest = 64,
     device: Device = "auto",
 ) -> None:
-    """Say what pictures show; published models are asked to."""
+    """Say what pictures show. Published models are asked to."""
     loaded = trained(system, run, level, device, hub, trust_pickle)
     asked = (Text(DESCRIBE),) if loaded.manners else ()
     for picture, said in zip(pictures, replies(loaded, pictures, asked, seed, temperature, longest), strict=True):
