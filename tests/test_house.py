@@ -45,7 +45,7 @@ WITHIN = {
 VERBS = [
     *("events", "writing", "generate", "recipes", "machine", "packing", "weights", "checkpoint", "runs", "suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
-    *("glance", "page", "results", "tables", "benchmark", "distance", "compare"),
+    *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
     *("optimizing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 

@@ -147,7 +147,8 @@ def test_another_file_or_picture_of_the_same_name_is_asked_anew(score, files, wr
 
 
 def test_a_stopped_benchmark_goes_on_where_it_was(score, files, tmp_path, writing, monkeypatch):
-    monkeypatch.setattr(evaluate, "PART", 2)
+    monkeypatch.setattr(evaluate, "LEAST", 2)
+    monkeypatch.setattr(evaluate, "MOST", 2)
     write = evaluate.write
     monkeypatch.setattr(evaluate, "write", lambda *what, **how: 1 / 0 if len(writing) == 1 else write(*what, **how))
     with pytest.raises(ZeroDivisionError):

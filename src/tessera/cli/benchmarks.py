@@ -23,6 +23,7 @@ from tessera.cli.app import (
     TopP,
     Trained,
     app,
+    going_on_from,
     how_trained,
     picture_side,
     progress,
@@ -91,8 +92,9 @@ class Sitting:
             alike(other, asked_of_files(files, about))
         asked = f"{self.name}-{files.exam.name}-{files.paths[0].stem}"
         own = named_after(asked, about)
-        kept = Answers(self.out / "answers" / own, about)
-        with progress() as bars:
+        folder = self.out / "answers" / own
+        kept = Answers(folder, about)
+        with progress() as bars, going_on_from(folder):
             answers = answered(self.system, files.exam, plan, kept, ticker(bars), longest=self.longest)
         report = files.exam.report(answers)
         found = benchmark_results(self.system, files, about, report, training=self.training)

@@ -15,6 +15,7 @@ from tessera.exams import SCORER, Report
 from tessera.scoring import Score
 from tessera.scoring.compare import spread
 from tessera.system import System
+from tessera.verbs.answers import whole
 from tessera.verbs.evaluate import Plan, sampling_facts, world_facts
 from tessera.verbs.machine import commit, machine, versions
 from tessera.verbs.page import html, markdown
@@ -101,13 +102,15 @@ def parts_hash(system: System) -> str:
     return digest.hexdigest()[:12]
 
 
-def save_results(found: Mapping[str, Any], path: Path, tiles: Mapping[str, Sequence[Tile]] | None = None) -> None:
-    """The JSON, and beside it the page; given `tiles` of cases, a page with their pictures too."""
+def save_results(
+    found: Mapping[str, Any], path: Path, tiles: Mapping[str, Sequence[Tile]] | None = None, *, sheets: Sequence[Path] = ()
+) -> None:
+    """The JSON, and beside it the page; given `tiles` of cases, a page with their pictures too, and with these `sheets` of others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    path.with_suffix(".md").write_text(markdown(found))
+    whole(path.with_suffix(".md"), lambda page: page.write_text(markdown(found)))
     if tiles is not None:
-        path.with_suffix(".html").write_text(html(found, tiles))
+        whole(path.with_suffix(".html"), lambda page: page.write_text(html(found, tiles, sheets)))
+    whole(path, lambda file: file.write_text(json.dumps(found, indent=1) + "\n"))
 
 
 def read_results(path: Path, schema: int | str = SCHEMA) -> dict[str, Any]:
