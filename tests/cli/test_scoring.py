@@ -259,8 +259,8 @@ def test_results_are_held_against_others_case_by_case(tessera, own, monkeypatch)
     finds(monkeypatch, [False] * 6 + [True] * 2, [True] * 8)
     assert tessera("evaluate", "--run", "own", *QUICK).code == 0
     said = tessera("evaluate", "--run", "own", "--out", "new", "--against", "own/results/chameleon.json", *QUICK)
-    assert said.code == 0 and "better than own/results/chameleon.json by" in said.words
-    assert "│ drawing.overall │ +0.750 │ +0.189 to +1.000 │ 0.0312 │ 0.495 │ 8 │" in said.words
+    assert said.code == 0 and "more than own/results/chameleon.json by" in said.words
+    assert "│ drawing.overall │ more │ +0.750 │ +0.189 to +1.000 │ 0.0312 │ 0.495 │ 8 │" in said.words
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_answers_are_judged_again_into_their_results(tessera, scored, monkeypatc
     assert tessera("judge", answers, "--into", results).code == 0
     after = found(results)
     changed = {key for key in before if after[key] != before[key]}
-    assert changed == {"scores", "right"} and after["scores"]["captions.parsed"]["value"] == 1.0
+    assert changed == {"scores", "right", "ratios"} and after["scores"]["captions.parsed"]["value"] == 1.0
     assert after["right"]["captions.exact"].startswith("1")
 
 

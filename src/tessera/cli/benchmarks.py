@@ -43,7 +43,7 @@ from tessera.scoring.hallucination import load_synonyms, with_coco_phrases
 from tessera.system import System
 from tessera.verbs.answers import Answers, named_after
 from tessera.verbs.benchmark import SCHEMA, Files, about_files, asked_of_files, benchmark_results, sha256
-from tessera.verbs.compare import alike, compare
+from tessera.verbs.compare import alike
 from tessera.verbs.evaluate import Plan, answered
 from tessera.verbs.results import read_results
 
@@ -101,7 +101,7 @@ class Sitting:
         Place(self.out, asked + variant).save(found, report)
         say_bad(files.rows.bad)
         if other is not None:
-            show_differences(compare(other, found), str(against))
+            show_differences(other, found, str(against))
         return own, answers
 
 

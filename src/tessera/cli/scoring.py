@@ -34,7 +34,7 @@ from tessera.cli.app import (
 from tessera.exams import Report
 from tessera.system import System
 from tessera.verbs.answers import about_answers, named_after
-from tessera.verbs.compare import alike, compare
+from tessera.verbs.compare import alike, better, compare, uncompared
 from tessera.verbs.evaluate import Plan, about, evaluate, judge_again, save_sheets
 from tessera.verbs.keeping import kept_with, set_aside, sheets_of
 from tessera.verbs.results import asked_of, judged, read_results, results, save_results
@@ -97,7 +97,7 @@ def evaluate_command(
     if published:
         place.publish()
     if other is not None:
-        show_differences(compare(other, found), str(against))
+        show_differences(other, found, str(against))
 
 
 @app.command(
@@ -211,11 +211,14 @@ def show_scores(found: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def show_differences(found: Mapping[str, Any], other: str) -> None:
-    """How much better these results are than the other ones."""
-    table = Table(Column("score", overflow="fold"), f"better than {other} by", "95 % interval", "p (Holm)", "shows from", "n")
-    for key, one in found.items():
+def show_differences(first: Mapping[str, Any], second: Mapping[str, Any], name: str) -> None:
+    """How much more the second results have of each score than the first, which are called so; what is not compared, and why."""
+    head = (Column("score", overflow="fold"), "better is", f"more than {name} by", "95 % interval", "p (Holm)", "shows from", "n")
+    table, left = Table(*head), uncompared(first, second)
+    for key, one in compare(first, second).items():
         low, high = one.difference.ci95
         cells = (f"{one.difference.value:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{one.adjusted:.3g}", f"{one.detectable:.3f}")
-        table.add_row(key, *cells, str(one.difference.n))
+        table.add_row(key, better(key), *cells, str(one.difference.n))
     console.print(table)
+    for reason in dict.fromkeys(left.values()):
+        say(f"not compared, as {reason}: {', '.join(name for name, why in left.items() if why == reason)}")

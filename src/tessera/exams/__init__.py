@@ -1,7 +1,7 @@
 """Exams: what is asked of a system and how its answers are judged. Cases in, scores out; no model inside."""
 
 from tessera.exams.asking import Asking, Control
-from tessera.exams.base import SCORER, Apart, Case, Exam, Report, joined, rates
+from tessera.exams.base import SCORER, Apart, Case, Exam, Report, averages, joined, rates
 from tessera.exams.captions import Captions
 from tessera.exams.drawing import Drawing
 from tessera.exams.editing import Editing
@@ -29,6 +29,7 @@ __all__ = [
     "Pope",
     "Report",
     "Stories",
+    "averages",
     "joined",
     "rates",
 ]

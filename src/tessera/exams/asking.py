@@ -7,7 +7,6 @@ from torch import Tensor
 
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report, rates
-from tessera.scoring import rate
 from tessera.world import Scene, Tile, World, question_kinds
 
 SHOWN = 6  # answers of each kind on the sheet
@@ -73,8 +72,8 @@ class Control:
         """From one text per case; the whole is named as the control itself."""
         right, kinds = self.asking.right(answers), [kind.value for kind, _, _ in self.asking.asked]
         found = rates(self.name, right, kinds)
-        scores = {name: score for name, score in found.scores.items() if not name.endswith("overall")}
-        return Report({**scores, self.name: rate(right)}, right={self.name: right})
+        whole = lambda of: {name.removesuffix(".overall"): one for name, one in of.items()}
+        return Report(whole(found.scores), right=whole(found.right))
 
 
 def _turned(pictures: list[Tensor]) -> list[Tensor]:

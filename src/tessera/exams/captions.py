@@ -4,8 +4,9 @@ from collections.abc import Hashable, Sequence, Set
 from functools import partial
 
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report
-from tessera.scoring import Score, bootstrap, rate
+from tessera.exams.base import Case, Report, shares_of_mean
+from tessera.scoring import bootstrap, rate
+from tessera.scoring.compare import Share
 from tessera.scoring.hallucination import chair
 from tessera.world import LANGUAGES, Scene, Tile, World, caption_score
 from tessera.world.captions import ATTRIBUTES, CaptionScore, Counts, parse_caption
@@ -40,13 +41,14 @@ class Captions:
         true = {name: sum(mark.counts[name].true for mark in marks) for name in used}
         by_attribute = {f"captions.{name}_f1": bootstrap(marks, f1(name), share_of=true[name]) for name in used}
         rated = {name: rate(ok) for name, ok in cases.items()}
-        return Report(rated | by_attribute | self._chair(answers), right=cases, tiles={"captions": tiles})
+        ratios = {f"captions.{name}_f1": [mark.counts[name].share for mark in marks] for name in used}
+        return Report(rated | by_attribute, right=cases, tiles={"captions": tiles}, ratios=ratios) | self._chair(answers)
 
-    def _chair(self, answers: Sequence[str]) -> dict[str, Score]:
+    def _chair(self, answers: Sequence[str]) -> Report:
         said = [self._things(text.strip()) for text in answers]
         named = [[thing.kind for thing in things] for things in said]
         there = [{thing.kind for thing in scene.things} for scene in self.scenes]
-        return chair_scores("captions.chair_", named, there, answers)
+        return chair_report("captions.chair_", named, there, answers)
 
     def _things(self, text: str) -> Sequence[Described]:
         parsed = (parse_caption(text, self.world.level, language) for language in self._languages)
@@ -63,16 +65,20 @@ class Captions:
         return max(marks, key=lambda mark: (mark.exact, mark.parsed))
 
 
-def chair_scores(
-    prefix: str, named: Sequence[Sequence[Hashable]], there: Sequence[Set[Hashable]], answers: Sequence[str]
-) -> dict[str, Score]:
+def chair_report(prefix: str, named: Sequence[Sequence[Hashable]], there: Sequence[Set[Hashable]], answers: Sequence[str]) -> Report:
     """CHAIR's four numbers of captions, `prefix` before each: from what each names, what its picture shows, and its words."""
     cases = [(names, objects, len(text.split())) for names, objects, text in zip(named, there, answers, strict=True)]
     wrong = [any(name not in objects for name in names) for names, objects, _ in cases]
     mentions, objects = sum(len(names) for names in named), sum(map(len, there))
     share_of = {"instance": mentions, "recall": objects, "words": None}
     others = {f"{prefix}{what}": bootstrap(cases, partial(_chair, what=what), share_of=of) for what, of in share_of.items()}
-    return {f"{prefix}sentence": rate(wrong), **others}
+    ratios: dict[str, Sequence[Share]] = {
+        "sentence": shares_of_mean(wrong),
+        "instance": [(sum(name not in objects for name in names), len(names)) for names, objects, _ in cases],
+        "recall": [(len(objects & {*names}), len(objects)) for names, objects, _ in cases],
+        "words": shares_of_mean([words for *_, words in cases]),
+    }
+    return Report({f"{prefix}sentence": rate(wrong), **others}, ratios={f"{prefix}{what}": of for what, of in ratios.items()})
 
 
 def _chair(cases: Sequence[tuple[Sequence[Hashable], Set[Hashable], int]], what: str) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report, rates
+from tessera.exams.base import Case, Report, rates, shares_of_mean
 from tessera.exams.drawing import told
 from tessera.scoring import bootstrap
 from tessera.scoring.edits import Atoms, EditScore, edit_score
@@ -47,7 +47,11 @@ class Editing:
         still = {"editing.overall": 0.0, "editing.done": 0.0, "editing.kept": 1.0, "editing.balance": 0.0}
         shown = [i for i in range(len(self.edits)) if i % self.each < SHOWN]
         tiles = [Tile(answers[i], (self.edits[i].instruction, told(readings[i])), right[i]) for i in shown]
-        return found | Report(means, {name: {"untouched": value} for name, value in still.items()}, tiles={"editing": tiles})
+        ratios = {
+            f"editing.{name}": shares_of_mean([getattr(mark, what) for mark in marks])
+            for name, what in {"done": "done", "kept": "kept", "balance": "overall"}.items()
+        }
+        return found | Report(means, {name: {"untouched": value} for name, value in still.items()}, tiles={"editing": tiles}, ratios=ratios)
 
 
 def _shown(scene: Scene) -> Atoms:

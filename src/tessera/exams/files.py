@@ -10,8 +10,8 @@ from torch import Tensor
 from tessera.data.benchmarks import AskedQuestion, CocoPicture, GenEvalPrompt, Item, VqaQuestion, YesNoQuestion
 from tessera.data.images import open_picture
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report
-from tessera.exams.captions import chair_scores
+from tessera.exams.base import Case, Report, numbered, shares_of_mean
+from tessera.exams.captions import chair_report
 from tessera.exams.hallucination import yes_no_report
 from tessera.scoring import Score, bootstrap, rate
 from tessera.scoring.answers import exact_match, normalised, yes_no
@@ -64,10 +64,11 @@ class PopeFile:
         found = yes_no_report("pope", said, truths, clusters, self.convention)
         share = mean(truths)
         references = {"pope.accuracy": {"chance": 0.5, "majority": max(share, 1 - share)}, "pope.yes_ratio": {"labels": share}}
-        unparsed = {"pope.unparsed": rate([answer is None for answer in said], clusters=clusters)}
+        lost, numbers = [answer is None for answer in said], {"pope.unparsed": numbered(clusters)}
+        unparsed = {"pope.unparsed": rate(lost, clusters=clusters)}
         right = found.right["pope.accuracy"]
         tiles = judged_tiles(self.items, answers, ["yes" if truth else "no" for truth in truths], right, self.pixels)
-        return found | Report(unparsed, references, tiles={"pope": tiles})
+        return found | Report(unparsed, references, tiles={"pope": tiles}, clusters=numbers, ratios={"pope.unparsed": shares_of_mean(lost)})
 
 
 class VqaFile:
@@ -96,7 +97,11 @@ class VqaFile:
             references[f"vqa.{kind}"] = {"majority": mean([vqa_accuracy(common, item.answers) for item in items])}
         truths = [Counter(item.answers).most_common(1)[0][0] for item in self.items]
         verdicts = [{0.0: False, 1.0: True}.get(mark) for mark in marks]  # some people agree: neither right nor wrong
-        return Report(scores, references, tiles={"vqa": judged_tiles(self.items, answers, truths, verdicts, self.pixels)})
+        tiles = {"vqa": judged_tiles(self.items, answers, truths, verdicts, self.pixels)}
+        of = {f"vqa.{kind}": mine for kind, mine in groups.items()}
+        ratios = {name: shares_of_mean([marks[i] for i in mine]) for name, mine in of.items()}
+        clusters = {name: numbered([self.items[i].cluster for i in mine]) for name, mine in of.items()}
+        return Report(scores, references, tiles=tiles, clusters=clusters, ratios=ratios)
 
     @property
     def types(self) -> list[str]:
@@ -125,7 +130,7 @@ class QuestionsFile:
         scores = {name: rate(ok, clusters=clusters) for name, ok in right.items()}
         references = {f"questions.{name}": {"majority": mean([same(common, t) for t in truths])} for name, same in ways.items()}
         tiles = judged_tiles(self.items, answers, truths, right["questions.gqa"], self.pixels)
-        return Report(scores, references, right, {"questions": tiles})
+        return Report(scores, references, right, {"questions": tiles}, dict.fromkeys(right, numbered(clusters)))
 
 
 class ChairFile:
@@ -145,13 +150,13 @@ class ChairFile:
     def report(self, answers: Sequence[str]) -> Report:
         """From one text per case."""
         said = [mentions(answer, self.synonyms) for answer in answers]
-        scores = chair_scores("chair.", said, self.there, answers)
+        found = chair_report("chair.", said, self.there, answers)
         tiles = []
         for item, text, names, there in list(zip(self.items, answers, said, self.there, strict=True))[:SHOWN]:
             wrong = sorted(set(names) - there)
             lines = (text.strip(), f"[not there: {', '.join(wrong)}]") if wrong else (text.strip(),)
             tiles.append(Tile(open_picture(item.picture, self.pixels), lines, not wrong))
-        return Report(scores, tiles={"chair": tiles})
+        return found | Report(tiles={"chair": tiles})
 
 
 class GenEvalFile:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report, joined
+from tessera.exams.base import Case, Report, joined, numbered
 from tessera.scoring import bootstrap, rate
 from tessera.scoring.answers import yes_no
+from tessera.scoring.compare import Share
 from tessera.scoring.grouped import grouped_all
 from tessera.scoring.yesno import yes_no_scores
 from tessera.world import Tile, World
@@ -81,9 +82,19 @@ def yes_no_report(
     for what, share_of in {"precision": yes, "recall": present, "f1": min(yes, present), "yes_ratio": len(pairs)}.items():
         statistic = partial(_counted, what=what, convention=convention)
         scores[f"{name}.{what}"] = bootstrap(pairs, statistic, clusters=clusters, share_of=share_of)
-    numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
-    of = {f"{name}.accuracy": [numbers[cluster] for cluster in clusters]}
-    return Report(scores, right={f"{name}.accuracy": right}, clusters=of)
+    ratios = {f"{name}.{what}": [_share(*pair, what, convention) for pair in pairs] for what in ("precision", "recall", "f1", "yes_ratio")}
+    return Report(scores, right={f"{name}.accuracy": right}, ratios=ratios, clusters=dict.fromkeys(scores, numbered(clusters)))
+
+
+def _share(answer: bool | None, truth: bool, what: str, convention: str) -> Share:
+    """What one answer adds to the two sums of a score."""
+    one = yes_no_scores([answer], [truth], convention)
+    return {
+        "precision": (one.tp, one.tp + one.fp),
+        "recall": (one.tp, one.tp + one.fn),
+        "f1": (2 * one.tp, 2 * one.tp + one.fp + one.fn),
+        "yes_ratio": (one.tp + one.fp, 1),
+    }[what]
 
 
 def _counted(pairs: Sequence[tuple[bool | None, bool]], what: str, convention: str) -> float:

@@ -6,6 +6,7 @@ from tessera.document import Text
 from tessera.exams.base import Case, Report, rates
 from tessera.scoring import bootstrap
 from tessera.scoring.shots import few_shot as curve
+from tessera.scoring.shots import gain
 from tessera.world import World, question_kinds
 from tessera.world.tasks import SHOTS, few_shot
 
@@ -33,7 +34,8 @@ class FewShots:
         gained = bootstrap(per_question, lambda drawn: curve(_accuracies(drawn)).efficiency)
         scores = {name: score for name, score in found.scores.items() if not name.endswith("overall")}
         cases = {name: ok for name, ok in found.right.items() if name in scores}
-        return Report(scores | {"shots.efficiency": gained}, right=cases)
+        ratios = {"shots.efficiency": [gain(_accuracies([question])) for question in per_question]}
+        return Report(scores | {"shots.efficiency": gained}, right=cases, ratios=ratios)
 
 
 def _accuracies(questions: Sequence[Sequence[bool]]) -> dict[int, float]:

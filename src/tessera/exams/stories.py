@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tessera.document import Document, Image
-from tessera.exams.base import Case, Report
+from tessera.exams.base import Case, Report, shares_of_mean
 from tessera.exams.drawing import told
 from tessera.scoring import bootstrap, rate
 from tessera.scoring.stories import structure_similarity
@@ -87,6 +87,7 @@ class OwnStories:
             },
             right={"stories.structure": shaped, "stories.told": understood, "stories.pictures": pooled},
             clusters={"stories.pictures": both},
+            ratios={"stories.similarity": shares_of_mean(similar)},
             tiles={self.name: [tile for i in range(min(SHOWN, len(answers))) for tile in _tiles(answers[i], seen[i], right[i])]},
         )
 

@@ -16,7 +16,7 @@ from tessera.document import Document, Image, Text
 from tessera.exams import SCORER, Exam, Report
 from tessera.scoring import Score
 
-KEPT = ("references", "right", "clusters")  # of a report, beside its scores
+KEPT = ("references", "right", "clusters", "ratios")  # of a report, beside its scores
 
 
 class Answers:
@@ -79,7 +79,9 @@ class Answers:
         facts = json.loads(path.read_text()) if path and path.exists() else {}
         if facts.get("scorer") == SCORER:
             scores = {key: Score(**{**score, "ci95": tuple(score["ci95"])}) for key, score in facts["scores"].items()}
-            return Report(scores, **{key: facts[key] for key in KEPT})
+            kept = {key: facts.get(key, {}) for key in KEPT}
+            kept["ratios"] = {name: [(over, by) for over, by in cases] for name, cases in kept["ratios"].items()}
+            return Report(scores, **kept)
         if measure is None:
             has = f"has the {name} of scorer {facts.get('scorer')}, and today's is {SCORER}" if facts else f"lacks the {name}"
             raise ValueError(f"answers: {self.folder} {has}; a finished evaluation is accepted; run `evaluate` to its end")

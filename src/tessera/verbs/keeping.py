@@ -12,7 +12,7 @@ SAME = (
     *("schema", "system", "recipe", "arguments", "weights", "parts", "sampling", "scorer"),
     *("level", "language", "bias", "held_out", "world", "benchmark"),
 )
-BY_SCORE = ("scores", "references", "right", "clusters", "seeds")
+BY_SCORE = ("scores", "references", "right", "ratios", "clusters", "seeds")
 CIRCUMSTANCES = ("commit", "versions", "machine", "date")  # which should move no score
 ASIDE = "earlier"  # the folder, beside results, of those that others have taken the place of
 

@@ -13,7 +13,7 @@ from torch import nn
 from tessera.codecs.text import Vocabulary
 from tessera.exams import SCORER, Report
 from tessera.scoring import Score
-from tessera.scoring.compare import spread
+from tessera.scoring.compare import Share, spread
 from tessera.system import System
 from tessera.verbs.answers import whole
 from tessera.verbs.evaluate import Plan, sampling_facts, world_facts
@@ -67,9 +67,22 @@ def judged(found: Report, seeds: Sequence[Report] = ()) -> dict[str, Any]:
         "scores": {name: _score(score) for name, score in found.scores.items()},
         "references": {name: dict(values) for name, values in found.references.items()},
         "right": {name: "".join("01"[bool(ok)] for ok in cases) for name, cases in found.right.items()},
+        "ratios": {name: " ".join(map(share_written, cases)) for name, cases in found.ratios.items()},
         "clusters": {name: list(numbers) for name, numbers in found.clusters.items()},
         "seeds": over,
     }
+
+
+def share_written(share: Share) -> str:
+    """What a case adds to two sums, as results hold it: 3/4, or 3 where the second is 1."""
+    over, by = (f"{number:.9g}" for number in share)
+    return over if by == "1" else f"{over}/{by}"
+
+
+def shares_read(written: str) -> list[Share]:
+    """The same of all cases of a score, read again."""
+    pairs = (one.partition("/") for one in written.split())
+    return [(float(over), float(by or 1)) for over, _, by in pairs]
 
 
 def _score(score: Score) -> dict[str, Any]:
