@@ -30,6 +30,11 @@ def values(found: Report) -> dict[str, float]:
     return numbers(found.scores)
 
 
+def close(shown, painted) -> Report:
+    """How close pictures come back, beside grey ones."""
+    return fidelity(shown, painted, torch.full_like(shown, 128))
+
+
 def numbers(scores) -> dict[str, float]:
     return {name: score.value for name, score in scores.items()}
 
@@ -51,21 +56,26 @@ def test_the_ladder_has_all_its_rungs(system):
 
 
 def test_what_comes_back_unchanged_loses_nothing(shown):
-    assert values(fidelity(shown, shown)) == {"codec.psnr": pytest.approx(83.01, abs=0.01), "codec.ssim": 1.0, "codec.perceptual": 0.0}
+    assert values(close(shown, shown)) == {"codec.psnr": pytest.approx(83.01, abs=0.01), "codec.ssim": 1.0, "codec.perceptual": 0.0}
+
+
+def test_beside_them_stands_what_a_codec_gets_that_shows_nothing(shown):
+    grey = torch.full_like(shown, 128)
+    assert {name: beside["blind"] for name, beside in fidelity(shown, shown, grey).references.items()} == values(close(shown, grey))
 
 
 def test_an_error_of_one_value_counts_as_much_as_none_and_a_larger_one_as_it_is(shown):
     one = shown.clone()
     one[:, 0, 0, 0] ^= 1
-    assert fidelity(shown, one).scores["codec.psnr"].value == pytest.approx(83.01, abs=0.01)
-    brighter = fidelity(shown.clamp(max=200), shown.clamp(max=200) + 10)
+    assert close(shown, one).scores["codec.psnr"].value == pytest.approx(83.01, abs=0.01)
+    brighter = close(shown.clamp(max=200), shown.clamp(max=200) + 10)
     assert brighter.scores["codec.psnr"].value == pytest.approx(28.13, abs=0.01), "20 log10(255 / 10)"
     assert brighter.scores["codec.ssim"].value < 1 and brighter.scores["codec.perceptual"].value > 0
 
 
 def test_the_further_off_the_worse_by_every_measure(shown):
     noise = torch.randn(shown.shape, generator=torch.Generator().manual_seed(0))
-    spoiled = [fidelity(shown, (shown + strength * noise).round().clamp(0, 255).to(torch.uint8)) for strength in (5, 20, 80)]
+    spoiled = [close(shown, (shown + strength * noise).round().clamp(0, 255).to(torch.uint8)) for strength in (5, 20, 80)]
     for name, sign in (("psnr", -1), ("ssim", -1), ("perceptual", 1)):
         found = [sign * one.scores[f"codec.{name}"].value for one in spoiled]
         assert found == sorted(found) and len(set(found)) == 3

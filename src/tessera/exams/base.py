@@ -82,6 +82,12 @@ def shares_of_mean(values: Iterable[int | float]) -> list[Share]:
     return [(value, 1) for value in values]
 
 
+def quotient(cases: Sequence[Share]) -> float:
+    """One sum by the other; 0/0 is 0."""
+    over, by = (sum(numbers) for numbers in zip(*cases, strict=True))
+    return over / by if by else 0.0
+
+
 def averages(values: Mapping[str, Sequence[float]]) -> Report:
     """Means over cases, each with its bootstrapped interval."""
     return Report({name: bootstrap(each, fmean) for name, each in values.items()}, ratios={n: shares_of_mean(v) for n, v in values.items()})

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import exp, log, log10, sqrt
+from statistics import fmean
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -66,9 +67,10 @@ def ladder(system: System, world: World, pictures: int, split: str, seed: int) -
         if seen is not None
     }
     scores = {name: rate(ok) for name, ok in right.items()}
-    found = [Report(scores, right=right)]
+    found = [Report(scores, {"codec.readable": {"ceiling": scores["oracle.readable"].value}} if painted else {}, right)]
     if painted is not None:
-        found += [fidelity(torch.stack(shown), torch.stack(painted)), codebook(system, shown, painted)]
+        nothing = world.picture(Scene(())).expand(len(shown), -1, -1, -1)
+        found += [fidelity(torch.stack(shown), torch.stack(painted), nothing), codebook(system, shown, painted)]
     found += [teacher_forced(system, world, pictures, split, seed), caption_excess(system, world, pictures, split)]
     return joined([*found, picture_likelihood(system, world, pictures, split, seed)])
 
@@ -93,12 +95,19 @@ def parts(pictures: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
     return (pictures[i : i + TOGETHER] for i in range(0, len(pictures), TOGETHER))
 
 
-def fidelity(shown: Pictures, painted: Pictures) -> Report:
+def fidelity(shown: Pictures, painted: Pictures, nothing: Pictures) -> Report:
     """How close pictures come back: the mean over pictures of each measure, resampled by picture.
 
     `codec.psnr` is in decibel, and counts a picture without any error as one with a single value off by one (83 dB at 32 pixels);
     `codec.ssim` at most 1; `codec.perceptual` is the distance in the layers of `tessera.exams.features`, 0 to 12.
+    The reference `blind` is what pictures of `nothing` get.
     """
+    blind = {f"codec.{name}": {"blind": fmean(each)} for name, each in closeness(shown, nothing).items()}
+    return averages({f"codec.{name}": each for name, each in closeness(shown, painted).items()}) | Report(references=blind)
+
+
+def closeness(shown: Pictures, painted: Pictures) -> dict[str, list[float]]:
+    """The measures of `fidelity`, picture by picture."""
     exact = 10 * log10(255**2 * shown[0].numel())
     one, other = shown.double(), painted.double()
     found = {
@@ -106,7 +115,7 @@ def fidelity(shown: Pictures, painted: Pictures) -> Report:
         "ssim": ssim(one, other, data_range=255.0),
         "perceptual": perceptual_distance(features().maps(shown), features().maps(painted)),
     }
-    return averages({f"codec.{name}": each.tolist() for name, each in found.items()})
+    return {name: each.tolist() for name, each in found.items()}
 
 
 def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor]) -> Report:
@@ -189,7 +198,7 @@ def caption_excess(system: System, world: World, captions: int, split: str) -> R
             document = world.document(Task.CAPTION, i, split)
             total, _ = system.losses([document], [Draw(i)])[system.text.name]
             excess.append(excess_nats(float(total), caption_nats(world, world.scene(i, split), document.texts[0], split)))
-    return averages({"excess.caption": excess})
+    return averages({"excess.caption": excess}) | Report(references={"excess.caption": {"ceiling": 0.0}})
 
 
 def caption_nats(world: World, scene: Scene, text: str, split: str) -> float:
