@@ -59,7 +59,7 @@ VERBS = [
     *("events", "writing", "passes", "generate", "recipes", "machine", "packing", "weights", "adapters", "checkpoint", "runs"),
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
-    *("glance", "page", "results", "tables", "benchmark", "distance", "compare"),
+    *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
     *("optimizing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 

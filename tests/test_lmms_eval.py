@@ -1,6 +1,12 @@
+import importlib
 import json
+import sys
+from dataclasses import fields
+from importlib.metadata import entry_points
+from inspect import signature
 from io import BytesIO
 
+import lmms_stub
 import pytest
 import torch
 from PIL import Image as Pillow
@@ -9,6 +15,7 @@ from verbs.small import TINY
 from tessera.data import open_picture
 from tessera.document import Image, Text
 from tessera.laws import Sampling
+from tessera.lmms_eval import manifest
 from tessera.lmms_eval.answering import Answers, rows_of
 from tessera.lmms_eval.asking import chat, cut, longest_of, picture_of, sampling_of, simple
 from tessera.verbs.recipes import build
@@ -242,21 +249,28 @@ def test_a_request_holds_what_is_shown_said_and_wanted(system, documents, tmp_pa
 # ---------------------------------------------------------------- the harness itself
 
 
-def test_the_classes_are_what_the_harness_registers(system, documents, tmp_path):
-    model = pytest.importorskip("lmms_eval.api.model")
-    from lmms_eval.api.instance import Instance
-    from lmms_eval.models.registry_v2 import ModelRegistryV2
+@pytest.fixture(params=["as we know it", "installed"])
+def harness(request, monkeypatch):
+    """The harness, or what stands in its place where it is not installed; our classes are made anew beside it."""
+    if request.param == "installed":
+        pytest.importorskip("lmms_eval.api.model")
+    else:
+        lmms_stub.install(monkeypatch)
+    monkeypatch.delitem(sys.modules, "tessera.lmms_eval.models", raising=False)
+    yield lambda name: importlib.import_module(f"lmms_eval.{name}")
+    sys.modules.pop("tessera.lmms_eval.models", None)
 
-    from tessera.lmms_eval import manifest
 
-    registry = ModelRegistryV2()
+def test_the_classes_are_what_the_harness_registers(harness, system, documents, tmp_path):
+    model, Instance = harness("api.model"), harness("api.instance").Instance
+    registry = harness("models.registry_v2").ModelRegistryV2()
     registry.register_manifest(manifest())
     save(system, tmp_path / "weights.safetensors")
     words = f"run={tmp_path / 'weights.safetensors'},seed=4"
     for force_simple in (False, True):
-        made = registry.get_model_class("tessera", force_simple=force_simple).create_from_arg_string(
-            words, {"batch_size": "2", "device": "cpu"}
-        )
+        found = registry.get_model_class("tessera", force_simple=force_simple)
+        assert not found.__abstractmethods__, "a method that the harness asks for is missing"
+        made = found.create_from_arg_string(words, {"batch_size": "2", "device": "cpu"})
         assert isinstance(made, model.lmms) and made.is_simple is force_simple and (made.answers.rows, made.answers.seed) == (2, 4)
         for refused in (made.loglikelihood, made.generate_until_multi_round):
             with pytest.raises(NotImplementedError, match=r"lmms_eval: a task .*; choose"):
@@ -264,3 +278,18 @@ def test_the_classes_are_what_the_harness_registers(system, documents, tmp_path)
     made.task_dict = documents
     requests = [Instance("generate_until", one, 0, {"task": "task", "doc_id": i, "repeats": 1}) for i, one in enumerate(asked())]
     assert made.generate_until(requests) == Answers(made.answers.system, seed=4)(asked(), simple, documents)
+
+
+def test_what_stands_in_its_place_asks_as_much_as_the_harness_itself():
+    model = pytest.importorskip("lmms_eval.api.model")
+    assert lmms_stub.lmms.__abstractmethods__ == model.lmms.__abstractmethods__
+    for name in (*model.lmms.__abstractmethods__, "create_from_arg_string"):
+        parameters = [list(signature(getattr(one, name)).parameters) for one in (lmms_stub.lmms, model.lmms)]
+        assert parameters[0] == parameters[1], name
+    manifests = importlib.import_module("lmms_eval.models.registry_v2").ModelManifest
+    assert [one.name for one in fields(lmms_stub.ModelManifest)] == [one.name for one in fields(manifests)]
+
+
+def test_the_harness_finds_us_by_the_entry_point_that_it_looks_for():
+    (entry,) = [one for one in entry_points(group="lmms_eval.models") if one.value.startswith("tessera")]
+    assert entry.name == "tessera" and entry.load() is manifest

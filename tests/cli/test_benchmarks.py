@@ -129,7 +129,7 @@ def test_results_on_the_same_questions_are_held_against_each_other(score, files,
     rights = dict.fromkeys(found(first)["right"], "000")
     first.write_text(json.dumps(found(first) | {"right": rights}))
     said = score(*ask, "--out", "new", "--against", first)
-    assert said.code == 0 and f"better than {first} by" in said.words and "│ questions.exact │ +0.000 │" in said.words
+    assert said.code == 0 and f"more than {first} by" in said.words and "│ questions.exact │ more │ +0.000 │" in said.words
     other = score("pope", "files/pope.json", "--against", first)
     assert other.code == 2 and "compare: format 'questions' against 'pope'; the same is accepted" in other.words
     worlds = tmp_path / "world.json"
@@ -147,7 +147,8 @@ def test_another_file_or_picture_of_the_same_name_is_asked_anew(score, files, wr
 
 
 def test_a_stopped_benchmark_goes_on_where_it_was(score, files, tmp_path, writing, monkeypatch):
-    monkeypatch.setattr(evaluate, "PART", 2)
+    monkeypatch.setattr(evaluate, "LEAST", 2)
+    monkeypatch.setattr(evaluate, "MOST", 2)
     write = evaluate.write
     monkeypatch.setattr(evaluate, "write", lambda *what, **how: 1 / 0 if len(writing) == 1 else write(*what, **how))
     with pytest.raises(ZeroDivisionError):

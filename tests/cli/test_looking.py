@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tessera.verbs import weights
 from tessera.verbs.describe import count
 from tessera.verbs.recipes import build, names, summary
 from tessera.world import LEVELS, World, save_sheet
+from tessera.world.agreement import audit
 from tessera.world.samples import samples
 
 TINY = ("--set", "width=16", "--set", "depth=1", "--set", "heads=2", "--set", "levels=(3,3)", "--set", "channels=8")
@@ -146,9 +148,30 @@ def test_another_export_in_the_folder_is_left_alone(tessera, tmp_path):
     assert {file: file.read_bytes() for file in (tmp_path / "made").rglob("*") if file.is_file()} == before
 
 
-def test_the_oracle_is_certified(tessera):
-    said = tessera("world", "--certify", 4)
+def test_the_oracle_is_certified_on_what_systems_draw_too(tessera, run, monkeypatch):
+    monkeypatch.setattr(looking, "shipped", lambda: [("chameleon", "easy"), ("chameleon", "standard")])
+    said = tessera("world", "--certify", 10, "--run", run)
     assert said.code == 0 and "### easy: passed" in said.words and "| **clean** | 0.00 %" in said.words
+    assert "| through chameleon's codec | " in said.words
+    for name in ("chameleon", "chameleon, temperature 2", str(run)):
+        assert f"| {name} | " in said.words.split("| drawn by |")[1]
+
+
+def test_who_draws_too_hot_draws_worse_and_both_readers_know_it():
+    world = World.easy()
+    system = weights.load("chameleon")
+    cold, hot = (audit(world.level, *looking.drawings(world, system, temperature, 32)) for temperature in (None, looking.HOT))
+    assert cold.right.share > 0.9 > 0.75 > hot.right.share and cold.readable.share > hot.readable.share
+    for found in (cold, hot):  # a floor of what the two readers share on drawings, some of them melted
+        assert found.confirmed.share >= 0.9 and found.agreement.scene.share >= 0.9 and found.agreement.verdict.share >= 0.6
+
+
+def test_a_system_that_writes_no_pictures_is_left_out_and_hot_are_only_those_that_draw_codes(monkeypatch):
+    monkeypatch.setattr(looking, "shipped", lambda: [])
+    built = {Path("a"): build("llava", preset="tiny"), Path("b"): build("transfusion", preset="tiny")}
+    monkeypatch.setattr(looking, "load", lambda path, **_: built[path])
+    assert list(looking.drawings_of(World.easy(), list(built))) == ["b"]
+    assert looking.draws_codes(build("chameleon", preset="tiny")) and not any(map(looking.draws_codes, built.values()))
 
 
 def test_a_certificate_that_fails_ends_with_a_code_that_says_so(tessera, monkeypatch):
@@ -159,6 +182,6 @@ def test_a_certificate_that_fails_ends_with_a_code_that_says_so(tessera, monkeyp
             return "### easy: failed"
 
     asked = []
-    monkeypatch.setattr(looking, "certify", lambda level, n, extra, tick: asked.append((level.name, n)) or Failed())
+    monkeypatch.setattr(looking, "certify", lambda level, n, **_: asked.append((level.name, n)) or Failed())
     assert tessera("world", "--certify") == (1, "### easy: failed")
     assert asked == [("easy", 2000)]

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -148,6 +149,65 @@ def test_several_seeds_give_a_spread(tessera, own, monkeypatch):
     assert "over seeds" not in alone.words and found(own / "results" / "chameleon.json")["seeds"] == {}
 
 
+# ---------------------------------------------------------------- nothing is lost
+
+
+def test_exams_that_are_taken_later_join_those_before(tessera, own):
+    assert tessera("evaluate", "--run", "own", *QUICK).code == 0
+    first = found(own / "results" / "chameleon.json")
+    said = tessera("evaluate", "--run", "own", "--suite", "questions", *LEAST)
+    both = found(own / "results" / "chameleon.json")
+    assert said.code == 0 and "│ questions.exist │" in said.words and "│ captions.exact │" not in said.words
+    assert both["plan"]["cases"] == {"captions": 10, "questions": 10} and first["scores"].items() <= both["scores"].items()
+    assert {name.split(".")[0] for name in both["scores"]} >= {"captions", "questions", "codec"} and both["right"]["captions.exact"]
+    assert not (own / "results" / "earlier").exists()
+    shown = (own / "results" / "chameleon.html").read_text()
+    assert all(f"<h2>{name}</h2>" in shown and f"<td>{name}." in shown for name in ("captions", "questions"))
+    (answers,) = (own / "results" / "answers").iterdir()
+    assert tessera("judge", answers, "--into", own / "results" / "chameleon.json").code == 0
+    assert found(own / "results" / "chameleon.json") == both
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--seed", "1"), "they are of another seed"),
+        (("--temperature", "0.25"), "they are of another sampling"),
+        (("--suite", "captions", "--share", "0.1"), "they are of another number of cases of captions, number of cases of the ladder"),
+    ],
+)
+def test_results_of_something_else_are_set_aside_whole_and_it_is_said(tessera, own, plans, words, reason):
+    assert tessera("evaluate", "--run", "own", *QUICK).code == 0
+    path = Path("own", "results", "chameleon.json")
+    before, page = path.read_bytes(), path.with_suffix(".html").read_bytes()
+    said = tessera("evaluate", "--run", "own", *QUICK, *words)
+    (aside,) = (path.parent / "earlier").iterdir()
+    assert said.code == 0 and f"the results that were in {path} are now in {aside}: {reason}" in said.words
+    assert (aside / "chameleon.json").read_bytes() == before and (aside / "chameleon.html").read_bytes() == page
+    assert found(path)["plan"] != json.loads(before)["plan"] or found(path)["sampling"] != json.loads(before)["sampling"]
+
+
+def test_who_stops_an_evaluation_is_told_how_it_goes_on(tessera, own, monkeypatch):
+    write, done = verb.write, []
+
+    def stopped(system, requests, **how):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(len(requests))
+        return write(system, requests, **how)
+
+    for name in ("LEAST", "MOST"):
+        monkeypatch.setattr(verb, name, 4)
+    monkeypatch.setattr(verb, "write", stopped)
+    said = tessera("evaluate", "--run", "own", *QUICK)
+    (answers,) = Path("own", "results", "answers").iterdir()
+    kept = f"stopped; what was written so far is kept in {answers}; the same command goes on from there"
+    assert said.code == 130 and said.words.endswith(kept) and not (own / "results" / "chameleon.json").exists()
+    done.clear()
+    monkeypatch.setattr(verb, "write", lambda system, asked, **how: done.append(len(asked)) or write(system, asked, **how))
+    assert tessera("evaluate", "--run", "own", *QUICK).code == 0 and done == [2], "of ten, eight were kept"
+
+
 # ---------------------------------------------------------------- published
 
 
@@ -185,9 +245,9 @@ def test_published_results_that_are_judged_again_are_published_again(tessera, li
     monkeypatch.setattr(scoring, "evaluate", lambda *_, **__: Report({"drawing.single_object": rate([False])}))
     assert tessera("evaluate", "chameleon").code == 0
     old = found(library / "results" / "chameleon.json")
-    monkeypatch.setattr(scoring, "about_answers", lambda _: {**old, "world": {"hash": old["world"]}})
+    monkeypatch.setattr(scoring, "about_answers", lambda _: {**old, "plan": {}, "world": {"hash": old["world"]}})
     better = Report({"drawing.single_object": rate([True] * 4)})
-    monkeypatch.setattr(scoring, "judge_again", lambda _: (World.easy(), Plan(), better))
+    monkeypatch.setattr(scoring, "judge_again", lambda *_: (World.easy(), Plan(), better))
     assert tessera("judge", "anywhere", "--into", "results/chameleon.json").code == 0
     assert "| chameleon | easy | 100.0 (" in (library / "README.md").read_text()
 
@@ -199,8 +259,8 @@ def test_results_are_held_against_others_case_by_case(tessera, own, monkeypatch)
     finds(monkeypatch, [False] * 6 + [True] * 2, [True] * 8)
     assert tessera("evaluate", "--run", "own", *QUICK).code == 0
     said = tessera("evaluate", "--run", "own", "--out", "new", "--against", "own/results/chameleon.json", *QUICK)
-    assert said.code == 0 and "better than own/results/chameleon.json by" in said.words
-    assert "│ drawing.overall │ +0.750 │ +0.189 to +1.000 │ 0.0312 │ 0.495 │ 8 │" in said.words
+    assert said.code == 0 and "more than own/results/chameleon.json by" in said.words
+    assert "│ drawing.overall │ more │ +0.750 │ +0.189 to +1.000 │ 0.0312 │ 0.495 │ 8 │" in said.words
 
 
 @pytest.mark.parametrize(
@@ -233,7 +293,7 @@ def scored(tessera, own, monkeypatch):
 def test_answers_are_kept_beside_the_results_and_not_written_again(tessera, scored, monkeypatch):
     results, answers = scored
     assert answers.name.startswith("chameleon-") and {path.name for path in answers.iterdir()} == {
-        *("about.json", "captions-000000.json", "ladder.json")
+        *("about.json", "captions-10-000000.json", "ladder-10.json")
     }
     before = found(results)
     monkeypatch.setattr(verb, "write", lambda *_, **__: pytest.fail("it was written before"))
@@ -257,13 +317,17 @@ def test_answers_are_judged_again_into_their_results(tessera, scored, monkeypatc
     assert tessera("judge", answers, "--into", results).code == 0
     after = found(results)
     changed = {key for key in before if after[key] != before[key]}
-    assert changed == {"scores", "right"} and after["scores"]["captions.parsed"]["value"] == 1.0
+    assert changed == {"scores", "right", "ratios"} and after["scores"]["captions.parsed"]["value"] == 1.0
     assert after["right"]["captions.exact"].startswith("1")
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
-    [({"weights": "0123456789ab"}, "weights"), ({"world": "0123456789ab"}, "world"), ({"plan": {}, "sampling": {}}, "plan, sampling")],
+    [
+        ({"weights": "0123456789ab"}, "weights"),
+        ({"world": "0123456789ab"}, "world"),
+        ({"plan": {"seed": 1}, "sampling": {}}, "sampling, seed, split"),
+    ],
 )
 def test_answers_of_other_results_are_not_judged_into_these(tessera, scored, changes, what):
     results, answers = scored

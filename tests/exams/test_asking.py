@@ -105,10 +105,11 @@ def test_every_kind_is_held_against_chance_and_blind(exam):
     blind = values(found)
     for kind in KINDS:
         said = {EASY.question(kind, i, "train")[1].answer for i in range(LEARNED)}
-        assert found.references[f"questions.{kind.value}"] == {"chance": 1 / len(said), "blind": blind[f"questions.blind.{kind.value}"]}
+        beside = found.references[f"questions.{kind.value}"]
+        assert beside == {"chance": 1 / len(said), "blind": blind[f"questions.blind.{kind.value}"], "ceiling": 1.0}
     overall = found.references["questions.overall"]
     chances = [found.references[f"questions.{kind.value}"]["chance"] for kind in KINDS]
-    assert overall == {"chance": pytest.approx(sum(chances) / len(chances)), "blind": blind["questions.blind"]}
+    assert overall == {"chance": pytest.approx(sum(chances) / len(chances)), "blind": blind["questions.blind"], "ceiling": 1.0}
 
 
 def test_what_is_no_answer_of_the_system_is_no_case_of_it(exam):
@@ -149,4 +150,5 @@ def test_who_never_looks_is_as_good_with_a_picture_that_cannot_help(exam, name):
     own, controlled = taken(exam, guess), taken(Control(exam, name), guess)
     assert values(controlled)[f"questions.{name}"] == values(own)["questions.overall"] > 0
     assert all(values(controlled)[f"questions.{name}.{kind.value}"] == values(own)[f"questions.{kind.value}"] for kind in KINDS)
-    assert controlled.right == {f"questions.{name}": own.right["questions.overall"]}
+    renamed = lambda key: key.replace("questions", f"questions.{name}").removesuffix(".overall")
+    assert controlled.right == {renamed(key): right for key, right in own.right.items()}

@@ -7,9 +7,9 @@ from exams.players import FEW, Truth, nonsense, taken, values
 from tessera.document import Image, Text
 from tessera.exams import Drawing
 from tessera.exams import drawing as module
-from tessera.exams.drawing import GENEVAL, audited, told
+from tessera.exams.drawing import GENEVAL, atoms, audited, told
 from tessera.scoring import wilson
-from tessera.world import Colour, Kind, Scene, Size, Thing, World, skills
+from tessera.world import Aspect, Atom, Colour, Kind, Result, Scene, Size, Thing, Verdict, World, skills
 from tessera.world.corruptions import blur
 from tessera.world.oracle import Oracle
 from tessera.world.rates import Rate
@@ -36,16 +36,31 @@ def test_the_truth_scores_one(exam, truth):
     found = taken(exam, truth)
     assert found.scores.keys() == {
         f"drawing.{name}"
-        for name in (*(skill.value for skill in SKILLS), "overall", "geneval", "readable", "audited", "confirmed", "same_scene")
+        for name in (*(skill.value for skill in SKILLS), "overall", "geneval", "readable", "atoms", "audited", "confirmed", "same_scene")
     }
     assert set(values(found).values()) == {1.0}
-    assert {name: beside["ceiling"] for name, beside in found.references.items()} == {name: 1.0 for name in rates_of(found)}
+    assert {name: beside["ceiling"] for name, beside in found.references.items()} == {
+        name: 1.0 for name in (*rates_of(found), "drawing.geneval", "drawing.readable", "drawing.atoms")
+    }
     assert all(tile.right for tile in found.tiles["drawing"])
 
 
 def rates_of(found):
     """The scores of skills, and over all of them."""
     return [name for name in found.scores if name.removeprefix("drawing.") in {*(skill.value for skill in SKILLS), "overall"}]
+
+
+def test_atoms_are_the_share_of_what_was_asked_for():
+    result = lambda aspect, thing, ok: Atom(aspect, thing, Result.PASS if ok else Result.FAIL)
+    asked = [result(Aspect.EXIST, 0, True), result(Aspect.COLOUR, 0, False), Atom(Aspect.EXIST, 1, Result.UNREADABLE)]
+    assert atoms(Verdict((*asked, result(Aspect.RELATION, None, True), result(Aspect.EXTRA, None, False)))) == 0.5
+
+
+def test_what_is_there_besides_costs_no_atom_and_what_lacks_costs_its_own(exam):
+    more = values(taken(exam, Truth(EASY, FEW, more=1)))
+    assert more["drawing.atoms"] == 1.0 and more["drawing.overall"] == 0.0
+    without = exam.report([EASY.picture(Scene(scene.things[1:])) for scene in exam.scenes])
+    assert 0 < values(without)["drawing.atoms"] < 0.7
 
 
 def test_nonsense_scores_nothing(exam):
@@ -72,6 +87,7 @@ def test_a_skill_counts_its_own_drawings(exam, truth):
         "drawing.overall": (n - 1) / n,
         "drawing.geneval": (2 * len(GENEVAL) - 1) / (2 * len(GENEVAL)),
         "drawing.readable": (n - 1) / n,
+        "drawing.atoms": (n - 1) / n,
     }
     assert found.right[f"drawing.{SKILLS[2].value}"] == [False, True]
     assert [i for i, ok in enumerate(found.right["drawing.overall"]) if not ok] == [4]

@@ -96,7 +96,10 @@ def test_popes_scores_of_known_answers(pictures):
     assert values(found) == pytest.approx({f"pope.{name}": value for name, value in known.items()})
     assert found.right == {"pope.accuracy": [True, False, False]}
     assert found.references["pope.accuracy"] == {"chance": 0.5, "majority": pytest.approx(2 / 3)}
-    assert found.references["pope.yes_ratio"] == {"labels": pytest.approx(2 / 3)}
+    assert found.references["pope.yes_ratio"] == {"chance": 0.5, "majority": 1.0, "labels": pytest.approx(2 / 3)}
+    always = values(PopeFile(yes_no_questions(pictures), 8).report(["yes"] * 3))
+    assert all(found.references[f"pope.{what}"]["majority"] == always[f"pope.{what}"] for what in ("precision", "recall", "f1"))
+    assert found.references["pope.f1"]["chance"] == pytest.approx(2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
     assert found.scores["pope.accuracy"].unparsed == 1
 
 
@@ -157,6 +160,8 @@ def test_chair_counts_what_neither_captions_nor_marks_have(pictures):
     found = ChairFile(items, 8, SYNONYMS).report(["a circle and stars", "a ring and a disc"])
     assert values(found) == {"chair.sentence": 0.5, "chair.instance": 0.25, "chair.recall": 1, "chair.words": 4.5}
     assert [tile.lines for tile in found.tiles["chair"]] == [("a circle and stars",), ("a ring and a disc", "[not there: circle]")]
+    blind = {name: beside["blind"] for name, beside in found.references.items()}
+    assert blind == pytest.approx({"chair.sentence": 0.5, "chair.instance": 0.5, "chair.recall": 1 / 3}), "a circle, always: first by name"
 
 
 def test_a_category_that_no_words_name_is_refused(pictures):

@@ -14,9 +14,9 @@ SAID = ["a red circle", " 红色的圆形 ", "", 'two\nlines "quoted"']
 class Some:
     """An exam of which only the name and the kind of its answers matter here."""
 
-    def __init__(self, name: str, want: type):
+    def __init__(self, name: str, want: type, cases: int = 5):
         self.name, self.want = name, want
-        self.cases: list[Case] = []
+        self.cases = [Case((Text("?"),), str(i)) for i in range(cases)]
 
     def report(self, answers):
         return Report()
@@ -29,10 +29,22 @@ def test_texts_come_back_as_they_were_written(tmp_path):
     kept = Answers(tmp_path / "new", ABOUT)
     assert kept.get(TEXTS, 0) is None
     kept.put(TEXTS, 0, SAID)
-    kept.put(TEXTS, 512, ["later"])
+    kept.put(TEXTS, 4, ["later"])
     again = Answers(tmp_path / "new", ABOUT)
-    assert again.get(TEXTS, 0) == SAID and again.get(TEXTS, 512) == ["later"] and again.get(TEXTS, 1024) is None
+    assert again.get(TEXTS, 0) == SAID and again.get(TEXTS, 4) == ["later"] and again.get(TEXTS, 5) is None
     assert again.get(Some("questions", Text), 0) is None
+    assert again.all(TEXTS) == [*SAID, "later"]
+
+
+def test_answers_are_those_before_the_first_gap_and_of_as_many_cases(tmp_path):
+    kept = Answers(tmp_path, ABOUT)
+    kept.put(TEXTS, 0, ["a", "b"])
+    kept.put(TEXTS, 4, ["e"])
+    assert kept.all(TEXTS) == ["a", "b"] and kept.all(Some("captions", Text, cases=6)) == [] == kept.all(PICTURES)
+    kept.put(TEXTS, 2, ["c"])
+    assert kept.all(TEXTS) == ["a", "b", "c"]
+    kept.put(TEXTS, 3, ["d"])
+    assert kept.all(TEXTS) == ["a", "b", "c", "d", "e"] and Answers(None, {}).all(TEXTS) == []
 
 
 def test_pictures_come_back_as_they_were_drawn(tmp_path, pictures):

@@ -2,9 +2,13 @@ from math import sqrt
 
 import pytest
 
-from tessera.verbs.compare import alike, compare
+from tessera.scoring.compare import detectable_within, paired_ratios
+from tessera.verbs.compare import alike, better, compare, uncompared
+from tessera.verbs.results import share_written, shares_read
 
+SCORES = {name: {} for name in ("drawing.overall", "captions.exact", "codec.readable", "pope", "editing", "pope.accuracy")}
 FIRST = {
+    "scores": SCORES,
     "level": "easy",
     "language": "en",
     "world": "0123456789ab",
@@ -77,6 +81,7 @@ def test_results_with_nothing_in_common_are_not_compared():
 
 
 FILES = {
+    "scores": SCORES,
     "benchmark": {"format": "pope", "files": [{"name": "a.json", "sha256": "0a"}], "items": "12", "convention": "strict"},
     "scorer": 2,
     "plan": {"seed": 0, "longest": 64},
@@ -95,3 +100,61 @@ def test_results_on_the_same_files_are_compared_and_others_are_not():
             with pytest.raises(ValueError) as refused:
                 compare(one, two)
             assert str(refused.value).startswith(said)
+
+
+# ---------------------------------------------------------------- scores that are no rates
+
+COUNTED = {
+    **FIRST,
+    "parts": "0a",
+    "scores": {name: {} for name in ("captions.kind_f1", "codec.psnr", "likeness.frechet", "teacher_forced.text", "captions.exact")},
+    "ratios": {"captions.kind_f1": "2/4 0/0 3/5", "codec.psnr": "30.5 40 35", "teacher_forced.text": "1.5/3 0/0 2/2"},
+    "clusters": {"teacher_forced.text": [7, 8, 9]},
+}
+MORE = {**COUNTED, "ratios": {"captions.kind_f1": "4/4 1/2 5/5", "codec.psnr": "31 40 36", "teacher_forced.text": "1/3 0/0 1.5/2"}}
+
+
+def test_ratios_and_means_are_compared_case_by_case():
+    found = compare(COUNTED, MORE)
+    assert found.keys() == {"captions.kind_f1", "codec.psnr", "teacher_forced.text", "captions.exact"}
+    by_hand = paired_ratios(*(dict(enumerate(cases)) for cases in ([(2, 4), (0, 0), (3, 5)], [(4, 4), (1, 2), (5, 5)])))
+    assert found["captions.kind_f1"].difference == by_hand and by_hand.value == pytest.approx(10 / 11 - 5 / 9)
+    assert found["codec.psnr"].difference.value == pytest.approx(0.5) and found["codec.psnr"].difference.method.startswith("bootstrap")
+    assert found["codec.psnr"].detectable == detectable_within(found["codec.psnr"].difference.ci95)
+    assert found["teacher_forced.text"].difference.clusters == 3
+
+
+def test_what_is_not_compared_is_said_and_why():
+    left = lambda **changes: uncompared(COUNTED, {**MORE, **changes})
+    assert left() == {"likeness.frechet": "it is of a set as a whole, or of cases of each system's own"}
+    assert left(parts="0b")["teacher_forced.text"] == "it is of elements of other codecs or tokenizers"
+    assert left(clusters={"teacher_forced.text": [7, 8, 10]})["teacher_forced.text"] == "it was measured on other cases"
+    assert left(ratios={"codec.psnr": "1 2"})["codec.psnr"] == "it was measured on other cases"
+    before = left(ratios={})
+    assert before["codec.psnr"] == "one of the two is from before its cases were kept; evaluate or judge it anew"
+    assert left(scores={})["captions.exact"] == left(scores={**COUNTED["scores"], "new": {}})["new"] == "only one of the two has it"
+    assert set(left(ratios={})) | set(compare(COUNTED, {**MORE, "ratios": {}})) == set(COUNTED["scores"])
+
+
+def test_shares_are_read_as_they_were_written():
+    cases = [(3, 4), (0.1, 1), (True, 1), (0, 0), (-1.25e-7, 2.0), (123456.789, 1)]
+    written = " ".join(map(share_written, cases))
+    assert written == "3/4 0.1 1 0/0 -1.25e-07/2 123456.789" and shares_read(written) == [(float(a), float(b)) for a, b in cases]
+    assert shares_read("") == []
+
+
+def test_which_way_is_better_is_known():
+    for name in (
+        "captions.chair_sentence",
+        "chair.instance",
+        "pope.unparsed",
+        "excess.caption",
+        "teacher_forced.image",
+        "codec.perceptual",
+    ):
+        assert better(name) == "less", name
+    for name in ("captions.chair_words", "chair.words", "pope.random.yes_ratio", "likeness.nearest"):
+        assert better(name) == "", name
+    for name in ("captions.exact", "codec.psnr", "pope.popular.f1", "drawing.overall", "held_out.captions.chair_recall"):
+        assert better(name) == "more", name
+    assert better("held_out.captions.chair_sentence") == "less"

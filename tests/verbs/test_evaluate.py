@@ -12,7 +12,7 @@ from tessera.exams import Case, Report, rates
 from tessera.laws import Sampling
 from tessera.scoring import intervals
 from tessera.verbs import evaluate as module
-from tessera.verbs.evaluate import Plan, evaluate, judge_again
+from tessera.verbs.evaluate import Plan, evaluate, judge_again, part_size
 from tessera.verbs.suites import EXAMS, STANDARD
 from tessera.verbs.weights import weights_hash
 from tessera.verbs.writing import Written
@@ -169,7 +169,7 @@ def test_what_is_written_depends_on_the_seed_and_not_on_what_is_written_beside_i
     pictures = draw(*prompts, seed=1, rows=64)
     assert torch.equal(pictures, draw(*prompts, seed=1, rows=64)) and torch.equal(pictures, draw(*prompts, seed=1, rows=2))
     assert not torch.equal(pictures, draw(*prompts, seed=2))
-    monkeypatch.setattr(module, "PART", 2)
+    monkeypatch.setattr(module, "LEAST", 2)
     assert torch.equal(pictures, draw(*prompts, seed=1)), "nor on the part it is kept in"
 
 
@@ -213,7 +213,8 @@ class Stopped(Exception):
 @pytest.fixture
 def parts(monkeypatch):
     """Parts of four cases, so that every exam but captions has several."""
-    monkeypatch.setattr(module, "PART", 4)
+    for name in ("LEAST", "MOST"):
+        monkeypatch.setattr(module, name, 4)
 
 
 def test_an_evaluation_that_was_stopped_goes_on_where_it_was(system, play, parts, tmp_path, truth):
@@ -234,7 +235,7 @@ def test_an_evaluation_that_was_stopped_goes_on_where_it_was(system, play, parts
     ticks: list[tuple[str, int, int]] = []
     found = evaluate(system, EASY, PLAN, answers=tmp_path, tick=lambda *tick: ticks.append(tick))
     assert [document.texts for document in asked] == order[kept:]
-    assert same(found, never_stopped) and ticks[0] == ("drawing", 4, COUNTS["drawing"])
+    assert same(found, never_stopped) and ticks[0] == ("drawing", COUNTS["drawing"], COUNTS["drawing"])
     for ours, theirs in zip(found.tiles["drawing"], never_stopped.tiles["drawing"], strict=True):
         assert torch.equal(ours.picture, theirs.picture) and ours.lines == theirs.lines
 
@@ -245,6 +246,33 @@ def test_a_finished_evaluation_is_not_written_again(system, play, parts, tmp_pat
     asked.clear()
     monkeypatch.setattr(module, "ladder", lambda *_: pytest.fail("the ladder was climbed before"))
     assert same(evaluate(system, EASY, PLAN, answers=tmp_path), found) and not asked
+
+
+def test_few_are_written_before_they_are_kept_where_they_take_long():
+    sizes = {(64, 3.0): 64, (64, 0.5): 384, (512, 1.0): 512, (64, 30.0): 64, (384, 6.0): 192, (200, 0.0): 512}
+    assert {took: part_size(*took) for took in sizes} == sizes
+
+
+def test_parts_grow_where_they_are_quick_and_all_are_found_again(system, play, tmp_path, monkeypatch, truth):
+    monkeypatch.setattr(module, "LEAST", 2)
+    asked = play(truth)
+    found = evaluate(system, EASY, PLAN, answers=tmp_path)
+    assert [int(path.stem[-6:]) for path in sorted(tmp_path.glob("questions-*"))] == [0, 2]
+    asked.clear()
+    assert same(evaluate(system, EASY, PLAN, answers=tmp_path), found) and not asked
+
+
+def test_answers_to_other_exams_lie_beside_and_are_not_asked_again(system, play, tmp_path, truth):
+    asked = play(truth)
+    both = evaluate(system, EASY, replace(PLAN, cases={name: FEW[name] for name in ("captions", "questions")}))
+    asked.clear()
+    evaluate(system, EASY, replace(PLAN, cases={"captions": FEW["captions"]}), answers=tmp_path)
+    assert len(asked) == COUNTS["captions"]
+    asked.clear()
+    more = evaluate(system, EASY, replace(PLAN, cases={name: FEW[name] for name in ("captions", "questions")}), answers=tmp_path)
+    assert len(asked) == COUNTS["questions"] and same(more, both)
+    evaluate(system, EASY, replace(PLAN, cases={"captions": 3}), answers=tmp_path)
+    assert len(asked) == COUNTS["questions"] + 3, "an exam of another length is another one"
 
 
 @pytest.mark.parametrize(
@@ -293,7 +321,7 @@ def finished(system, play, parts, tmp_path, monkeypatch, truth):
 
 def test_answers_are_judged_again_without_a_system(finished):
     folder, found = finished
-    world, plan, again = judge_again(folder)
+    world, plan, again = judge_again(folder, FEW, 2)
     assert world == EASY and plan == Plan(cases=FEW, pictures=2)
     assert same(again, found) and 0 < found.scores["drawing.overall"].value < 1
     assert [tile.lines for tile in again.tiles["drawing"]] == [tile.lines for tile in found.tiles["drawing"]]
@@ -303,7 +331,7 @@ def test_a_world_that_leans_is_known_again(system, play, tmp_path):
     play(nonsense)
     leaning = World(EASY.level, "zh", Bias(alpha=1.0, affinity=0.5), "pairs")
     found = evaluate(system, leaning, Plan(cases={"captions": 2}, pictures=0, split="pairs"), answers=tmp_path)
-    world, plan, again = judge_again(tmp_path)
+    world, plan, again = judge_again(tmp_path, {"captions": 2}, 0)
     assert world == leaning and plan.split == "pairs" and same(again, found)
 
 
@@ -312,26 +340,30 @@ def test_answers_about_another_version_of_the_world_are_not_judged(finished):
     about = (folder / "about.json").read_text()
     (folder / "about.json").write_text(about.replace(EASY.hash(), "0123456789ab"))
     with pytest.raises(ValueError, match=f"is about world 0123456789ab; this version makes {EASY.hash()}; write them anew"):
-        judge_again(folder)
+        judge_again(folder, FEW, 2)
 
 
 @pytest.mark.parametrize(
     ("lost", "what"),
-    [("drawing-000004.safetensors", "some of drawing"), ("captions-000000.json", "some of captions"), ("ladder.json", "the ladder")],
+    [
+        ("drawing-14-000004.safetensors", "some of drawing"),
+        ("captions-4-000000.json", "some of captions"),
+        ("ladder-2.json", "the ladder-2"),
+    ],
 )
 def test_answers_that_are_not_all_there_are_not_judged(finished, lost, what):
     folder, _ = finished
     (folder / lost).unlink()
     with pytest.raises(ValueError, match=f"lacks {what}; a finished evaluation is accepted; run `evaluate` to its end"):
-        judge_again(folder)
+        judge_again(folder, FEW, 2)
 
 
 def test_a_folder_of_something_else_is_not_judged(tmp_path):
     with pytest.raises(ValueError, match="a folder that `evaluate` wrote answers to is accepted; check the path"):
-        judge_again(tmp_path / "nowhere")
+        judge_again(tmp_path / "nowhere", FEW, 2)
 
 
 def test_answers_name_whose_they_are(finished, system):
     about = module.about_answers(finished[0])
     assert (about["system"], about["weights"]) == (system.name, weights_hash(system))
-    assert about["plan"] == PLAN.facts() and about["sampling"].keys() == {"text", "image"}
+    assert about["plan"] == {"seed": 0, "split": "test"} and about["sampling"].keys() == {"text", "image"}

@@ -48,7 +48,8 @@ def test_pictures_pass_the_codec_in_their_order_however_many_at_once(system, mon
 
 @torch.no_grad()
 def test_losses_given_the_truth_are_those_of_all_documents_together(system):
-    found = teacher_forced(system, EASY, 12, "test", 5)
+    report = teacher_forced(system, EASY, 12, "test", 5)
+    found = report.scores
     order = schedule(EASY, EASY.mix, 5)
     documents = [EASY.document(*order[i], "test") for i in range(12)]
     together = system.losses(documents, [Draw(5, i) for i in range(12)])
@@ -57,6 +58,8 @@ def test_losses_given_the_truth_are_those_of_all_documents_together(system):
         score = found[f"teacher_forced.{port}"]
         assert score.value == pytest.approx(float(total) / count, rel=1e-4)
         assert score.ci95[0] <= score.value <= score.ci95[1] and 0 < score.n <= 12
+    assert all(len(cases) == 12 for cases in report.ratios.values()) and report.ratios.keys() == report.clusters.keys() == found.keys()
+    assert len(set(report.clusters["teacher_forced.text"])) == 12, "a document each, also those that are nothing to a port"
     assert found["teacher_forced.text"].value == pytest.approx(log(system.text.codec.size + 9), rel=0.1)  # nothing is learned yet
 
 

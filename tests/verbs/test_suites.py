@@ -42,6 +42,15 @@ def test_no_two_exams_have_one_name_under_which_their_answers_are_kept():
     assert len(set(names)) == len(names)
 
 
+WHOLE = (
+    *("drawing.confirmed", "drawing.refused", "drawing.same_scene"),
+    *("likeness.frechet", "likeness.kid", "likeness.precision", "likeness.recall"),
+)
+
+# Told of other scores, or of what is no right and no wrong; questions of controls and of the blind are references themselves.
+UNCOMPARED = (*WHOLE, "drawing.audited", "stories.structure", "stories.similarity", "stories.told")
+
+
 def asked(exam: Exam) -> list[list]:
     """What stands before the answers, so that it can be compared."""
     plain = lambda content: content.tolist() if isinstance(content, torch.Tensor) else content
@@ -60,6 +69,16 @@ def test_what_every_exam_keeps(name):
     assert found.scores and found.right.keys() <= found.scores.keys() and found.references.keys() <= found.scores.keys()
     for key, right in found.right.items():
         assert found.scores[key].value == pytest.approx(sum(right) / len(right)) and found.scores[key].n == len(right), key
+    for key, cases in found.ratios.items():
+        over, by = map(sum, zip(*cases, strict=True))
+        assert found.scores[key].value == pytest.approx(over / by if by else found.scores[key].value), key
+    for key, numbers in found.clusters.items():
+        assert len(numbers) == len(found.right.get(key) or found.ratios[key])
+    alone = {key for key in found.scores if key not in found.right and key not in found.ratios}
+    alone = {key for key in alone if not key.endswith(WHOLE) and "questions.blind" not in key}
+    assert not alone, "what has no cases cannot be compared: is it meant?"
+    bare = {key for key in found.scores if key not in found.references}
+    assert not {key for key in bare if not key.endswith(UNCOMPARED) and "questions." not in key}, "what is it to be held against?"
     assert taken(again, nonsense).scores == found.scores
 
 

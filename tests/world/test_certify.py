@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
-from tessera.world.certify import ROWS, Certificate, GarbageRow, Row, certify
+from tessera.world.certify import ROWS, Certificate, GarbageRow, Row, certify, rendered, sample_shown
 from tessera.world.corruptions import JUDGED, REPORTED
 from tessera.world.garbage import GARBAGE
 from tessera.world.rates import Rate
@@ -50,6 +51,27 @@ def test_a_seed_is_a_certificate():
     one, other = (certify(EASY, 4, seed=3) for _ in range(2))
     assert [replace(row, pictures_per_second=0.0) for row in one.rows] == [replace(row, pictures_per_second=0.0) for row in other.rows]
     assert one.garbage == other.garbage
+
+
+def test_drawings_are_read_by_both_readers_and_not_judged():
+    def true_and_inverted(n):
+        scenes = [sample_shown(EASY, 7, index) for index in range(n)]
+        pictures = rendered(scenes, EASY)
+        return torch.cat((pictures[: n // 2], 255 - pictures[n // 2 :])), scenes
+
+    rows = []
+    certificate = certify(EASY, 40, drawn={"somebody": true_and_inverted}, tick=rows.append)
+    (row,) = certificate.drawn
+    assert rows[-1] == row.name == "somebody" and certificate.passed
+    found = row.audit
+    assert (found.right, found.confirmed, found.readable, found.agreement.scene) == (Rate(2, 4), Rate(2, 2), Rate(2, 4), Rate(2, 2))
+    text = certificate.markdown()
+    assert (
+        "| drawn by | as asked, by the oracle | of these, by the auditor too | legible to the oracle | to the auditor | both alike |"
+        in text
+    )
+    assert f"| somebody | {Rate(2, 4)} | {Rate(2, 2)} | {Rate(2, 4)} | {Rate(2, 4)} | {Rate(2, 2)} |" in text
+    assert "drawn by" not in replace(certificate, drawn=()).markdown()
 
 
 def test_extra_pictures_are_reported_last_and_not_judged():

@@ -1,7 +1,8 @@
 """What the commands share: the application, the options that several of them have, and what those stand for."""
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from tessera.system import System
 from tessera.verbs.machine import chosen_device
 from tessera.verbs.recipes import PRESETS
 from tessera.verbs.runs import training_facts
+from tessera.verbs.train import Stopped
 from tessera.verbs.weights import find, latest, load, metadata, shipped
 from tessera.world import LEVELS, World
 from tessera.world.bias import Bias
@@ -153,6 +155,15 @@ def arguments_of(pairs: list[str] | None, option: str = "--set") -> dict[str, An
 def progress() -> Progress:
     """Bars that vanish when they are done; none where nobody looks."""
     return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def going_on_from(answers: Path) -> Iterator[None]:
+    """Says, when somebody stops what runs inside, that the same command goes on from there."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Stopped(f"stopped; what was written so far is kept in {answers}; the same command goes on from there") from stop
 
 
 def ticker(bars: Progress) -> Callable[[str, int, int], None]:

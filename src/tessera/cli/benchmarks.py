@@ -23,6 +23,7 @@ from tessera.cli.app import (
     TopP,
     Trained,
     app,
+    going_on_from,
     how_trained,
     picture_side,
     progress,
@@ -42,7 +43,7 @@ from tessera.scoring.hallucination import load_synonyms, with_coco_phrases
 from tessera.system import System
 from tessera.verbs.answers import Answers, named_after
 from tessera.verbs.benchmark import SCHEMA, Files, about_files, asked_of_files, benchmark_results, sha256
-from tessera.verbs.compare import alike, compare
+from tessera.verbs.compare import alike
 from tessera.verbs.evaluate import Plan, answered
 from tessera.verbs.results import read_results
 
@@ -91,15 +92,16 @@ class Sitting:
             alike(other, asked_of_files(files, about))
         asked = f"{self.name}-{files.exam.name}-{files.paths[0].stem}"
         own = named_after(asked, about)
-        kept = Answers(self.out / "answers" / own, about)
-        with progress() as bars:
+        folder = self.out / "answers" / own
+        kept = Answers(folder, about)
+        with progress() as bars, going_on_from(folder):
             answers = answered(self.system, files.exam, plan, kept, ticker(bars), longest=self.longest)
         report = files.exam.report(answers)
         found = benchmark_results(self.system, files, about, report, training=self.training)
         Place(self.out, asked + variant).save(found, report)
         say_bad(files.rows.bad)
         if other is not None:
-            show_differences(compare(other, found), str(against))
+            show_differences(other, found, str(against))
         return own, answers
 
 

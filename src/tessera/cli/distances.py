@@ -17,6 +17,7 @@ from tessera.cli.app import (
     TopK,
     TopP,
     Trained,
+    going_on_from,
     progress,
     say,
     ticker,
@@ -122,5 +123,6 @@ def drawn(sat: Sitting, exam: Distance, tick: Tick) -> tuple[dict[str, Any], lis
     """Who draws, and the drawings; what was drawn before is taken from where it is kept."""
     plan = Plan(cases={}, pictures=0, seed=sat.seed, sampling=sat.sampling)
     about = about_drawings(sat.system, exam.prompts, plan)
-    kept = Answers(sat.out / "answers" / named_after(f"{sat.name}-distance", about), about)
-    return drawn_by(sat.system, about, sat.training), answered(sat.system, exam, plan, kept, tick)
+    folder = sat.out / "answers" / named_after(f"{sat.name}-distance", about)
+    with going_on_from(folder):
+        return drawn_by(sat.system, about, sat.training), answered(sat.system, exam, plan, Answers(folder, about), tick)

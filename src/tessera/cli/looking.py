@@ -1,12 +1,15 @@
 """Commands that show: the systems there are, what one is made of, and the world."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 from rich.table import Table
+from torch import Tensor
 
 from tessera.cli.app import (
     Arguments,
@@ -20,20 +23,26 @@ from tessera.cli.app import (
     console,
     picture_side,
     progress,
+    sampling_of_pictures,
     say,
     ticker,
     world_of,
 )
+from tessera.document import Document, Image, Text
+from tessera.laws import Categorical
 from tessera.system import System
 from tessera.verbs import describe as describing
 from tessera.verbs import recipes
+from tessera.verbs.generate import requests_for, write
 from tessera.verbs.ladder import through_codec
 from tessera.verbs.weights import load, shipped
-from tessera.world import Level, save_sheet
-from tessera.world.certify import ROWS, certify
+from tessera.world import Level, Scene, Skill, World, save_sheet
+from tessera.world.certify import ROWS, Drawings, certify
 from tessera.world.corruptions import Corruption
 from tessera.world.export import export
 from tessera.world.samples import samples
+
+HOT = 2.0  # temperature of drawings that are to go wrong
 
 
 @app.command(epilog="Example: tessera systems")
@@ -84,15 +93,23 @@ def world(
     format: Annotated[str, typer.Option(help="llava, webdataset or coco.")] = "llava",
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     certificate: Annotated[bool, typer.Option("--certify", help="Measure how far the oracle can be trusted (2,000 scenes).")] = False,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="With --certify: what this draws is read too; a half-trained run, say."),
+    ] = None,
 ) -> None:
-    """Show the world: a contact sheet with captions and questions; or export data sets; or certify its oracle."""
+    """Show the world: a contact sheet with captions and questions; or export data sets; or certify its oracle.
+
+    Its certificate has pictures that were corrupted, garbage, and what shipped systems draw, as they do and too hot.
+    """
     chosen = world_of(level, language)
     with progress() as bars:
         tick = ticker(bars)
         if certificate:
-            extra = codecs_of(chosen.level)
-            names = [*ROWS, *extra]
-            found = certify(chosen.level, n or 2000, extra=extra, tick=lambda row: tick("certify", names.index(row), len(names)))
+            extra, drawn = codecs_of(chosen.level), drawings_of(chosen, runs or [])
+            names = [*ROWS, *extra, *drawn]
+            at = lambda row: tick("certify", names.index(row), len(names))
+            found = certify(chosen.level, n or 2000, extra=extra, drawn=drawn, tick=at)
             bars.stop()
             say(found.markdown())
             raise typer.Exit(0 if found.passed else 1)
@@ -111,3 +128,27 @@ def codecs_of(level: Level) -> dict[str, Corruption]:
         return lambda pictures, rng: torch.stack(through_codec(system, list(pictures)))
 
     return {f"through {name}'s codec": through(load(name, level=on)) for name, on in shipped() if on == level.name}
+
+
+def drawings_of(world: World, runs: Sequence[Path]) -> dict[str, Drawings]:
+    """What systems draw for whole captions: shipped ones, and too hot those that draw codes; and runs, as far as they have come.
+
+    Drawn too hot, codes are wrong here and there, as those of a system are that has not learned enough.
+    """
+    own = {name: load(name, level=on) for name, on in shipped() if on == world.level.name}
+    hot = {f"{name}, temperature {HOT:g}": (system, HOT) for name, system in own.items() if draws_codes(system)}
+    asked = {name: (system, None) for name, system in own.items()} | hot | {str(run): (load(run), None) for run in runs}
+    return {name: partial(drawings, world, *one) for name, one in asked.items() if one[0].draws}
+
+
+def draws_codes(system: System) -> bool:
+    """Whether pictures are drawn code by code, at some temperature."""
+    return system.draws and isinstance(system.port(Image(learn=True)).law, Categorical)
+
+
+def drawings(world: World, system: System, temperature: float | None, n: int) -> tuple[Tensor, list[Scene]]:
+    """What a system draws for so many captions of scenes, and these scenes."""
+    asked = [world.prompted(Skill.CAPTION, i, "test") for i in range(n)]
+    sampling = sampling_of_pictures(system, {"temperature": temperature})
+    requests = requests_for([Document((Text(prompt.text), Image(learn=True))) for _, prompt in asked], seed=0, sampling=sampling)
+    return torch.stack([one.pictures[0] for one in write(system, requests)]), [scene for scene, _ in asked]

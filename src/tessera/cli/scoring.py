@@ -22,6 +22,7 @@ from tessera.cli.app import (
     TopP,
     app,
     console,
+    going_on_from,
     how_trained,
     progress,
     sampling_of_pictures,
@@ -33,8 +34,9 @@ from tessera.cli.app import (
 from tessera.exams import Report
 from tessera.system import System
 from tessera.verbs.answers import about_answers, named_after
-from tessera.verbs.compare import alike, compare
+from tessera.verbs.compare import alike, better, compare, uncompared
 from tessera.verbs.evaluate import Plan, about, evaluate, judge_again, save_sheets
+from tessera.verbs.keeping import kept_with, set_aside, sheets_of
 from tessera.verbs.results import asked_of, judged, read_results, results, save_results
 from tessera.verbs.suites import EXAMS, SUITES, chosen
 from tessera.verbs.tables import update_readme
@@ -95,7 +97,7 @@ def evaluate_command(
     if published:
         place.publish()
     if other is not None:
-        show_differences(compare(other, found), str(against))
+        show_differences(other, found, str(against))
 
 
 @app.command(
@@ -110,13 +112,13 @@ def judge_command(
     Of results over several seeds these are the answers of the first; the spread over the others is left out.
     """
     old, asked = read_results(into), about_answers(answers)
-    theirs = {**{key: asked[key] for key in ("weights", "plan", "sampling")}, "world": asked["world"]["hash"]}
-    foreign = [key for key, value in theirs.items() if value != old[key]]
+    theirs = {"weights": asked["weights"], "sampling": asked["sampling"], "world": asked["world"]["hash"], **asked["plan"]}
+    foreign = [key for key, value in theirs.items() if value != {**old, **old["plan"]}.get(key)]
     if foreign:
         raise ValueError(
             f"judge: {answers} and {into} differ in {', '.join(foreign)}; the answers that these results are about are accepted; name them"
         )
-    *_, found = judge_again(answers)
+    *_, found = judge_again(answers, old["plan"]["cases"], old["plan"]["pictures"])
     place = Place(into.parent, into.stem)
     place.save(old | judged(found), found)
     if into.parent.resolve() == PUBLISHED.resolve():
@@ -131,11 +133,18 @@ class Place:
     name: str
 
     def save(self, found: Mapping[str, Any], report: Report) -> None:
-        """Results, pages and contact sheets; and the scores, where there are any, as a table."""
-        sheets = self.out / "sheets" / self.name
-        save_sheets(report, sheets)
+        """Results, pages and contact sheets; and the scores, where there are any, as a table.
+
+        Results of other exams that lie there stay in the file; those that are of something else are set aside, which is said.
+        """
         path = self.out / f"{self.name}.json"
-        save_results(found, path, report.tiles)
+        both, reason = kept_with(path, found)
+        if reason:
+            say(f"the results that were in {path} are now in {set_aside(path)}: {reason}")
+        sheets = sheets_of(path)
+        save_sheets(report, sheets)
+        before = sorted(sheet for sheet in sheets.glob("*.png") if sheet.stem not in report.tiles)
+        save_results(both, path, report.tiles, sheets=before)
         if report.scores:
             show_scores(found)
         say(f"{path}, its pages beside it (.md, and .html with pictures), contact sheets in {sheets}")
@@ -185,7 +194,7 @@ def file_name(system: System, world: World) -> str:
 def taken(system: System, world: World, plan: Plan, place: Place) -> Report:
     """One evaluation, its answers kept beside the results."""
     answers = place.out / "answers" / named_after(place.name, about(system, world, plan))
-    with progress() as bars:
+    with progress() as bars, going_on_from(answers):
         return evaluate(system, world, plan, answers=answers, tick=ticker(bars))
 
 
@@ -202,11 +211,14 @@ def show_scores(found: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def show_differences(found: Mapping[str, Any], other: str) -> None:
-    """How much better these results are than the other ones."""
-    table = Table(Column("score", overflow="fold"), f"better than {other} by", "95 % interval", "p (Holm)", "shows from", "n")
-    for key, one in found.items():
+def show_differences(first: Mapping[str, Any], second: Mapping[str, Any], name: str) -> None:
+    """How much more the second results have of each score than the first, which are called so; what is not compared, and why."""
+    head = (Column("score", overflow="fold"), "better is", f"more than {name} by", "95 % interval", "p (Holm)", "shows from", "n")
+    table, left = Table(*head), uncompared(first, second)
+    for key, one in compare(first, second).items():
         low, high = one.difference.ci95
         cells = (f"{one.difference.value:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{one.adjusted:.3g}", f"{one.detectable:.3f}")
-        table.add_row(key, *cells, str(one.difference.n))
+        table.add_row(key, better(key), *cells, str(one.difference.n))
     console.print(table)
+    for reason in dict.fromkeys(left.values()):
+        say(f"not compared, as {reason}: {', '.join(name for name, why in left.items() if why == reason)}")

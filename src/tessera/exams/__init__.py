@@ -1,11 +1,12 @@
 """Exams: what is asked of a system and how its answers are judged. Cases in, scores out; no model inside."""
 
 from tessera.exams.asking import Asking, Control
-from tessera.exams.base import SCORER, Apart, Case, Exam, Report, joined, rates
+from tessera.exams.base import SCORER, Apart, Case, Exam, Report, averages, joined, rates
 from tessera.exams.captions import Captions
+from tessera.exams.choices import Choices
 from tessera.exams.drawing import Drawing
 from tessera.exams.editing import Editing
-from tessera.exams.hallucination import Counterfactuals, Pope
+from tessera.exams.hallucination import Counterfactuals, Pope, PopeControl
 from tessera.exams.likelihood import Likelihood
 from tessera.exams.likeness import Likeness
 from tessera.exams.shots import FewShots
@@ -17,6 +18,7 @@ __all__ = [
     "Asking",
     "Captions",
     "Case",
+    "Choices",
     "Control",
     "Counterfactuals",
     "Drawing",
@@ -27,8 +29,10 @@ __all__ = [
     "Likeness",
     "OwnStories",
     "Pope",
+    "PopeControl",
     "Report",
     "Stories",
+    "averages",
     "joined",
     "rates",
 ]

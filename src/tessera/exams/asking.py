@@ -7,8 +7,8 @@ from torch import Tensor
 
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report, rates
-from tessera.scoring import rate
-from tessera.world import Scene, Tile, World, question_kinds
+from tessera.exams.ceiling import read_right
+from tessera.world import QuestionKind, Scene, Tile, World, question_kinds
 
 SHOWN = 6  # answers of each kind on the sheet
 LEARNED = 200  # training questions of each kind that references know, however few are asked
@@ -17,7 +17,8 @@ LEARNED = 200  # training questions of each kind that references know, however f
 class Asking:
     """`each` questions of every kind of the level; an answer is right when it is the word expected, but for white space.
 
-    References: `blind`, the commonest answer of the kind in training; `chance`, one over the number of its answers there.
+    References: `blind`, the commonest answer of the kind in training; `chance`, one over the number of its answers there;
+    `ceiling`, who reads the picture by the oracle and is wrong wherever that misreads anything.
     """
 
     name, want = "questions", Text
@@ -25,8 +26,10 @@ class Asking:
     def __init__(self, world: World, each: int, split: str = "test"):
         kinds = question_kinds(world.level)
         self.world, self.each = world, each
-        self.asked = [(kind, *world.question(kind, i, split)) for kind in kinds for i in range(each)]
-        self.learned = {kind: Counter(world.asked(kind, i, "train")[1].answer for i in range(LEARNED)) for kind in kinds}
+        asked = [(kind, *world.asked(kind, i, split)) for kind in kinds for i in range(each)]
+        self.scenes = [scene for _, scene, _ in asked]
+        self.asked = [(kind, world.picture(scene), question) for kind, scene, question in asked]
+        self.learned = answers_learned(world)
         self.cases = [Case((Image(picture), Text(q.text)), f"{kind.value} {i}") for i, (kind, picture, q) in enumerate(self.asked)]
 
     def report(self, answers: Sequence[str]) -> Report:
@@ -36,8 +39,13 @@ class Asking:
         blind = rates("questions.blind", self.right([self.learned[kind].most_common(1)[0][0] for kind, _, _ in self.asked]), kinds)
         chance = {f"questions.{kind.value}": 1 / len(said) for kind, said in self.learned.items()}
         chance["questions.overall"] = sum(chance[f"questions.{kind}"] for kind in kinds) / len(kinds)
+        ceiling = rates("questions", read_right(self.world, self.scenes), kinds).scores
         references = {
-            name: {"chance": chance[name], "blind": blind.scores[name.replace("questions.", "questions.blind.", 1)].value}
+            name: {
+                "chance": chance[name],
+                "blind": blind.scores[name.replace("questions.", "questions.blind.", 1)].value,
+                "ceiling": ceiling[name].value,
+            }
             for name in chance
         }
         shown = [i for i in range(len(kinds)) if i % self.each < SHOWN]
@@ -53,6 +61,11 @@ class Asking:
         _, picture, question = self.asked[i]
         right = answer == question.answer
         return Tile(picture, (question.text, answer if right else f"{answer} [{question.answer}]"), right)
+
+
+def answers_learned(world: World) -> dict[QuestionKind, Counter[str]]:
+    """How often each answer was right in training, of some questions of each kind."""
+    return {kind: Counter(world.asked(kind, i, "train")[1].answer for i in range(LEARNED)) for kind in question_kinds(world.level)}
 
 
 class Control:
@@ -73,8 +86,8 @@ class Control:
         """From one text per case; the whole is named as the control itself."""
         right, kinds = self.asking.right(answers), [kind.value for kind, _, _ in self.asking.asked]
         found = rates(self.name, right, kinds)
-        scores = {name: score for name, score in found.scores.items() if not name.endswith("overall")}
-        return Report({**scores, self.name: rate(right)}, right={self.name: right})
+        whole = lambda of: {name.removesuffix(".overall"): one for name, one in of.items()}
+        return Report(whole(found.scores), right=whole(found.right))
 
 
 def _turned(pictures: list[Tensor]) -> list[Tensor]:

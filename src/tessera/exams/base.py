@@ -1,11 +1,13 @@
 """What an exam is: cases in, scores out, and no model inside."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
 from tessera.document import Segment
-from tessera.scoring import Score, rate
+from tessera.scoring import Score, bootstrap, rate
+from tessera.scoring.compare import Share
 from tessera.world import Tile
 
 SCORER = 2  # moves when the same answers may get other scores
@@ -27,8 +29,9 @@ class Case:
 class Report:
     """What an exam found. `references` says, score by score, what chance, the commonest answer and the like would get.
 
-    `right` holds the cases of rates one by one, so that two systems can be compared on the same cases; `clusters`, where
-    several of them are about one scene, the number of each one's scene.
+    `right` holds the cases of rates one by one, so that two systems can be compared on the same cases; `ratios` those of
+    scores that are one sum by another (a mean, F1, CHAIR): what each case adds to both sums. `clusters`, where several cases
+    are about one scene, is the number of each one's scene.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -36,6 +39,7 @@ class Report:
     right: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     tiles: Mapping[str, Sequence[Tile]] = field(default_factory=dict)
     clusters: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    ratios: Mapping[str, Sequence[Share]] = field(default_factory=dict)
 
     def __or__(self, other: "Report") -> "Report":
         return Report(*({**getattr(self, one.name), **getattr(other, one.name)} for one in fields(self)))
@@ -71,6 +75,28 @@ def rates(
     cases = {name: [right[i] for i in some] for name, some in mine.items()}
     lost = {name: sum(not readable[i] for i in some) if readable else 0 for name, some in mine.items()}
     return Report({name: rate(ok, unreadable=lost[name]) for name, ok in cases.items()}, right=cases)
+
+
+def shares_of_mean(values: Iterable[int | float]) -> list[Share]:
+    """What each case adds to the two sums of a mean."""
+    return [(value, 1) for value in values]
+
+
+def quotient(cases: Sequence[Share]) -> float:
+    """One sum by the other; 0/0 is 0."""
+    over, by = (sum(numbers) for numbers in zip(*cases, strict=True))
+    return over / by if by else 0.0
+
+
+def averages(values: Mapping[str, Sequence[float]]) -> Report:
+    """Means over cases, each with its bootstrapped interval."""
+    return Report({name: bootstrap(each, fmean) for name, each in values.items()}, ratios={n: shares_of_mean(v) for n, v in values.items()})
+
+
+def numbered(clusters: Sequence[Hashable]) -> list[int]:
+    """The clusters of cases, counted in order of first appearance."""
+    numbers = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
+    return [numbers[cluster] for cluster in clusters]
 
 
 def joined(reports: Iterable[Report]) -> Report:

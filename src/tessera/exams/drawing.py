@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report, rates
-from tessera.scoring import Score, rate
-from tessera.world import Skill, Tile, Verdict, World, judge, skills
+from tessera.exams.base import Case, Report, rates, shares_of_mean
+from tessera.scoring import Score, bootstrap, rate
+from tessera.scoring.grouped import mean
+from tessera.world import Aspect, Result, Skill, Tile, Verdict, World, judge, skills
 from tessera.world.agreement import agreement
 from tessera.world.auditor import Auditor
 from tessera.world.oracle import Oracle
@@ -24,7 +25,10 @@ class Drawing:
 
     A skill's score is strict: what is asked is there and nothing else. `geneval` lets unrequested things pass and is the
     mean over GenEval's six skills (Ghosh et al. 2023, arXiv:2310.11513); `readable` is the share in which the oracle could
-    read everything. The reference `ceiling` is what the oracle says of pictures that the world itself drew for the prompts.
+    read everything, `atoms` the mean share of what a prompt asks for (things, attributes, count, relation) that is there, soft as
+    T2I-CompBench's scores are (Huang et al. 2023, arXiv:2307.06350). The reference `ceiling` is what the oracle says of pictures
+    that the world itself drew for the prompts, `blind` of those for the prompts half an exam further on: of who never heard what
+    was asked.
 
     A second, differently built reader certifies these very drawings: `audited` is the share of the same verdict, `confirmed`
     and `refused` that of the oracle's right ones and of its wrong ones (where most are wrong, `audited` alone says little of
@@ -49,21 +53,46 @@ class Drawing:
         readable = [v.readable for v in verdicts]
         found = rates("drawing", [v.strict for v in verdicts], [skill.value for skill in of], readable=readable)
         whole = {
-            "drawing.geneval": [v.geneval for v, skill in zip(verdicts, of, strict=True) if skill in GENEVAL],
+            "drawing.geneval": self._geneval(verdicts),
             "drawing.readable": readable,
             "drawing.audited": [v.strict == other.strict for v, other in zip(verdicts, second, strict=True)],
         }
-        truth = self._judged(oracle.read(torch.stack([self.world.picture(scene) for scene in self.scenes])))
-        ceiling = rates("drawing", [v.strict for v in truth], [skill.value for skill in of]).scores
-        references = {name: {"ceiling": score.value} for name, score in ceiling.items()}
         whole = {name: ok for name, ok in whole.items() if ok}  # none of GenEval's skills may be asked for
         shown = [i for i in range(len(of)) if i % self.each < SHOWN]
         tiles = [Tile(answers[i], (self.prompts[i][1].text, told(readings[i])), verdicts[i].strict) for i in shown]
         audit = audited([v.strict for v in verdicts], [v.strict for v in second], agreement(readings, others).scene)
-        return found | Report({name: rate(ok) for name, ok in whole.items()} | audit, references, whole, {"drawing": tiles})
+        shares = [atoms(v) for v in verdicts]
+        soft = bootstrap(shares, mean, share_of=len(shares))
+        scores = {**found.scores, **{name: rate(ok) for name, ok in whole.items()}, **audit, "drawing.atoms": soft}
+        references = {name: values for name, values in self._references().items() if name in scores}
+        return found | Report(scores, references, whole, {"drawing": tiles}, ratios={"drawing.atoms": shares_of_mean(shares)})
+
+    def _references(self) -> dict[str, dict[str, float]]:
+        """What the world's own pictures get: of the prompts, and of the prompts half an exam further on."""
+        read = Oracle(self.world.level).read(torch.stack([self.world.picture(scene) for scene in self.scenes]))
+        half, found = len(read) // 2, dict[str, dict[str, float]]()
+        for who, shown in {"blind": read[half:] + read[:half], "ceiling": read}.items():
+            verdicts = self._judged(shown)
+            scores = rates("drawing", [v.strict for v in verdicts], [skill.value for skill, _ in self.prompts]).scores
+            values = {name: score.value for name, score in scores.items()}
+            values |= {"drawing.readable": mean([v.readable for v in verdicts]), "drawing.atoms": mean([atoms(v) for v in verdicts])}
+            values |= {"drawing.geneval": mean(self._geneval(verdicts))}
+            for name, value in values.items():
+                found.setdefault(name, {})[who] = value
+        return found
+
+    def _geneval(self, verdicts: Sequence[Verdict]) -> list[bool]:
+        """GenEval's verdicts on prompts of its six skills."""
+        return [v.geneval for v, (skill, _) in zip(verdicts, self.prompts, strict=True) if skill in GENEVAL]
 
     def _judged(self, readings: Sequence[Reading]) -> list[Verdict]:
         return [judge(prompt, reading) for (_, prompt), reading in zip(self.prompts, readings, strict=True)]
+
+
+def atoms(verdict: Verdict) -> float:
+    """The share of what was asked for that is there; what is there besides does not count, what cannot be read is missing."""
+    asked = [atom.result is Result.PASS for atom in verdict.atoms if atom.aspect is not Aspect.EXTRA]
+    return sum(asked) / len(asked)
 
 
 def audited(first: Sequence[bool], second: Sequence[bool], scene: Rate) -> dict[str, Score]:

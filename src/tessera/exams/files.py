@@ -10,14 +10,15 @@ from torch import Tensor
 from tessera.data.benchmarks import AskedQuestion, CocoPicture, GenEvalPrompt, Item, VqaQuestion, YesNoQuestion
 from tessera.data.images import open_picture
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report
-from tessera.exams.captions import chair_scores
+from tessera.exams.base import Case, Report, numbered, quotient, shares_of_mean
+from tessera.exams.captions import chair_ratios, chair_report
 from tessera.exams.hallucination import yes_no_report
 from tessera.scoring import Score, bootstrap, rate
 from tessera.scoring.answers import exact_match, normalised, yes_no
 from tessera.scoring.grouped import mean
 from tessera.scoring.hallucination import mentions
 from tessera.scoring.vqa import vqa_accuracy
+from tessera.scoring.yesno import yes_no_scores
 from tessera.world import Tile
 
 SHOWN = 24  # cases on the sheet
@@ -47,7 +48,8 @@ class Cases(Sequence[Case]):
 class PopeFile:
     """POPE's questions of a file, their answers read by `convention` (see `scoring.answers.yes_no`). Intervals are over pictures.
 
-    `unparsed` is the share of answers that are neither yes nor no. References: the commoner label, and the share of yes among labels.
+    `unparsed` is the share of answers that are neither yes nor no. References: `chance` tosses a coin, `majority` always gives the
+    commoner label; `labels` is the share of yes among them.
     """
 
     name, want = "pope", Text
@@ -63,11 +65,15 @@ class PopeFile:
         truths, clusters = [item.answer for item in self.items], [item.cluster for item in self.items]
         found = yes_no_report("pope", said, truths, clusters, self.convention)
         share = mean(truths)
-        references = {"pope.accuracy": {"chance": 0.5, "majority": max(share, 1 - share)}, "pope.yes_ratio": {"labels": share}}
-        unparsed = {"pope.unparsed": rate([answer is None for answer in said], clusters=clusters)}
+        common = yes_no_scores([share >= 0.5] * len(truths), truths)
+        coin = {"accuracy": 0.5, "precision": share, "recall": 0.5, "f1": share / (share + 0.5), "yes_ratio": 0.5}
+        references = {f"pope.{what}": {"chance": value, "majority": getattr(common, what)} for what, value in coin.items()}
+        references["pope.yes_ratio"]["labels"] = share
+        lost, numbers = [answer is None for answer in said], {"pope.unparsed": numbered(clusters)}
+        unparsed = {"pope.unparsed": rate(lost, clusters=clusters)}
         right = found.right["pope.accuracy"]
         tiles = judged_tiles(self.items, answers, ["yes" if truth else "no" for truth in truths], right, self.pixels)
-        return found | Report(unparsed, references, tiles={"pope": tiles})
+        return found | Report(unparsed, references, tiles={"pope": tiles}, clusters=numbers, ratios={"pope.unparsed": shares_of_mean(lost)})
 
 
 class VqaFile:
@@ -96,7 +102,11 @@ class VqaFile:
             references[f"vqa.{kind}"] = {"majority": mean([vqa_accuracy(common, item.answers) for item in items])}
         truths = [Counter(item.answers).most_common(1)[0][0] for item in self.items]
         verdicts = [{0.0: False, 1.0: True}.get(mark) for mark in marks]  # some people agree: neither right nor wrong
-        return Report(scores, references, tiles={"vqa": judged_tiles(self.items, answers, truths, verdicts, self.pixels)})
+        tiles = {"vqa": judged_tiles(self.items, answers, truths, verdicts, self.pixels)}
+        of = {f"vqa.{kind}": mine for kind, mine in groups.items()}
+        ratios = {name: shares_of_mean([marks[i] for i in mine]) for name, mine in of.items()}
+        clusters = {name: numbered([self.items[i].cluster for i in mine]) for name, mine in of.items()}
+        return Report(scores, references, tiles=tiles, clusters=clusters, ratios=ratios)
 
     @property
     def types(self) -> list[str]:
@@ -125,14 +135,15 @@ class QuestionsFile:
         scores = {name: rate(ok, clusters=clusters) for name, ok in right.items()}
         references = {f"questions.{name}": {"majority": mean([same(common, t) for t in truths])} for name, same in ways.items()}
         tiles = judged_tiles(self.items, answers, truths, right["questions.gqa"], self.pixels)
-        return Report(scores, references, right, {"questions": tiles})
+        return Report(scores, references, right, {"questions": tiles}, dict.fromkeys(right, numbered(clusters)))
 
 
 class ChairFile:
     """Captions of a file's pictures by CHAIR: which objects they name that are not there. A table says which words name which object.
 
     There is what the reference captions name, and what is marked, as far as the file has them; CHAIR itself has both. A picture
-    has one caption, so intervals are over captions. Raises ValueError for a category that the table does not name.
+    has one caption, so intervals are over captions. The reference `blind` names the object that most pictures show, and no other,
+    whatever the picture. Raises ValueError for a category that the table does not name.
     """
 
     name, want = "chair", Text
@@ -145,13 +156,16 @@ class ChairFile:
     def report(self, answers: Sequence[str]) -> Report:
         """From one text per case."""
         said = [mentions(answer, self.synonyms) for answer in answers]
-        scores = chair_scores("chair.", said, self.there, answers)
+        found = chair_report("chair.", said, self.there, answers)
         tiles = []
         for item, text, names, there in list(zip(self.items, answers, said, self.there, strict=True))[:SHOWN]:
             wrong = sorted(set(names) - there)
             lines = (text.strip(), f"[not there: {', '.join(wrong)}]") if wrong else (text.strip(),)
             tiles.append(Tile(open_picture(item.picture, self.pixels), lines, not wrong))
-        return Report(scores, tiles={"chair": tiles})
+        counts = Counter(name for there in self.there for name in there)
+        blind = chair_ratios([sorted(counts, key=lambda name: (-counts[name], name))[:1]] * len(said), self.there, answers)
+        references = {f"chair.{what}": {"blind": quotient(blind[what])} for what in ("sentence", "instance", "recall")}
+        return found | Report(references=references, tiles={"chair": tiles})
 
 
 class GenEvalFile:

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from math import log
-from statistics import fmean
 
 from tessera.document import Document, Image, Text
-from tessera.exams.base import Report
-from tessera.scoring import bootstrap
+from tessera.exams.base import Report, averages
 from tessera.scoring.likelihood import bits_per_dimension
 from tessera.world import Skill, World
 
@@ -38,4 +36,4 @@ class Likelihood:
         saved = [(without - cost) / log(2) for cost, without in zip(nats, alone, strict=True)]
         cases = {"likelihood.bits": bits(nats), "likelihood.alone": bits(alone), "likelihood.saved": saved}
         references = {name: {"uniform": UNIFORM} for name in ("likelihood.bits", "likelihood.alone")}
-        return Report({name: bootstrap(each, fmean) for name, each in cases.items()}, references)
+        return averages(cases) | Report(references=references)

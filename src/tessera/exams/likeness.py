@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from tessera.document import Image, Text
-from tessera.exams.base import Case, Report
+from tessera.exams.base import Case, Report, shares_of_mean
 from tessera.exams.features import features
 from tessera.scoring import bootstrap
 from tessera.scoring.sets import distances, measures, shares
@@ -78,7 +78,10 @@ class Likeness:
             for i in range(min(SHOWN, self.each))
         ]
         name = "likeness.nearest"
-        return Report({name: bootstrap(pairs, _nearer, share_of=len(pairs))}, {name: {"unseen": 0.5}}, tiles={"likeness": tiles})
+        half = _half([other for _, other in pairs])
+        ratios = {name: shares_of_mean([distance < half for distance, _ in pairs])}
+        scores = {name: bootstrap(pairs, _nearer, share_of=len(pairs))}
+        return Report(scores, {name: {"unseen": 0.5}}, tiles={"likeness": tiles}, ratios=ratios)
 
     @cached_property
     def _halves(self) -> tuple[Pictures, Pictures]:
@@ -114,7 +117,12 @@ def beside(one: Tensor, other: Tensor) -> Tensor:
     return torch.cat([one, torch.full((3, one.shape[1], GAP), 255, dtype=torch.uint8), other], 2)
 
 
+def _half(unseen: Sequence[float]) -> float:
+    """What half of the unseen pictures lie nearer than."""
+    return sorted(unseen)[len(unseen) // 2]
+
+
 def _nearer(pairs: Sequence[tuple[float, float]]) -> float:
     drawn, unseen = zip(*pairs, strict=True)
-    half = sorted(unseen)[len(unseen) // 2]
+    half = _half(unseen)
     return sum(distance < half for distance in drawn) / len(drawn)

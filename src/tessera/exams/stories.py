@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from tessera.document import Document, Image
-from tessera.exams.base import Case, Report
+from tessera.exams.base import Case, Report, shares_of_mean
+from tessera.exams.ceiling import read_right
 from tessera.exams.drawing import told
 from tessera.scoring import bootstrap, rate
+from tessera.scoring.grouped import mean
 from tessera.scoring.stories import structure_similarity
 from tessera.world import Scene, Tile, World
 from tessera.world.instructions import follow, scene_of
@@ -24,7 +26,8 @@ class Stories:
     """`each` stories of two pictures, both written: a caption, its picture, a change in words, the picture after it.
 
     `stories.second` asks that the second picture shows exactly the scene the story has come to, whatever the first became;
-    `stories.forced` is the same behind the true first picture, so the difference is what one's own mistakes cost.
+    `stories.forced` is the same behind the true first picture, so the difference is what one's own mistakes cost. References:
+    `untouched`, who draws the first scene again, and `ceiling`, what the oracle says of the world's own pictures.
     """
 
     want = Image
@@ -43,7 +46,9 @@ class Stories:
         readings = Oracle(self.world.level).read(torch.stack(list(answers)))
         right = [same_scene(reading, one.scenes[-1]) for reading, one in zip(readings, self.stories, strict=True)]
         tiles = [Tile(answers[i], (str(self.cases[i].prompt[-1].content), told(readings[i])), right[i]) for i in range(min(24, len(right)))]
-        return Report({self.name: rate(right)}, right={self.name: right}, tiles={self.name: tiles})
+        ceiling = mean(read_right(self.world, [one.scenes[-1] for one in self.stories]))
+        beside = {self.name: {"untouched": 0.0, "ceiling": ceiling}}
+        return Report({self.name: rate(right)}, beside, {self.name: right}, {self.name: tiles})
 
 
 class OwnStories:
@@ -51,7 +56,8 @@ class OwnStories:
 
     `stories.structure` asks for a picture, words, a picture, and nothing more; `stories.similarity` is how near it came to that.
     `stories.told` asks that the words are an edit of the scene in the first picture. `stories.pictures` is the share of both
-    pictures that show just what they should: the first the opening, the second the first one's scene when the words are done.
+    pictures that show just what they should: the first the opening, the second the first one's scene when the words are done;
+    its reference `ceiling` is what the oracle says of the world's own pictures.
     """
 
     name, want = "stories.own", None
@@ -85,8 +91,10 @@ class OwnStories:
                 "stories.told": rate(understood),
                 "stories.pictures": rate(pooled, clusters=both),
             },
+            {"stories.pictures": {"ceiling": mean(read_right(self.world, [scene for one in self.stories for scene in one.scenes]))}},
             right={"stories.structure": shaped, "stories.told": understood, "stories.pictures": pooled},
             clusters={"stories.pictures": both},
+            ratios={"stories.similarity": shares_of_mean(similar)},
             tiles={self.name: [tile for i in range(min(SHOWN, len(answers))) for tile in _tiles(answers[i], seen[i], right[i])]},
         )
 

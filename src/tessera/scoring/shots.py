@@ -23,6 +23,12 @@ def few_shot(accuracy: Mapping[int, float]) -> Shots:
     Source: VL-ICL Bench (Zong et al. 2025, arXiv 2403.13164). The area is the trapezoids' over the number of shots itself, so that
     the step from 4 to 8 weighs four times that from 0 to 1.
     """
+    gained, room = gain(accuracy)
+    return Shots(accuracy[0], max(accuracy.values()), gained / room if room else 0.0)
+
+
+def gain(accuracy: Mapping[int, float]) -> tuple[float, float]:
+    """The mean height of the curve above zero-shot, and the room that zero-shot leaves: sums of each over questions give the efficiency."""
     shots = sorted(accuracy)
     if len(shots) < 2 or shots[0] != 0:
         raise ValueError(f"few_shot: accuracies at {shots} shots; 0 and at least one more; measure zero-shot too")
@@ -30,5 +36,4 @@ def few_shot(accuracy: Mapping[int, float]) -> Shots:
         raise ValueError(f"few_shot: accuracies {sorted(accuracy.values())}; 0 to 1; divide percentages by 100")
     start = accuracy[0]
     area = sum((high - low) * (accuracy[low] + accuracy[high]) / 2 for low, high in pairwise(shots))
-    gain = area / shots[-1] - start
-    return Shots(start, max(accuracy.values()), gain / (1 - start) if start < 1 else 0.0)
+    return area / shots[-1] - start, 1 - start

@@ -1,4 +1,4 @@
-"""Answers: what a system wrote for an evaluation, kept part by part, so that writing resumes and judging can be done again."""
+"""Answers: what a system wrote, kept as it comes, so that writing resumes, and judging can be done again and by other exams beside it."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ from tessera.document import Document, Image, Text
 from tessera.exams import SCORER, Exam, Report
 from tessera.scoring import Score
 
-PART = 512  # cases that are written together
-KEPT = ("references", "right", "clusters")  # of a report, beside its scores
+KEPT = ("references", "right", "clusters", "ratios")  # of a report, beside its scores
 
 
 class Answers:
     """Answers in a folder, or, without one, nowhere: then every part is new.
 
-    `about` says who was asked what and how. A folder that holds answers to something else is refused.
+    `about` says who answers and how; a folder of somebody else's answers is refused. What was asked is said by the exam: one with
+    another number of cases is another exam.
     """
 
     def __init__(self, folder: Path | None, about: Mapping[str, Any]):
@@ -38,7 +38,14 @@ class Answers:
                 f"answers: {folder} holds answers with another {changed}; an empty folder is accepted; remove it or name another"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        _whole(known, lambda path: path.write_text(json.dumps(about, indent=1)))
+        whole(known, lambda path: path.write_text(json.dumps(about, indent=1)))
+
+    def all(self, exam: Exam) -> list:
+        """What was written before, from the first case on without a gap."""
+        answers: list = []
+        while len(answers) < len(exam.cases) and (part := self.get(exam, len(answers))):
+            answers += part
+        return answers
 
     def get(self, exam: Exam, start: int) -> list | None:
         """The answers from case `start` on, if they were written before."""
@@ -60,11 +67,11 @@ class Answers:
         if path is None:
             return
         if exam.want is None:
-            _whole(path, lambda to: save_documents(answers, to))
+            whole(path, lambda to: save_documents(answers, to))
         elif exam.want is Image:
-            _whole(path, lambda to: save_file({"pictures": torch.stack(list(answers))}, to))
+            whole(path, lambda to: save_file({"pictures": torch.stack(list(answers))}, to))
         else:
-            _whole(path, lambda to: to.write_text(json.dumps(list(answers), ensure_ascii=False, indent=1)))
+            whole(path, lambda to: to.write_text(json.dumps(list(answers), ensure_ascii=False, indent=1)))
 
     def once(self, name: str, measure: Callable[[], Report] | None) -> Report:
         """A report that no answers lead to (it needs the system itself), measured once by today's scorer; None takes only what is there."""
@@ -72,7 +79,9 @@ class Answers:
         facts = json.loads(path.read_text()) if path and path.exists() else {}
         if facts.get("scorer") == SCORER:
             scores = {key: Score(**{**score, "ci95": tuple(score["ci95"])}) for key, score in facts["scores"].items()}
-            return Report(scores, **{key: facts[key] for key in KEPT})
+            kept = {key: facts.get(key, {}) for key in KEPT}
+            kept["ratios"] = {name: [(over, by) for over, by in cases] for name, cases in kept["ratios"].items()}
+            return Report(scores, **kept)
         if measure is None:
             has = f"has the {name} of scorer {facts.get('scorer')}, and today's is {SCORER}" if facts else f"lacks the {name}"
             raise ValueError(f"answers: {self.folder} {has}; a finished evaluation is accepted; run `evaluate` to its end")
@@ -80,12 +89,12 @@ class Answers:
         if path:
             facts = {"scorer": SCORER, "scores": {key: asdict(score) for key, score in found.scores.items()}}
             facts |= {key: {name: of for name, of in getattr(found, key).items()} for key in KEPT}
-            _whole(path, lambda to: to.write_text(json.dumps(facts)))
+            whole(path, lambda to: to.write_text(json.dumps(facts)))
         return found
 
     def _path(self, exam: Exam, start: int) -> Path | None:
         kind = "json" if exam.want is Text else "safetensors"
-        return self.folder and self.folder / f"{exam.name}-{start:06d}.{kind}"
+        return self.folder and self.folder / f"{exam.name}-{len(exam.cases)}-{start:06d}.{kind}"
 
 
 def save_documents(documents: Sequence[Document], path: Path) -> None:
@@ -118,7 +127,7 @@ def about_answers(folder: Path) -> dict[str, Any]:
         raise ValueError(f"answers: {folder}: {error}; a folder that `evaluate` wrote answers to is accepted; check the path") from error
 
 
-def _whole(path: Path, write: Any) -> None:
+def whole(path: Path, write: Callable[[Path], Any]) -> None:
     """A file that appears whole or not at all."""
     temporary = path.with_name(f".unfinished-{path.name}")
     write(temporary)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from tessera.draws import seed_of
 from tessera.exams import Exam, Report, joined
 from tessera.laws.base import Sampling
 from tessera.system import System, evaluating
-from tessera.verbs.answers import PART, Answers, about_answers
+from tessera.verbs.answers import Answers, about_answers
 from tessera.verbs.generate import write
 from tessera.verbs.ladder import ladder
 from tessera.verbs.suites import EXAMS, PICTURES, STANDARD
@@ -21,6 +22,8 @@ from tessera.verbs.weights import weights_hash
 from tessera.verbs.writing import Request, Written
 from tessera.world import LEVELS, World, save_sheet
 from tessera.world.bias import Bias
+
+LEAST, MOST, LONG = 64, 512, 3.0  # cases that are written before they are kept, and the seconds that they should take
 
 Tick = Callable[[str, int, int], None]  # what is measured, how many are done, of how many
 
@@ -56,7 +59,7 @@ class Plan:
         return [EXAMS[name](world, each, self.split) for name, each in self.cases.items()]
 
     def facts(self) -> dict[str, Any]:
-        """What decides the answers, as JSON can say it."""
+        """What was asked, as JSON can say it."""
         return {"cases": dict(self.cases), "pictures": self.pictures, "seed": self.seed, "split": self.split}
 
 
@@ -65,8 +68,9 @@ def evaluate(
 ) -> Report:
     """All scores of a system by dotted name, with what they are compared to.
 
-    `folder` receives contact sheets of drawings and answers. `answers`, another folder, keeps what was written, part by
-    part: called again with the same system and plan, it goes on where it was stopped, and `judge_again` needs no system.
+    `folder` receives contact sheets of drawings and answers. `answers`, another folder, keeps what was written, as it comes:
+    called again with the same system, seed and sampling, it goes on where it was stopped, whatever the exams, and
+    `judge_again` needs no system.
     """
     tick = tick or (lambda *_: None)
     kept = Answers(answers, about(system, world, plan) if answers else {})
@@ -74,7 +78,7 @@ def evaluate(
         reports = [exam.report(answered(system, exam, plan, kept, tick)) for exam in plan.exams(world)]
         if plan.pictures:
             tick("ladder", 0, plan.pictures)
-            reports.append(kept.once("ladder", lambda: ladder(system, world, plan.pictures, plan.split, plan.seed)))
+            reports.append(kept.once(ladder_of(plan), lambda: ladder(system, world, plan.pictures, plan.split, plan.seed)))
             tick("ladder", plan.pictures, plan.pictures)
     found = joined(reports)
     if folder:
@@ -82,35 +86,39 @@ def evaluate(
     return found
 
 
-def judge_again(answers: Path) -> tuple[World, Plan, Report]:
+def judge_again(answers: Path, cases: Mapping[str, int], pictures: int) -> tuple[World, Plan, Report]:
     """The world, the plan and the report of answers that were written before, by today's scorer; no system is needed."""
     facts = about_answers(answers)
     asked = facts["world"]
     world = world_of(asked)
     if world.hash() != asked["hash"]:
         raise ValueError(f"answers: {answers} is about world {asked['hash']}; this version makes {world.hash()}; write them anew")
-    plan = Plan(**facts["plan"])
+    plan = Plan(cases, pictures, **facts["plan"])
     kept = Answers(answers, facts)
     reports = []
     for exam in plan.exams(world):
-        parts = [kept.get(exam, start) for start in range(0, len(exam.cases), PART)]
-        if None in parts:
+        said = kept.all(exam)
+        if len(said) < len(exam.cases):
             raise ValueError(f"answers: {answers} lacks some of {exam.name}; a finished evaluation is accepted; run `evaluate` to its end")
-        reports.append(exam.report([answer for part in parts if part for answer in part]))
+        reports.append(exam.report(said))
     if plan.pictures:
-        reports.append(kept.once("ladder", None))
+        reports.append(kept.once(ladder_of(plan), None))
     return world, plan, joined(reports)
 
 
+def ladder_of(plan: Plan) -> str:
+    """What the ladder's report is kept as: one of more pictures is another one."""
+    return f"ladder-{plan.pictures}"
+
+
 def about(system: System, world: World, plan: Plan) -> dict[str, Any]:
-    """Who is asked what, and how it writes."""
+    """Who answers, about which world, and how it writes; not which exams: answers to more of them lie beside the others."""
     return {
         "system": system.name,
         **getattr(system, "origin", {}),
         "weights": weights_hash(system),
         "world": {**world_facts(world), "hash": world.hash()},
-        "plan": plan.facts(),
-        "part": PART,
+        "plan": {"seed": plan.seed, "split": plan.split},
         "sampling": sampling_facts(system, plan),
     }
 
@@ -150,19 +158,27 @@ def answer_of(written: Written, want: type[Segment] | None) -> Any:
 
 def answered(system: System, exam: Exam, plan: Plan, kept: Answers, tick: Tick, *, longest: int = Request.longest) -> list:
     """One answer per case, `rows` side by side; what was written before is taken from there. `longest` bounds each text, in ids."""
-    answers: list = []
-    total = len(exam.cases)
-    for start in range(0, total, PART):
-        part = kept.get(exam, start)
-        if part is None:
-            cases = enumerate(exam.cases[start : start + PART], start)
-            blank = () if exam.want is None else (exam.want(learn=True),)
-            requests = [
-                Request(Document((*case.prompt, *blank)), seed_of(plan.seed, i), plan.sampling, longest, case.more) for i, case in cases
-            ]
-            done = write(system, requests, rows=plan.rows, tick=partial(_moved, tick, exam.name, start, total))
-            part = [answer_of(one, exam.want) for one in done]
-            kept.put(exam, start, part)
+    answers, total, size = kept.all(exam), len(exam.cases), LEAST
+    tick(exam.name, len(answers), total)
+    while (start := len(answers)) < total:
+        began = perf_counter()
+        cases = enumerate(exam.cases[start : start + size], start)
+        blank = () if exam.want is None else (exam.want(learn=True),)
+        requests = [
+            Request(Document((*case.prompt, *blank)), seed_of(plan.seed, i), plan.sampling, longest, case.more) for i, case in cases
+        ]
+        done = write(system, requests, rows=plan.rows, tick=partial(_moved, tick, exam.name, start, total))
+        part = [answer_of(one, exam.want) for one in done]
+        kept.put(exam, start, part)
         answers += part
         tick(exam.name, len(answers), total)
+        size = part_size(len(part), perf_counter() - began)
     return answers
+
+
+def part_size(cases: int, seconds: float) -> int:
+    """How many cases to write before they are kept, when so many took so long.
+
+    Few, so that who stops loses a few seconds of work; but not fewer than are written side by side, which would be slower.
+    """
+    return max(LEAST, min(MOST, int(cases * LONG / max(seconds, 1e-6))))

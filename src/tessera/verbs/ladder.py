@@ -16,13 +16,14 @@ from tessera.codecs.quantizers import Quantizer
 from tessera.data import schedule
 from tessera.document import Image, Task
 from tessera.draws import Draw
-from tessera.exams import Likelihood, Report
+from tessera.exams import Likelihood, Report, averages, joined
 from tessera.exams.features import features
 from tessera.intervals import Z95
 from tessera.laws import Categorical
 from tessera.orders import Next
 from tessera.scoring import Score, bootstrap, rate
 from tessera.scoring.codebooks import codebook_use
+from tessera.scoring.compare import Share
 from tessera.scoring.likelihood import excess_nats
 from tessera.scoring.pictures import perceptual_distance, psnr, ssim
 from tessera.system import System
@@ -36,6 +37,7 @@ from tessera.world.reading import same_scene
 from tessera.world.world import CANONICAL
 
 TOGETHER = 64  # pictures that pass the codec at once
+FAR = 10**6  # from the documents of one task to those of the next, where they are numbered as one
 
 Pictures = UInt8[Tensor, "batch 3 height wide"]
 Codes = Int[Tensor, "batch element ..."]
@@ -65,10 +67,12 @@ def ladder(system: System, world: World, pictures: int, split: str, seed: int) -
         if seen is not None
     }
     scores = {name: rate(ok) for name, ok in right.items()}
+    found = [Report(scores, {"codec.readable": {"ceiling": scores["oracle.readable"].value}} if painted else {}, right)]
     if painted is not None:
-        scores |= fidelity(torch.stack(shown), torch.stack(painted)) | codebook(system, shown, painted)
-    scores |= teacher_forced(system, world, pictures, split, seed) | caption_excess(system, world, pictures, split)
-    return Report(scores, right=right) | picture_likelihood(system, world, pictures, split, seed)
+        nothing = world.picture(Scene(())).expand(len(shown), -1, -1, -1)
+        found += [fidelity(torch.stack(shown), torch.stack(painted), nothing), codebook(system, shown, painted)]
+    found += [teacher_forced(system, world, pictures, split, seed), caption_excess(system, world, pictures, split)]
+    return joined([*found, picture_likelihood(system, world, pictures, split, seed)])
 
 
 # ------------------------------------------------------------------ the codec
@@ -91,12 +95,19 @@ def parts(pictures: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
     return (pictures[i : i + TOGETHER] for i in range(0, len(pictures), TOGETHER))
 
 
-def fidelity(shown: Pictures, painted: Pictures) -> dict[str, Score]:
+def fidelity(shown: Pictures, painted: Pictures, nothing: Pictures) -> Report:
     """How close pictures come back: the mean over pictures of each measure, resampled by picture.
 
     `codec.psnr` is in decibel, and counts a picture without any error as one with a single value off by one (83 dB at 32 pixels);
     `codec.ssim` at most 1; `codec.perceptual` is the distance in the layers of `tessera.exams.features`, 0 to 12.
+    The reference `blind` is what pictures of `nothing` get.
     """
+    blind = {f"codec.{name}": {"blind": fmean(each)} for name, each in closeness(shown, nothing).items()}
+    return averages({f"codec.{name}": each for name, each in closeness(shown, painted).items()}) | Report(references=blind)
+
+
+def closeness(shown: Pictures, painted: Pictures) -> dict[str, list[float]]:
+    """The measures of `fidelity`, picture by picture."""
     exact = 10 * log10(255**2 * shown[0].numel())
     one, other = shown.double(), painted.double()
     found = {
@@ -104,10 +115,10 @@ def fidelity(shown: Pictures, painted: Pictures) -> dict[str, Score]:
         "ssim": ssim(one, other, data_range=255.0),
         "perceptual": perceptual_distance(features().maps(shown), features().maps(painted)),
     }
-    return {f"codec.{name}": bootstrap(each.tolist(), fmean) for name, each in found.items()}
+    return {name: each.tolist() for name, each in found.items()}
 
 
-def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor]) -> dict[str, Score]:
+def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor]) -> Report:
     """How codes are used, and whether they last. Nothing for codecs whose clean elements are no codes.
 
     `codec.use` is the share of the codebook that occurs at all, a count without an interval; `codec.perplexity` how many codes,
@@ -120,11 +131,13 @@ def codebook(system: System, shown: Sequence[Tensor], painted: Sequence[Tensor])
         codec = codec.codec  # the codes as they come
     before, after = (torch.stack([code for part in parts(seen) for code in encoded(codec, part)]).cpu() for seen in (shown, painted))
     if before.dtype != torch.long or not isinstance(codec, Quantizing):
-        return {}
+        return Report()
     scores = used(before, codec.quantizer.size)
     same = (before == after).flatten(1)
     clusters = torch.arange(len(same)).repeat_interleave(same.shape[1])
-    return scores | {"codec.stable": rate(same.flatten().tolist(), clusters=clusters.tolist())}
+    stable = rate(same.flatten().tolist(), clusters=clusters.tolist())
+    ratios = {"codec.stable": [(kept, same.shape[1]) for kept in same.sum(1).tolist()]}
+    return Report(scores | {"codec.stable": stable}, ratios=ratios)
 
 
 def used(codes: Codes, size: int) -> dict[str, Score]:
@@ -144,20 +157,22 @@ def used(codes: Codes, size: int) -> dict[str, Score]:
 # ------------------------------------------------------------------ losses
 
 
-def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> dict[str, Score]:
+def teacher_forced(system: System, world: World, documents: int, split: str, seed: int) -> Report:
     """Loss per element of each port, given the truth as in training, over unseen documents of the world's mix, with its z-loss.
 
     Given everything before it, or, where elements are hidden, those that are not. A system that draws nothing gets no documents to draw.
     """
-    each: dict[str, list[tuple[float, float]]] = {}
+    each: dict[str, list[Share]] = {}
     order = schedule(world, {task: share for task, share in world.mix.items() if system.draws or task is not Task.DRAW}, seed)
     for i in range(documents):
         document = world.document(*order[i], split)
         for port, (total, count) in system.losses([document], [Draw(seed, i)]).items():
-            if count:
-                each.setdefault(port, []).append((float(total), count))
+            each.setdefault(f"teacher_forced.{port}", [(0.0, 0)] * documents)[i] = (float(total), count)
+    each = {name: cases for name, cases in each.items() if any(count for _, count in cases)}
     mean = lambda cases: sum(total for total, _ in cases) / sum(count for _, count in cases)
-    return {f"teacher_forced.{port}": bootstrap(cases, mean) for port, cases in each.items()}
+    scores = {name: bootstrap([case for case in cases if case[1]], mean) for name, cases in each.items()}
+    asked = [list(Task).index(task) * FAR + number for task, number in map(order.__getitem__, range(documents))]
+    return Report(scores, ratios=each, clusters=dict.fromkeys(each, asked))
 
 
 def picture_likelihood(system: System, world: World, pictures: int, split: str, seed: int) -> Report:
@@ -168,7 +183,7 @@ def picture_likelihood(system: System, world: World, pictures: int, split: str, 
     return exam.report(*(picture_nats(system, documents, seed=seed) for documents in (exam.documents, exam.alone)))
 
 
-def caption_excess(system: System, world: World, captions: int, split: str) -> dict[str, Score]:
+def caption_excess(system: System, world: World, captions: int, split: str) -> Report:
     """What a caption costs, behind its picture, above the least that any model can pay: in nats a caption, 0 at best.
 
     The cost is the sum over all ids of the caption and its end marker, given the true ones before, without any z-loss. From it
@@ -177,14 +192,14 @@ def caption_excess(system: System, world: World, captions: int, split: str) -> d
     Only where text is written id after id by softmax: other losses are no likelihoods, and there is no score.
     """
     if not (isinstance(system.text.order, Next) and isinstance(system.text.law, Categorical)):
-        return {}
+        return Report()
     excess = []
     with without_z_loss(system.text.law):
         for i in range(captions):
             document = world.document(Task.CAPTION, i, split)
             total, _ = system.losses([document], [Draw(i)])[system.text.name]
             excess.append(excess_nats(float(total), caption_nats(world, world.scene(i, split), document.texts[0], split)))
-    return {"excess.caption": bootstrap(excess, fmean)}
+    return averages({"excess.caption": excess}) | Report(references={"excess.caption": {"ceiling": 0.0}})
 
 
 def caption_nats(world: World, scene: Scene, text: str, split: str) -> float:

@@ -15,7 +15,7 @@ from tessera.world import Tile
 
 SETTINGS = (
     *("benchmark", "sampling", "plan", "world", "parts", "weights", "parameters", "training"),
-    *("scorer", "commit", "versions", "machine", "date"),
+    *("scorer", "commit", "versions", "machine", "date", "earlier"),
 )
 COUNTED, OVER_SEEDS = ("unparsed", "unreadable"), "over seeds"
 VERDICTS = {True: "right", False: "wrong", None: ""}
@@ -29,9 +29,12 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", "```json", settings(found), "```", ""])
 
 
-def html(found: Mapping[str, Any], tiles: Mapping[str, Sequence[Tile]]) -> str:
-    """The same with the cases: what was asked, the picture, what was read or said, right or wrong. It needs no other file."""
-    sheets = {
+def html(found: Mapping[str, Any], tiles: Mapping[str, Sequence[Tile]], sheets: Sequence[Path] = ()) -> str:
+    """The same with the cases: what was asked, the picture, what was read or said, right or wrong. It needs no other file.
+
+    `sheets` are contact sheets of exams that were taken before, to be shown as they are.
+    """
+    cases = {
         name: [{"lines": one.lines, "png": png(one.picture), "verdict": VERDICTS[one.right]} for one in shown]
         for name, shown in tiles.items()
     }
@@ -39,7 +42,8 @@ def html(found: Mapping[str, Any], tiles: Mapping[str, Sequence[Tile]]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("page.html")
-    return page.render(title=title(found), head=heads(found), rows=rows(found), sheets=sheets, settings=settings(found))
+    before = {sheet.stem: base64.b64encode(sheet.read_bytes()).decode() for sheet in sheets}
+    return page.render(title=title(found), head=heads(found), rows=rows(found), cases=cases, sheets=before, settings=settings(found))
 
 
 def title(found: Mapping[str, Any]) -> str:

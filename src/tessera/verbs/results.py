@@ -13,8 +13,9 @@ from torch import nn
 from tessera.codecs.text import Vocabulary
 from tessera.exams import SCORER, Report
 from tessera.scoring import Score
-from tessera.scoring.compare import spread
+from tessera.scoring.compare import Share, spread
 from tessera.system import System
+from tessera.verbs.answers import whole
 from tessera.verbs.evaluate import Plan, sampling_facts, world_facts
 from tessera.verbs.machine import commit, machine, versions
 from tessera.verbs.page import html, markdown
@@ -66,9 +67,22 @@ def judged(found: Report, seeds: Sequence[Report] = ()) -> dict[str, Any]:
         "scores": {name: _score(score) for name, score in found.scores.items()},
         "references": {name: dict(values) for name, values in found.references.items()},
         "right": {name: "".join("01"[bool(ok)] for ok in cases) for name, cases in found.right.items()},
+        "ratios": {name: " ".join(map(share_written, cases)) for name, cases in found.ratios.items()},
         "clusters": {name: list(numbers) for name, numbers in found.clusters.items()},
         "seeds": over,
     }
+
+
+def share_written(share: Share) -> str:
+    """What a case adds to two sums, as results hold it: 3/4, or 3 where the second is 1."""
+    over, by = (f"{number:.9g}" for number in share)
+    return over if by == "1" else f"{over}/{by}"
+
+
+def shares_read(written: str) -> list[Share]:
+    """The same of all cases of a score, read again."""
+    pairs = (one.partition("/") for one in written.split())
+    return [(float(over), float(by or 1)) for over, _, by in pairs]
 
 
 def _score(score: Score) -> dict[str, Any]:
@@ -101,13 +115,15 @@ def parts_hash(system: System) -> str:
     return digest.hexdigest()[:12]
 
 
-def save_results(found: Mapping[str, Any], path: Path, tiles: Mapping[str, Sequence[Tile]] | None = None) -> None:
-    """The JSON, and beside it the page; given `tiles` of cases, a page with their pictures too."""
+def save_results(
+    found: Mapping[str, Any], path: Path, tiles: Mapping[str, Sequence[Tile]] | None = None, *, sheets: Sequence[Path] = ()
+) -> None:
+    """The JSON, and beside it the page; given `tiles` of cases, a page with their pictures too, and with these `sheets` of others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    path.with_suffix(".md").write_text(markdown(found))
+    whole(path.with_suffix(".md"), lambda page: page.write_text(markdown(found)))
     if tiles is not None:
-        path.with_suffix(".html").write_text(html(found, tiles))
+        whole(path.with_suffix(".html"), lambda page: page.write_text(html(found, tiles, sheets)))
+    whole(path, lambda file: file.write_text(json.dumps(found, indent=1) + "\n"))
 
 
 def read_results(path: Path, schema: int | str = SCHEMA) -> dict[str, Any]:

@@ -2,9 +2,25 @@
 
 from collections.abc import Callable, Mapping
 
-from tessera.exams import Apart, Asking, Captions, Control, Counterfactuals, Drawing, Editing, Exam, FewShots, OwnStories, Pope, Stories
+from tessera.exams import (
+    Apart,
+    Asking,
+    Captions,
+    Choices,
+    Control,
+    Counterfactuals,
+    Drawing,
+    Editing,
+    Exam,
+    FewShots,
+    OwnStories,
+    Pope,
+    PopeControl,
+    Stories,
+)
 from tessera.exams.likeness import LEAST, Likeness
 from tessera.world import Skill, World
+from tessera.world.hallucination import Scenes
 
 # `each` is cases per skill, kind, or in all, as the exam says.
 EXAMS: Mapping[str, Callable[[World, int, str], Exam]] = {
@@ -14,8 +30,13 @@ EXAMS: Mapping[str, Callable[[World, int, str], Exam]] = {
     "questions.shuffled": lambda world, each, split: Control(Asking(world, each, split), "shuffled"),
     "captions": Captions,
     "pope": Pope,
+    "pope.blank": lambda world, each, split: PopeControl(Pope(world, each, split), "blank"),
+    "pope.shuffled": lambda world, each, split: PopeControl(Pope(world, each, split), "shuffled"),
+    "pope.long_tail": lambda world, each, split: Pope(world, each, split, scenes=Scenes.LONG_TAIL),
+    "pope.decorrelated": lambda world, each, split: Pope(world, each, split, scenes=Scenes.DECORRELATED),
     "counterfactuals": Counterfactuals,
     "likeness": Likeness,
+    "choices": Choices,
     "shots": FewShots,
     "editing": Editing,
     "stories": Stories,
@@ -24,6 +45,7 @@ EXAMS: Mapping[str, Callable[[World, int, str], Exam]] = {
     "held_out.drawing": lambda world, each, split: Apart(Drawing(world, each, kept_out(world), only=(Skill.CAPTION,))),
     "held_out.questions": lambda world, each, split: Apart(Asking(world, each, kept_out(world))),
     "held_out.captions": lambda world, each, split: Apart(Captions(world, each, kept_out(world))),
+    "held_out.pope": lambda world, each, split: Apart(Pope(world, each, kept_out(world))),
 }
 PICTURES = (
     "drawing",
@@ -44,8 +66,24 @@ STANDARD = {
     "counterfactuals": 500,
     "likeness": 500,
 }
-SPECIAL = {"shots": 100, "editing": 100, "stories": 500, "stories.forced": 500, "stories.own": 500}  # what not every system has learned
-HELD_OUT = {"held_out.drawing": 500, "held_out.questions": 200, "held_out.captions": 500}  # where the world holds something out
+SPECIAL = {  # what not every system has learned, or needs a world that leans to say something
+    "pope.blank": 500,
+    "pope.shuffled": 500,
+    "pope.long_tail": 500,
+    "pope.decorrelated": 500,
+    "choices": 50,
+    "shots": 100,
+    "editing": 100,
+    "stories": 500,
+    "stories.forced": 500,
+    "stories.own": 500,
+}
+HELD_OUT = {
+    "held_out.drawing": 500,
+    "held_out.questions": 200,
+    "held_out.captions": 500,
+    "held_out.pope": 500,
+}  # where the world holds something out
 SUITES: Mapping[str, Mapping[str, int]] = {
     "smoke": {name: each // 10 for name, each in STANDARD.items()} | {"likeness": LEAST},
     "standard": STANDARD,

@@ -60,8 +60,13 @@ class Counts:
     @property
     def f1(self) -> float:
         """1 where there was nothing to say and nothing was said."""
-        total = self.predicted + self.true
-        return 2 * self.matched / total if total else 1.0
+        matched, total = self.share
+        return matched / total if total else 1.0
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """The two numbers that F1 is the quotient of; sums of each over captions give F1 over all."""
+        return 2 * self.matched, self.predicted + self.true
 
 
 @dataclass(frozen=True)

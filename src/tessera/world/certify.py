@@ -1,14 +1,14 @@
 """Proof that the oracle can be believed on a level: how often it refuses what is right and accepts what is almost right."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from tessera.world.agreement import agreement
+from tessera.world.agreement import Audit, agreement, audit
 from tessera.world.auditor import Auditor
 from tessera.world.corruptions import JUDGED, REPORTED, Corruption
 from tessera.world.dice import Dice
@@ -25,6 +25,8 @@ MOST_FALSE_PASS = 0.005
 MOST_FALSE_FAIL = 0.02
 ATTRIBUTES = ("place", "kind", "colour", "size", "digit")
 ROWS = (*JUDGED, *REPORTED, *GARBAGE)  # in the order in which they are measured; what is asked for besides comes last
+
+Drawings = Callable[[int], tuple[Tensor, Sequence[Scene]]]  # so many pictures that somebody drew, and the scenes asked for
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,28 @@ class GarbageRow:
 
 
 @dataclass(frozen=True)
+class DrawnRow:
+    """Drawings by a system, such as one in the middle of its training. What they truly show nobody knows: two readers are asked."""
+
+    name: str
+    audit: Audit
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What was measured for one level. `passed` asks the limits of the judged rows' rates, not of their intervals."""
 
     level: str
     rows: tuple[Row, ...]
     garbage: tuple[GarbageRow, ...]
+    drawn: tuple[DrawnRow, ...] = ()
 
     @property
     def passed(self) -> bool:
         return all(row.passed for row in self.rows if row.judged)
 
     def markdown(self) -> str:
-        """Two tables, with 95 % Wilson intervals."""
+        """A table for each sort of pictures, with 95 % Wilson intervals."""
         attributes = (f"{name} right" for name in ATTRIBUTES)
         head = ("corruption", "false fail", "false pass", "unreadable", "count right", *attributes, "auditor agrees", "pictures/s")
         lines = [f"### {self.level}: {'passed' if self.passed else 'NOT passed'}", "", *_header(head)]
@@ -86,6 +97,12 @@ class Certificate:
             lines.append(_line(name, row.false_fail, row.false_pass, *shares, f"{row.pictures_per_second:.0f}"))
         lines += ["", *_header(("garbage", "not read as its scene", "unreadable", "read as some scene", "by the auditor too"))]
         lines += [_line(row.name, row.refused, row.unreadable, row.plausible, row.confirmed) for row in self.garbage]
+        if self.drawn:
+            head = ("as asked, by the oracle", "of these, by the auditor too", "legible to the oracle", "to the auditor", "both alike")
+            lines += ["", *_header(("drawn by", *head))]
+        for drawn in self.drawn:
+            found = drawn.audit
+            lines.append(_line(drawn.name, found.right, found.confirmed, found.readable, found.audited, found.agreement.scene))
         return "\n".join((*lines, "", "Bold rows are judged: false fail at most 2 %, false pass at most .5 %.", ""))
 
 
@@ -95,15 +112,17 @@ def certify(
     *,
     seed: int = 0,
     extra: Mapping[str, Corruption] | None = None,
+    drawn: Mapping[str, Drawings] | None = None,
     tick: Callable[[str], None] = lambda row: None,
 ) -> Certificate:
     """Read `scenes` scenes and as many near-misses under each judged corruption, a quarter of them under the others.
 
     Every other scene stands at fractional positions, so that reading whole pixels is not enough. `extra` are further
-    corruptions to report, by name: a codec's way there and back, say. Deterministic but for the pictures per second.
-    2,000 scenes take about a minute. `tick` is called with the name of each row to come.
+    corruptions to report, by name: a codec's way there and back, say. `drawn` draw a tenth as many pictures as there are
+    scenes. Deterministic but for the pictures per second. 2,000 scenes take about a minute. `tick` is called with the name of
+    each row to come.
     """
-    extra = extra or {}
+    extra, drawn = extra or {}, drawn or {}
     if taken := [name for name in extra if name in ROWS]:
         raise ValueError(f"certify: extra pictures are called {', '.join(taken)}, as rows are that exist; choose other names")
     readers, few = Readers(level), max(1, scenes // 4)
@@ -120,9 +139,14 @@ def certify(
         tick(name)
         return readers.garbage_row(name, shown[:few], make(pictures[:few], torch.Generator().manual_seed(seed)))
 
+    def drawn_row(name: str, draw: Drawings) -> DrawnRow:
+        tick(name)
+        return DrawnRow(name, audit(level, *draw(max(1, scenes // 10))))
+
     rows = [row(*item) for item in (JUDGED | REPORTED).items()]
     garbage = [garbage_row(*item) for item in GARBAGE.items()]
-    return Certificate(level.name, (*rows, *(row(*item) for item in extra.items())), tuple(garbage))
+    rows += [row(*item) for item in extra.items()]
+    return Certificate(level.name, tuple(rows), tuple(garbage), tuple(drawn_row(*item) for item in drawn.items()))
 
 
 def sample_shown(level: Level, seed: int, index: int) -> Scene:
