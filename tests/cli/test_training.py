@@ -183,11 +183,11 @@ def test_stages_keep_the_order_of_the_recipe(tiny):
 def test_a_stage_may_read_another_number_of_documents(tessera, small, main_stage, tmp_path, tiny):
     system = tiny()
     usual = {stage.name: stage.documents for stage in system.stages}
-    assert {stage.name: stage.documents for stage in chosen_stages(system, [], {main_stage: 50})} == usual | {main_stage: 50}
-    words = ("--stage", main_stage, "--documents", f"{main_stage}=50", "--scale", "1")
+    assert {stage.name: stage.documents for stage in chosen_stages(system, [], {main_stage: 80})} == usual | {main_stage: 80}
+    words = ("--stage", main_stage, "--documents", f"{main_stage}=80", "--scale", "1")
     assert tessera("train", "chameleon", *small, *words, "--run", "run").code == 0
-    assert [stage["documents"] for stage in about(tmp_path / "run")["stages"]] == [50]
-    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["documents"] == 50
+    assert [stage["documents"] for stage in about(tmp_path / "run")["stages"]] == [80]
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["documents"] == 80
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["run", "file"])

@@ -90,4 +90,4 @@ def test_the_default_is_matched_to_chameleon():
         ours, theirs = (build(name).trunk.active_parameters for name in ("unified_io_2", "chameleon"))
     assert abs(ours / theirs - 1) < 0.1
     stages = [stage for stage in build("unified_io_2").stages if stage.learner is None]
-    assert sum(stage.documents for stage in stages) == 110_000
+    assert sum(stage.documents for stage in stages) == 90_000

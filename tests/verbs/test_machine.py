@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -63,6 +64,28 @@ def test_the_peak_of_a_gpu_is_its_own(monkeypatch):
 def test_the_peak_is_unknown_where_the_system_does_not_say(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     assert peak_megabytes("cpu") == 0.0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told what to keep")
+def test_kept_memory_is_not_taken_anew():
+    program = """
+import resource, torch
+from tessera.verbs.machine import give_back_memory, keep_memory
+keep_memory()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def work():
+    before = faults()
+    for _ in range(3):
+        torch.ones(2**20)
+    return faults() - before
+first, again = work(), work()
+give_back_memory()
+print(first, again, work())
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment).stdout
+    first, again, given_back = map(int, said.split())
+    assert again < first / 4 and given_back > 4 * again  # 4 MB are a thousand pages
 
 
 @pytest.fixture

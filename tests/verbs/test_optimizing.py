@@ -4,7 +4,7 @@ from torch import nn
 
 from tessera.document import Task
 from tessera.stages import Stage
-from tessera.verbs.optimizing import Average, groups, optimizer_for, rate, set_rate, thaw
+from tessera.verbs.optimizing import Average, optimizer_for, rate, set_rate, thaw
 
 
 def stage(train, **changes) -> Stage:
@@ -48,7 +48,7 @@ def test_only_what_a_stage_trains_moves(tiny):
 
 def test_decay_pulls_at_matrices_only_and_every_parameter_has_one_group():
     table, linear, norm = nn.Embedding(5, 4), nn.Linear(4, 4), nn.LayerNorm(4)
-    found = groups(stage((table, linear, norm), weight_decay=0.3))
+    found = optimizer_for(stage((table, linear, norm), weight_decay=0.3)).param_groups
     decay = {p: group["weight_decay"] for group in found for p in group["params"]}
     assert decay == {table.weight: 0.0, linear.weight: 0.3, linear.bias: 0.0, norm.weight: 0.0, norm.bias: 0.0}
     assert sum(len(group["params"]) for group in found) == 5
@@ -56,7 +56,7 @@ def test_decay_pulls_at_matrices_only_and_every_parameter_has_one_group():
 
 def test_shared_parameters_are_moved_once(tiny):
     system = tiny()
-    found = groups(stage((system.text, system.by_name["image"], system.text.reader.table)))
+    found = optimizer_for(stage((system, system.trunk, system.text, system.text.reader.table))).param_groups
     parameters = [p for group in found for p in group["params"]]
     assert len(parameters) == len(set(parameters))
 
@@ -81,6 +81,31 @@ def test_a_step_is_adamw_by_hand():
     optimizer.step()
     # the first step: both moments, corrected for their start at zero, are the gradient and its square
     torch.testing.assert_close(linear.weight.detach(), before * (1 - 0.1 * 0.2) - 0.1 * gradient.sign(), rtol=0, atol=1e-6)
+
+
+def test_matrices_of_trunks_move_by_muon_and_the_rest_by_adamw(tiny):
+    system = tiny()
+    muon, adamw = optimizer_for(plan := stage((system.trunk, system.text), lr=0.1, weight_decay=0.0)).parts
+    inside = {part.weight for part in system.trunk.modules() if isinstance(part, nn.Linear)}
+    assert isinstance(muon, torch.optim.Muon) and {p for group in muon.param_groups for p in group["params"]} == inside
+    others = {p for group in adamw.param_groups for p in group["params"]}
+    assert others == {*system.trunk.parameters(), *system.text.parameters()} - inside
+    (alone,) = optimizer_for(plan, "adamw").parts
+    assert {p for group in alone.param_groups for p in group["params"]} == inside | others
+
+
+def test_a_step_of_muon_is_the_nearest_orthogonal_matrix_by_hand(tiny):
+    trunk = tiny().trunk
+    weight = trunk.blocks[0].mlp.inner.down.weight
+    optimizer, before = optimizer_for(plan := stage((trunk,), lr=0.1, weight_decay=0.2)), weight.detach().clone()
+    set_rate(optimizer, plan, 0.03)
+    weight.grad = torch.randn_like(weight)
+    u, _, v = torch.linalg.svd(weight.grad, full_matrices=False)
+    optimizer.step()
+    moved = (before * (1 - 0.1 * 0.2) - weight.detach()) / (0.1 * 0.2 * max(weight.shape) ** 0.5)
+    sizes = torch.linalg.svdvals(moved)
+    assert 0.6 < sizes.min() and sizes.max() < 1.25  # Newton and Schulz's five steps come no nearer
+    assert torch.cosine_similarity(moved.flatten(), (u @ v).flatten(), 0) > 0.97
 
 
 def test_the_average_follows_and_takes_the_place_of_the_weights():

@@ -73,6 +73,7 @@ def train_command(
     rate: Annotated[float, typer.Option(help="Multiplies the learning rate of the same stages.")] = 1.0,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    optimizer: Annotated[str, typer.Option(help="muon (the trunk's matrices, AdamW for the rest) or adamw.")] = "muon",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train shared parts (codecs, eyes) too, and keep them to itself.")] = False,
@@ -84,7 +85,7 @@ def train_command(
         restore(built, begun)
     built.stages = mixed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"))
     folder = run or Path("runs") / system.replace(":", ".")
-    settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile)
+    settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, optimizer=optimizer, compile=compile)
     source, look, notes = (
         opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
     )

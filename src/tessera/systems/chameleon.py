@@ -71,8 +71,8 @@ def chameleon(
     weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
     joint = Stage(
-        "joint", train=train, documents=40_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
+        "joint", train=train, documents=30_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis
     )
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", documents=70_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint, tuned), drop=Absent())

@@ -66,10 +66,10 @@ def emu(
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     weights, emphasis = {"image": 4.0}, {Task.QUESTION: 4.0}
-    train, documents = (trunk, words, rows, drawer), 40_000
-    joint = Stage("joint", train=train, documents=documents, mix=parts.MIX, batch=32, lr=2e-3, weights=weights, emphasis=emphasis)
+    train, documents = (trunk, words, rows, drawer), 30_000
+    joint = Stage("joint", train=train, documents=documents, mix=parts.MIX, batch=64, lr=4e-3, weights=weights, emphasis=emphasis)
     joint = replace(joint, decay="constant")
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", documents=70_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     stages = (learn_eye, learn_former, learn_painter, joint, tuned)
     return System("emu", trunk=trunk, ports=(text, image), attention=causal, stages=stages, drop=Absent())

@@ -68,11 +68,11 @@ def janus(
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone
-    language = Stage("language", train=(trunk, words), documents=5_000, mix=told, batch=32, lr=2e-3)
+    language = Stage("language", train=(trunk, words), documents=4_000, mix=told, batch=64, lr=4e-3)
     pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.4, Task.QUESTION: 0.1}, {"image": 2.0}, {Task.QUESTION: 4.0}
     adapt = replace(language, name="adaptors", train=(squares, drawer, reader.projector), mix=pairs, weights=weights)
     opened = (trunk, words, *adapt.train)
-    unified = replace(adapt, name="unified", train=opened, documents=50_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
+    unified = replace(adapt, name="unified", train=opened, documents=32_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(unified, name="tuned", train=(*opened, seen), documents=50_000, mix=asked, decay="cosine", carry=True)
     stages = (learn_eye, learn_codes, language, adapt, unified, tuned)

@@ -69,11 +69,11 @@ def janusflow(
     head, point = perceptron(width, width, width, seen.width), blocks[(depth - 1) // 4].after_mlp
     alignment = Extra("alignment", port=image, point=point, codec=squares, teacher=seen, head=head)
 
-    told = Stage("language", train=(trunk, words), documents=5_000, mix={Task.TEXT: 1.0}, batch=32, lr=2e-3)
+    told = Stage("language", train=(trunk, words), documents=4_000, mix={Task.TEXT: 1.0}, batch=64, lr=4e-3)
     pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.5}, {"image": 5.0}, {Task.QUESTION: 4.0}
     adapt = replace(told, name="adaptors", train=(reader, writer, given.projector, head), mix=pairs, weights=weights)
     opened = (trunk, words, *adapt.train)
-    unified = replace(adapt, name="unified", train=opened, documents=50_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
+    unified = replace(adapt, name="unified", train=opened, documents=32_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(unified, name="tuned", train=(*opened, seen), documents=50_000, mix=asked, decay="cosine", carry=True)
     stages, ports = (learn_eye, learn_codec, told, adapt, unified, tuned), (text, image, sees)

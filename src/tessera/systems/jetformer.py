@@ -69,5 +69,5 @@ def jetformer(
 
     bits = 1 / (features * log(2))  # of a picture's loss, in nats a square: bits a value
     train, weights = (trunk, soft, reader, head, tokens, out), {"image": bits}
-    joint = Stage("joint", train=train, documents=110_000, mix=parts.MIX, batch=32, lr=2e-3, weights=weights, emphasis={Task.QUESTION: 4.0})
+    joint = Stage("joint", train=train, documents=90_000, mix=parts.MIX, batch=64, lr=4e-3, weights=weights, emphasis={Task.QUESTION: 4.0})
     return System("jetformer", trunk=trunk, ports=(text, image, seen), attention=causal, stages=(joint,), drop=Absent())

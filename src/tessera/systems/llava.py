@@ -60,9 +60,9 @@ def llava(
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone
-    language = Stage("language", train=(trunk, words), documents=20_000, mix=told, batch=32, lr=2e-3)
+    language = Stage("language", train=(trunk, words), documents=16_000, mix=told, batch=64, lr=4e-3)
     captions = {Task.CAPTION: 0.9, Task.QUESTION: 0.1}
-    align = replace(language, name="align", train=(projector,), documents=10_000, mix=captions)
+    align = replace(language, name="align", train=(projector,), documents=8_000, mix=captions)
     asked, emphasis = {Task.CAPTION: 0.3, Task.QUESTION: 0.7}, {Task.QUESTION: 4.0}
-    tuned = replace(align, name="tuned", train=(projector, trunk, words), documents=80_000, mix=asked, emphasis=emphasis)
+    tuned = replace(align, name="tuned", train=(projector, trunk, words), documents=66_000, mix=asked, emphasis=emphasis)
     return System("llava", trunk=trunk, ports=(text, image), attention=causal, stages=(learn_eye, language, align, tuned))

@@ -51,13 +51,13 @@ def lmfusion(*, width: int = 192, depth: int = 5, heads: int = 6, pixels: int = 
     trunk = Experts((language, pictures), {image: 1})
 
     mix, weights, emphasis = {Task.TEXT: 0.7, Task.QUESTION: 0.2, Task.CAPTION: 0.1}, {"image": 5.0}, {Task.QUESTION: 4.0}
-    told = Stage("language", train=(language, read), documents=20_000, mix=mix, batch=32, lr=2e-3, transform=unseen)
+    told = Stage("language", train=(language, read), documents=16_000, mix=mix, batch=64, lr=4e-3, transform=unseen)
     train = (pictures, reader, writer)
     joint = Stage(
-        "joint", train=train, documents=30_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
+        "joint", train=train, documents=24_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis
     )
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=50_000, mix=asked, decay="cosine", carry=True)
     stages, rule = (learn_codec, told, joint, tuned), causal | within(image)
     return System("lmfusion", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())
 

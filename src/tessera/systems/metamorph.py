@@ -65,11 +65,11 @@ def metamorph(
     blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
-    told = Stage("language", train=(trunk, words), documents=5_000, mix={Task.TEXT: 1.0}, batch=32, lr=2e-3)
+    told = Stage("language", train=(trunk, words), documents=4_000, mix={Task.TEXT: 1.0}, batch=64, lr=4e-3)
     pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.5}, {"image": 8.0}, {Task.QUESTION: 4.0}
     adapt = replace(told, name="adapters", train=(squares, drawer), mix=pairs, weights=weights)
     opened = (trunk, words, squares, drawer)
-    joint = replace(adapt, name="joint", train=opened, documents=50_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
+    joint = replace(adapt, name="joint", train=opened, documents=32_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=50_000, mix=asked, decay="cosine", carry=True)
     stages = (learn_eye, learn_painter, told, adapt, joint, tuned)

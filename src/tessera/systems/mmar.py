@@ -70,9 +70,9 @@ def mmar(
         rotary=Rotary(width // heads),
     )
     weights, emphasis = {"image": 5.0}, {Task.QUESTION: 4.0}
-    joint = Stage("joint", train=(trunk, told, reader, writer), documents=40_000, mix=parts.MIX, batch=32, lr=2e-3)
+    joint = Stage("joint", train=(trunk, told, reader, writer), documents=30_000, mix=parts.MIX, batch=64, lr=4e-3)
     joint = replace(joint, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", documents=70_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     stages, rule = (codec, joint, tuned), causal | within(image)
     return System("mmar", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())

@@ -60,9 +60,9 @@ def monoformer(
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     train, weights, emphasis = (trunk, read, reader, writer), {"image": 5.0}, {Task.QUESTION: 4.0}
-    joint = Stage("joint", train=train, documents=40_000, mix=parts.MIX, batch=32, lr=2e-3, weights=weights, emphasis=emphasis)
+    joint = Stage("joint", train=train, documents=30_000, mix=parts.MIX, batch=64, lr=4e-3, weights=weights, emphasis=emphasis)
     joint = replace(joint, decay="constant")
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", documents=70_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     stages, rule = (learn_codec, joint, tuned), causal | within(image)
     return System("monoformer", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())

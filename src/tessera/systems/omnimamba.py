@@ -67,11 +67,11 @@ def omnimamba(
     tell, draw = (tuple(module for block in trunk.blocks for module in block.mixer.into.of(task)) for task in (0, 1))
 
     weights, emphasis, told = {"image": 2.0}, {Task.QUESTION: 4.0}, {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}
-    language = Stage("language", train=(trunk, words), documents=5_000, mix=told, batch=32, lr=2e-3)
-    telling = replace(language, name="telling", train=(sees.projector, *tell), documents=2_500, mix={Task.CAPTION: 0.9, Task.QUESTION: 0.1})
-    drawing = replace(language, name="drawing", train=(squares, drawer, *draw), documents=2_500, mix={Task.DRAW: 1.0})
+    language = Stage("language", train=(trunk, words), documents=4_000, mix=told, batch=64, lr=4e-3)
+    telling = replace(language, name="telling", train=(sees.projector, *tell), documents=2_000, mix={Task.CAPTION: 0.9, Task.QUESTION: 0.1})
+    drawing = replace(language, name="drawing", train=(squares, drawer, *draw), documents=2_000, mix={Task.DRAW: 1.0})
     opened = (trunk, words, sees.projector, squares, drawer)
-    unified = replace(language, name="unified", train=opened, documents=50_000, mix=parts.MIX, weights=weights, emphasis=emphasis)
+    unified = replace(language, name="unified", train=opened, documents=32_000, mix=parts.MIX, weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(unified, name="tuned", train=(*opened, seen), documents=50_000, mix=asked, carry=True)
     stages = (learn_eye, learn_codes, language, telling, drawing, replace(unified, decay="constant"), tuned)

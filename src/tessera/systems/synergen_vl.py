@@ -67,13 +67,13 @@ def synergen_vl(
     trunk = Experts((language, Transformer(seeing, norm=language.norm, rotary=language.rotary)), {image: 1})
 
     told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone
-    talk = Stage("language", train=(language, words), documents=10_000, mix=told, batch=32, lr=2e-3)
+    talk = Stage("language", train=(language, words), documents=8_000, mix=told, batch=64, lr=4e-3)
     pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.5}, {"image": 2.0 / folded.levels}, {Task.QUESTION: 4.0}
     theirs = (*(one.mlp.inner for one in seeing), squares, head)
-    align = replace(talk, name="experts", train=theirs, documents=10_000, mix=pairs, weights=weights)
+    align = replace(talk, name="experts", train=theirs, documents=8_000, mix=pairs, weights=weights)
     joined = (*theirs, *(one.attention.inner for one in blocks))
-    joint = replace(align, name="attention", train=joined, documents=40_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
+    joint = replace(align, name="attention", train=joined, documents=26_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(joint, name="tuned", train=(trunk, words, squares, head), documents=50_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(joint, name="tuned", train=(trunk, words, squares, head), documents=48_000, mix=asked, decay="cosine", carry=True)
     stages = (learn_codes, talk, align, joint, tuned)
     return System("synergen_vl", trunk=trunk, ports=(text, image), attention=causal, stages=stages, drop=Absent())

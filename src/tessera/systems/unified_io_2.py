@@ -70,9 +70,9 @@ def unified_io_2(
     trunk, rule = EncoderDecoder(encoder, decoder, norms=norms, rotary=GridRotary(width // heads)), (causal | prefix) & apart
 
     weights, emphasis, train = {"image": 2.0}, {Task.QUESTION: 4.0}, (trunk, words, squares, sees.projector)
-    denoised = Stage("denoised", train=train, documents=40_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights)
+    denoised = Stage("denoised", train=train, documents=30_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights)
     denoised = replace(denoised, emphasis=emphasis, transform=Denoisers(square=patch))
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(denoised, name="tuned", train=(*train, seen), documents=70_000, mix=asked, decay="cosine", carry=True, transform=None)
+    tuned = replace(denoised, name="tuned", train=(*train, seen), documents=60_000, mix=asked, decay="cosine", carry=True, transform=None)
     stages = (learn_eye, learn_codes, denoised, tuned)
     return System("unified_io_2", trunk=trunk, ports=(text, image, given), attention=rule, stages=stages, drop=Absent())

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from tessera.places import FIELDS, UNUSED, Places
@@ -19,7 +19,7 @@ class Snapshot(NamedTuple):
 
 
 class Cache:
-    """Keys and values, `layers[i][2, row, head, place, size]`, with the Places they belong to, and a length per row.
+    """Keys and values, `layers[i][row, place, 2, head, size]`, with the Places they belong to, and a length per row.
 
     New places are always written behind a row's length; `commit` moves the length past them, and without it the next
     pass overwrites them (a peek: steps in place leave nothing behind). Rows are taken and given back as documents need
@@ -27,7 +27,7 @@ class Cache:
     """
 
     def __init__(self, *, layers: int, heads: int, size: int, rows: int, capacity: int, like: Tensor):
-        self.layers = [like.new_zeros(2, rows, heads, capacity, size) for _ in range(layers)]
+        self.layers = [like.new_zeros(rows, capacity, 2, heads, size) for _ in range(layers)]
         self.places = torch.full((len(FIELDS), rows, capacity), UNUSED, device=like.device)
         self.lengths = [0] * rows
         self._unused = list(range(rows))[::-1]
@@ -60,7 +60,7 @@ class Cache:
         lengths, count = [self.lengths[row] for row in rows], new.data.shape[-1]
         self._reserve(max(lengths) + count)
         opened = Pass(self, rows, lengths, [count] * len(rows) if counts is None else counts, count)
-        opened.write(self.places, new.data)
+        self.places.flatten(1, 2).index_copy_(1, opened.at, new.data.flatten(1, 2))
         return opened
 
     def _reserve(self, used: int) -> None:
@@ -69,49 +69,43 @@ class Cache:
             return
         more = max(used, 2 * capacity) - capacity
         for i, old in enumerate(self.layers):  # one after another, lest all be there twice
-            self.layers[i] = F.pad(old, (0, 0, 0, more))
+            self.layers[i] = F.pad(old, (*[0] * 6, 0, more))
         unused = torch.full((*self.places.shape[:2], more), UNUSED, device=self.places.device)
         self.places = torch.cat([self.places, unused], -1)
 
 
 class Pass:
-    """The cache as one pass sees it: its rows, old places and new ones.
-
-    Rows side by side are read, and written where they are equally long, as slices: nothing is copied or scattered.
-    """
+    """The cache as one pass sees it: its rows, old places and new ones. Rows side by side are read as a slice: nothing is copied."""
 
     def __init__(self, cache: Cache, rows: Sequence[int], lengths: Sequence[int], counts: Sequence[int], count: int):
         self.cache, self.rows, self.counts, self.count = cache, rows, counts, count
         self.used, self.layer = max(lengths) + count, 0
-        device = cache.places.device
+        device, capacity = cache.places.device, cache.places.shape[-1]
         side_by_side = list(rows) == list(range(rows[0], rows[0] + len(rows)))
         self.where = slice(rows[0], rows[0] + len(rows)) if side_by_side else torch.tensor(rows, device=device)
-        self.even = side_by_side and min(lengths) == max(lengths)
-        if not self.even:
-            self.index = torch.tensor(rows, device=device)[:, None]
-            self.at = (torch.tensor(lengths)[:, None] + torch.arange(count)).to(device)
+        first = (row * capacity + length for row, length in zip(rows, lengths, strict=True))
+        self.at = torch.tensor([start + i for start in first for i in range(count)], dtype=torch.long, device=device)  # among all rows
 
     @property
     def places(self) -> Places:
         """All places a new one may look at, its own included; unused ones among them fit no document."""
         return Places(self.cache.places[:, self.where, : self.used])
 
-    def write(self, store: Shaped[Tensor, "lead slot capacity ..."], new: Shaped[Tensor, "lead row place ..."]) -> None:
-        """Put what belongs to the new places behind each row's length."""
-        if self.even:
-            store[:, self.where, self.used - self.count : self.used] = new
-        else:
-            store[:, self.index, self.at] = new
-
     def extend(
         self, keys: Float[Tensor, "row kvhead place size"], values: Float[Tensor, "row kvhead place size"]
     ) -> tuple[Float[Tensor, "row kvhead key size"], Float[Tensor, "row kvhead key size"]]:
         """Keys and values of the next layer, old and new. Called once per layer, in order."""
+        return self.extend_with(torch.cat([keys, values], 1).transpose(1, 2))
+
+    def extend_with(
+        self, both: Float[Tensor, "row place head size"]
+    ) -> tuple[Float[Tensor, "row kvhead key size"], Float[Tensor, "row kvhead key size"]]:
+        """The same for keys and values of all heads, one behind the other in each place."""
         store = self.cache.layers[self.layer]
         self.layer += 1
-        self.write(store.transpose(2, 3), torch.stack([keys, values]).transpose(2, 3))
-        old_and_new = store[:, self.where, :, : self.used]
-        return old_and_new[0], old_and_new[1]
+        store.view(-1, *both.shape[2:]).index_copy_(0, self.at, both.flatten(0, 1).to(store.dtype))
+        keys, values = store[self.where, : self.used].unbind(2)
+        return keys.transpose(1, 2), values.transpose(1, 2)
 
     def skip(self, layers: int) -> None:
         """The next layers have nothing new."""

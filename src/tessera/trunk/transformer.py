@@ -94,6 +94,11 @@ class Block(nn.Module):
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
 
     @property
+    def steps(self) -> tuple[PreNorm | SwinNorm, PreNorm | SwinNorm]:
+        """Both residual steps."""
+        return self.attention, self.mlp
+
+    @property
     def parts(self) -> tuple[SelfAttention, MLP | SwiGLU]:
         """What the steps are of."""
         return self.attention.inner, self.mlp.inner

@@ -1,13 +1,16 @@
 """What moves in a stage and how: frozen and trained parts, parameter groups, learning rates, averaged weights."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tessera.stages import Stage
 from tessera.system import System
+from tessera.trunk import Trunk
 
 BETAS = (0.9, 0.95)  # what language models use: the second moment forgets within tens of steps
 WARM_UP = 0.03  # share of a stage
@@ -39,32 +42,67 @@ def thaw(system: System, stage: Stage) -> None:
         module.train().requires_grad_(True)
 
 
-def groups(stage: Stage) -> list[dict]:
-    """Parameter groups: weight decay for matrices that multiply features, a factor on the rate where the stage says so."""
-    factors: dict[nn.Parameter, float] = {}
+def matrices(stage: Stage) -> set[Tensor]:
+    """The weights of linear layers in the trunks that a stage trains."""
+    trunks = [module for module in stage.train if isinstance(module, Trunk)]
+    return {part.weight for trunk in trunks for part in trunk.modules() if isinstance(part, nn.Linear)}
+
+
+def groups(stage: Stage, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+    """Parameters in groups: weight decay for matrices that multiply features, a factor on the rate where the stage says so."""
+    factors = {parameter: factor for module, factor in stage.rates.items() for parameter in module.parameters()}
     tables = {module.weight for top in stage.train for module in top.modules() if isinstance(module, nn.Embedding)}
-    for module in stage.train:
-        for parameter in module.parameters():
-            factors.setdefault(parameter, 1.0)
-    for module, factor in stage.rates.items():
-        for parameter in module.parameters():
-            factors[parameter] = factor
     sorted_out: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for parameter, factor in factors.items():
+    for parameter in parameters:
         decays = parameter.ndim > 1 and parameter not in tables
-        sorted_out.setdefault((factor, decays), []).append(parameter)
+        sorted_out.setdefault((factors.get(parameter, 1.0), decays), []).append(parameter)
     return [
         {"params": parameters, "factor": factor, "weight_decay": stage.weight_decay if decays else 0.0}
         for (factor, decays), parameters in sorted_out.items()
     ]
 
 
-def optimizer_for(stage: Stage) -> torch.optim.AdamW:
-    """AdamW, fused."""
-    return torch.optim.AdamW(groups(stage), lr=stage.lr, betas=BETAS, fused=True)
+class Optimizers:
+    """Optimizers as one, each of which moves parameters of its own; they keep their state in one place."""
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]):
+        self.parts, self.state = parts, defaultdict[Tensor, Any](dict)
+        for part in parts:
+            part.state = self.state
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Those of all."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def step(self) -> None:
+        """Move everything."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for part in self.parts:
+            part.zero_grad()
 
 
-def set_rate(optimizer: torch.optim.Optimizer, stage: Stage, progress: float) -> float:
+def optimizer_for(stage: Stage, kind: str = "muon") -> Optimizers:
+    """Muon for the matrices of trunks and AdamW for all else, or ("adamw") AdamW alone; both move at the stage's rate.
+
+    Source: Jordan et al. 2024, "Muon", with AdamW's size of a step: 0.2 of the root of a matrix's longer side (Liu et al. 2025,
+    arXiv:2502.16982, section 2.2), both as `torch.optim.Muon` has them. Differs: projections that stand in one matrix move as one.
+    """
+    turned = matrices(stage) if kind == "muon" else set()
+    parameters = dict.fromkeys(parameter for module in [*stage.train, *stage.rates] for parameter in module.parameters())
+    parts: list[torch.optim.Optimizer] = []
+    if mine := groups(stage, (parameter for parameter in parameters if parameter in turned)):
+        parts.append(torch.optim.Muon(mine, lr=stage.lr, adjust_lr_fn="match_rms_adamw"))
+    if mine := groups(stage, (parameter for parameter in parameters if parameter not in turned)):
+        parts.append(torch.optim.AdamW(mine, lr=stage.lr, betas=BETAS, fused=True))
+    return Optimizers(parts)
+
+
+def set_rate(optimizer: Optimizers, stage: Stage, progress: float) -> float:
     """Set the learning rates for this moment; returns that of the unscaled group."""
     lr = stage.lr * rate(progress, stage.decay)
     for group in optimizer.param_groups:

@@ -8,6 +8,7 @@ from torch import Tensor
 from tessera.grouping import alike
 from tessera.pieces import Piece, assemble, place, read
 from tessera.system import System
+from tessera.trunk.lean import lean_form
 from tessera.verbs.writing import Step
 
 Watch = Callable[[Step, Tensor], None]
@@ -34,7 +35,7 @@ class CachedPasses:
 
     def __init__(self, system: System, rows: int, *, watch: Watch | None = None):
         self.system, self.watch, self.device = system, watch, system.device
-        self.cache = system.trunk.cache(rows=rows, capacity=64)
+        self.trunk, self.cache = lean_form(system.trunk), system.trunk.cache(rows=rows, capacity=64)
         self.take, self.give = self.cache.take, self.cache.give
 
     def run(self, steps: Sequence[Step]) -> list[Tensor]:
@@ -48,7 +49,7 @@ class CachedPasses:
             mine = [steps[i] for i in numbers]
             batch = assemble([step.pieces for step in mine], everything)
             opened = self.cache.open([step.branch.row for step in mine], batch.places)
-            out = self.system.trunk(batch.embeddings, batch.condition, batch.places, self.system.attention, opened)
+            out = self.trunk(batch.embeddings, batch.condition, batch.places, self.system.attention, opened)
             opened.commit([step.commit for step in mine])
             hidden.update(zip(numbers, out, strict=True))
         if self.watch:

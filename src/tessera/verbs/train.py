@@ -19,8 +19,8 @@ from tessera.system import System
 from tessera.verbs.checkpoint import load_state, save_state
 from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
-from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, machine, spent
-from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
+from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, keep_memory, machine, spent
+from tessera.verbs.optimizing import Average, Optimizers, optimizer_for, set_rate, thaw
 from tessera.verbs.parts import Part, Parts
 from tessera.verbs.progress import Progress
 from tessera.verbs.runs import Diary, start_diary
@@ -35,8 +35,9 @@ class Settings:
     """How to train, whatever the system.
 
     `scale` multiplies the documents of every stage, `rate` its learning rate; shared parts stay as they are. `precision` "bfloat16"
-    is autocast; "auto" takes it where the machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at
-    the system per stage) do not change what is learned.
+    is autocast; "auto" takes it where the machine multiplies it faster than float32. `optimizer` "muon" moves the matrices of trunks
+    by Muon and all else by AdamW, "adamw" all by AdamW. `checkpoint_seconds` and `glances` (looks at the system per stage) do not
+    change what is learned.
     """
 
     seed: int = 0
@@ -44,6 +45,7 @@ class Settings:
     rate: float = 1.0
     device: str = "auto"
     precision: str = "auto"
+    optimizer: str = "muon"
     compile: bool = False
     clip: float = 1.0
     checkpoint_seconds: float = 60.0
@@ -55,6 +57,8 @@ class Settings:
                 f"train: scale {self.scale:g}, rate {self.rate:g}, clip {self.clip:g}; scale and clip above 0 and rates from 0 on are "
                 "accepted; change the one outside"
             )
+        if self.optimizer not in ("muon", "adamw"):
+            raise ValueError(f"train: optimizer {self.optimizer!r}; muon and adamw are accepted; choose one")
 
     def resolved(self) -> "Settings":
         """With device and precision chosen for this machine."""
@@ -110,6 +114,7 @@ def train(
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, stages, source, diary, settings, glance, parts)
     tensors = run.restore() if resume else run.save({})
+    keep_memory()
     with run.progress, _interruptible(run):
         for number in range(run.at.stage, len(stages)):
             tensors = {} if run.took(number) else run.stage(number, tensors)
@@ -175,7 +180,7 @@ class _Run:
         if not tensors and not stage.carry:
             torch.manual_seed(settings.seed + number)
         thaw(system, stage)
-        optimizer = optimizer_for(stage)
+        optimizer = optimizer_for(stage, settings.optimizer)
         learner = stage.learner or system
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         average = Average(trained, stage.average) if stage.average else None
@@ -279,7 +284,7 @@ class _Taken:
 class _Step:
     """One training step: losses, their weighted mean, its gradient, clipped, and the optimizer's move."""
 
-    def __init__(self, learner: Learner, stage: Stage, optimizer: torch.optim.Optimizer, trained: list[Tensor], settings: Settings):
+    def __init__(self, learner: Learner, stage: Stage, optimizer: Optimizers, trained: list[Tensor], settings: Settings):
         self.learner, self.stage, self.optimizer, self.trained, self.settings = learner, stage, optimizer, trained, settings
         self.lr = 0.0
 
@@ -289,7 +294,7 @@ class _Step:
         losses = self.backward(batch)
         norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         means = {port: mean(total, count).detach() for port, (total, count) in losses.items()}
         return _Taken(number, means, {port: float(count) for port, (_, count) in losses.items()}, norm)
 
@@ -316,7 +321,7 @@ class _Step:
         for _ in range(2):
             begun = time.perf_counter()
             self.backward(batch)
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             seconds.append(time.perf_counter() - begun)
         for module, mode in modes.items():
             module.training = mode
@@ -340,7 +345,7 @@ def not_in(system: System, learner: Learner) -> dict[str, Tensor]:
     return {f"learner.{name}": tensor for name, tensor in learner.state_dict().items() if tensor.data_ptr() not in known}
 
 
-def get_tensors(names: Mapping[Tensor, str], optimizer: torch.optim.Optimizer, average: Average | None) -> dict[str, Tensor]:
+def get_tensors(names: Mapping[Tensor, str], optimizer: Optimizers, average: Average | None) -> dict[str, Tensor]:
     """All tensors that training needs besides the weights, by name."""
     tensors = {f"optimizer.{names[p]}.{key}": value for p, state in optimizer.state.items() for key, value in state.items()}
     if average:
@@ -348,9 +353,7 @@ def get_tensors(names: Mapping[Tensor, str], optimizer: torch.optim.Optimizer, a
     return tensors
 
 
-def put_tensors(
-    names: Mapping[Tensor, str], optimizer: torch.optim.Optimizer, average: Average | None, tensors: Mapping[str, Tensor]
-) -> None:
+def put_tensors(names: Mapping[Tensor, str], optimizer: Optimizers, average: Average | None, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of get_tensors. What the optimizer does not move is left out."""
     trained = {names[p]: p for group in optimizer.param_groups for p in group["params"]}
     for name, value in tensors.items():

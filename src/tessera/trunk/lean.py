@@ -1,0 +1,147 @@
+"""The lean form of a transformer: the same hidden states from fewer operations, for the few places of a pass that writes.
+
+A small trunk on a CPU spends such a pass calling operations, not computing. The plain modules stay the oracle.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tessera.attention import AttentionRule
+from tessera.places import Places
+from tessera.trunk.base import Hidden, Trunk
+from tessera.trunk.cache import Pass
+from tessera.trunk.layers import SelfAttention, SwiGLU
+from tessera.trunk.rotary import Turn
+from tessera.trunk.transformer import Block, PreNorm, Transformer
+
+Flat = Float[Tensor, "place width"]  # the places of all rows, one after another
+Norm = Callable[[Tensor], Tensor]
+
+
+def lean_form(trunk: Trunk) -> Callable[..., Hidden]:
+    """What to call instead of this trunk while it writes: its lean form, or itself where it has none."""
+    if type(trunk) is Transformer and trunk.rotary is not None and all(map(_usual, trunk.blocks)):
+        return Lean(trunk)
+    return trunk
+
+
+def _usual(block: nn.Module) -> bool:
+    """Whether it is the block of most language models: RMSNorm before attention and a SwiGLU, without biases or conditions."""
+    if type(block) is not Block or not all(type(step) is PreNorm and step.adapt is None for step in block.steps):
+        return False
+    attention, mlp = block.parts
+    if type(attention) is not SelfAttention or type(mlp) is not SwiGLU:
+        return False
+    linears, norms = (attention.qkv, attention.out, mlp.gate_up, mlp.down), (attention.q_norm, attention.k_norm)
+    bare = all(type(one) is nn.Linear and one.bias is None for one in linears)
+    return bare and len({(type(norm), _eps(norm)) for norm in norms}) == 1 and all(map(_scales, norms))
+
+
+def _scales(norm: nn.Module) -> bool:
+    """Whether it is none, or one with all its weights."""
+    return type(norm) is nn.Identity or (type(norm) in (nn.LayerNorm, nn.RMSNorm) and None not in norm._parameters.values())
+
+
+class Lean:
+    """A trunk for writing, called as the trunk is: the same numbers, to rounding. It looks at the trunk's weights and copies few.
+
+    The trunk itself passes where that is asked for: under a hook or autocast, with gradients, conditions or another precision.
+    """
+
+    def __init__(self, trunk: Transformer):
+        self.trunk, self.blocks, self.norm = trunk, [_Lean(block) for block in trunk.blocks if isinstance(block, Block)], _lean(trunk.norm)
+        self.hooks = [hooks for module in trunk.modules() for hooks in (module._forward_hooks, module._forward_pre_hooks)]
+
+    def __call__(self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: Pass) -> Hidden:
+        """Hidden states of the places, which also see what the rows of the cache hold."""
+        if self.plain(embeddings, condition):
+            return self.trunk(embeddings, condition, places, rule, opened)
+        sight = self.trunk.sight(embeddings, None, places, rule, opened)
+        assert isinstance(sight.turn, Turn)
+        turn, x = Turn(*(part.transpose(1, 2) for part in sight.turn)), embeddings.flatten(0, 1)
+        for block in self.blocks:
+            x = block(x, turn, sight.mask, opened)
+        return self.norm(x).view_as(embeddings)
+
+    def plain(self, embeddings: Hidden, condition: Hidden | None) -> bool:
+        """Whether the trunk itself has to pass."""
+        if condition is not None or embeddings.dtype is not torch.float32 or torch.is_grad_enabled() or self.trunk.training:
+            return True
+        return any(self.hooks) or torch.is_autocast_enabled(embeddings.device.type)
+
+
+class _Lean:
+    """One block of it."""
+
+    def __init__(self, block: Block):
+        attention, mlp = block.parts
+        assert isinstance(attention, SelfAttention) and isinstance(mlp, SwiGLU)
+        self.before, self.between = (_lean(step.norm) for step in block.steps)
+        self.of_heads, self.activation = _norm_of_heads(attention), mlp.activation
+        self.qkv, self.out, self.gate_up, self.down = (
+            linear.weight.detach() for linear in (attention.qkv, attention.out, mlp.gate_up, mlp.down)
+        )
+        self.size, (self.heads, self.kv_heads, _) = attention.size, attention.split
+
+    def __call__(self, x: Flat, turn: Turn, mask: Tensor | None, opened: Pass) -> Flat:
+        """The stream behind the block."""
+        qkv = _times(self.qkv, self.before(x)).t().contiguous().view(*turn.cos.shape[:2], -1, self.size)
+        qk = qkv[:, :, : self.heads + self.kv_heads]
+        normed = self.of_heads(qk)
+        torch.addcmul(normed * turn.cos, normed.roll(self.size // 2, -1), turn.sin, out=qk)
+        keys, values = opened.extend_with(qkv[:, :, self.heads :])
+        q = qkv[:, :, : self.heads].transpose(1, 2)
+        seen = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=self.heads != self.kv_heads)
+        x = x + _times(self.out, seen.transpose(1, 2).reshape(len(x), -1)).t()
+        gate, up = _times(self.gate_up, self.between(x)).chunk(2)
+        return x + _times(self.down, self.activation(gate).mul_(up).t().contiguous()).t()
+
+
+def _times(weight: Tensor, x: Flat) -> Float[Tensor, "feature place"]:
+    """A linear layer, transposed: so MKL shares the work of few places among threads, and takes two thirds of the time."""
+    return torch.mm(weight, x.t())
+
+
+def _lean(norm: nn.Module) -> Norm:
+    """The norm, RMSNorm in five operations."""
+    return _RMS(norm.weight, _eps(norm)) if type(norm) is nn.RMSNorm and _scales(norm) else norm
+
+
+def _norm_of_heads(attention: SelfAttention) -> Norm:
+    """The norms of queries and of keys at once."""
+    q, k, (heads, kv_heads, _) = attention.q_norm, attention.k_norm, attention.split
+    if isinstance(q, nn.Identity):
+        return q
+
+    def both(name: str) -> Tensor:
+        """A row for each head."""
+        rows = (getattr(norm, name).detach().expand(number, -1) for norm, number in ((q, heads), (k, kv_heads)))
+        return torch.cat(list(rows))
+
+    if isinstance(q, nn.RMSNorm):
+        return _RMS(both("weight"), _eps(q))
+    weight, bias, eps = both("weight"), both("bias"), _eps(q)
+    return lambda x: torch.addcmul(bias, F.layer_norm(x, (attention.size,), eps=eps), weight)
+
+
+def _eps(norm: nn.Module) -> float:
+    """What is added to the mean square; none means the smallest difference of float32."""
+    eps = getattr(norm, "eps", 0.0)
+    return torch.finfo(torch.float32).eps if eps is None else eps
+
+
+class _RMS:
+    """RMSNorm, with rows of weights where heads have their own."""
+
+    def __init__(self, weight: Tensor, eps: float):
+        size = weight.shape[-1]
+        self.scale, self.eps = weight.detach() * size**0.5, weight.new_tensor(size * eps)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Features of root mean square 1, scaled."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return (x * torch.addcmul(self.eps, length, length).rsqrt_()).mul_(self.scale)

@@ -1,0 +1,98 @@
+import pytest
+import torch
+from torch import nn
+
+from tessera.attention import causal
+from tessera.places import Places
+from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.trunk.lean import Lean, lean_form
+
+WIDTH, HEADS, ROWS = 16, 4, 3
+
+
+def trunk(*, norm=nn.RMSNorm, mlp=SwiGLU, block=Block, rotary=True, **attention) -> Transformer:
+    """Two blocks with random weights, norms' too."""
+    if block is ParallelBlock:
+        blocks = [ParallelBlock(norm(WIDTH), SelfAttention(WIDTH, HEADS), mlp(WIDTH)) for _ in range(2)]
+    else:
+        blocks = [Block(PreNorm(norm(WIDTH), SelfAttention(WIDTH, HEADS, **attention)), PreNorm(norm(WIDTH), mlp(WIDTH))) for _ in range(2)]
+    made = Transformer(blocks, norm=norm(WIDTH), rotary=Rotary(attention.get("size", WIDTH // HEADS)) if rotary else None)
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return made.eval()
+
+
+def written(form, made: Transformer, places, condition=None) -> torch.Tensor:
+    """Hidden states of passes of several and of single places, through rows that are not equally long."""
+    torch.manual_seed(1)
+    cache, hidden = made.cache(rows=ROWS, capacity=2), []
+    for rows, counts in (([0, 1, 2], 3), ([2], 4), ([0, 1, 2], 1), ([2, 0], 2), ([0, 1, 2], 1)):
+        first = [cache.lengths[row] for row in rows]
+        new: Places = places(order=[list(range(start, start + counts)) for start in first])
+        opened = cache.open(rows, new)
+        hidden.append(form(torch.randn(len(rows), counts, WIDTH), condition, new, causal, opened).flatten())
+        opened.commit([True] * len(rows))
+    return torch.cat(hidden)
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [{}, {"kv_heads": 2}, {"qk_norm": nn.LayerNorm}, {"qk_norm": nn.RMSNorm, "kv_heads": 1}, {"size": 6}],
+    ids=lambda attention: "-".join(attention) or "plain",
+)
+@torch.inference_mode()
+def test_the_lean_form_says_what_the_trunk_says(attention, places):
+    made = trunk(**attention)
+    lean = lean_form(made)
+    assert isinstance(lean, Lean)
+    expected = written(made, made, places)
+    torch.testing.assert_close(written(lean, made, places), expected, rtol=0, atol=1e-5 * expected.abs().max())
+
+
+@torch.inference_mode()
+def test_the_epsilon_of_norms_counts(places):
+    made = trunk(norm=lambda width: nn.RMSNorm(width, eps=0.5), qk_norm=lambda size: nn.LayerNorm(size, eps=0.5))
+    expected = written(made, made, places)
+    torch.testing.assert_close(written(lean_form(made), made, places), expected, rtol=0, atol=1e-5 * expected.abs().max())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"mlp": MLP},
+        {"block": ParallelBlock},
+        {"bias": True},
+        {"rotary": False},
+        {"qk_norm": lambda size: nn.LayerNorm(size, bias=False)},
+        {"qk_norm": (nn.LayerNorm, nn.RMSNorm)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_other_trunks_write_as_they_are(other):
+    made = trunk(**other)
+    assert lean_form(made) is made
+
+
+def test_norms_of_other_kinds_stay_as_they_are(places):
+    made = trunk(norm=nn.LayerNorm)
+    with torch.inference_mode():
+        expected = written(made, made, places)
+        torch.testing.assert_close(written(lean_form(made), made, places), expected, rtol=0, atol=1e-5 * expected.abs().max())
+
+
+@pytest.mark.parametrize("asked", ["hook", "gradient", "autocast", "training", "precision"])
+def test_the_trunk_itself_passes_where_that_is_asked_for(asked, places, monkeypatch):
+    made = trunk()
+    lean = lean_form(made)
+    called = []
+    monkeypatch.setattr(lean, "trunk", lambda *words: called.append(words) or made(*words))
+    lean.trunk.training, lean.trunk.sight = asked == "training", made.sight  # the trunk watched
+    if asked == "hook":
+        made.blocks[1].after_mlp.register_forward_hook(lambda module, given, out: None)
+    with torch.set_grad_enabled(asked == "gradient"), torch.autocast("cpu", torch.bfloat16, enabled=asked == "autocast"):
+        new = places(order=[[0, 1]])
+        x = torch.randn(1, 2, WIDTH, dtype=torch.float64 if asked == "precision" else torch.float32)
+        if asked == "precision":
+            made.double()
+        lean(x, None, new, causal, made.cache(rows=1, capacity=2).open([0], new))
+    assert len(called) == 1
