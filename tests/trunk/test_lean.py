@@ -30,7 +30,7 @@ def written(form, made: Transformer, places, condition=None) -> torch.Tensor:
         first = [cache.lengths[row] for row in rows]
         new: Places = places(order=[list(range(start, start + counts)) for start in first])
         opened = cache.open(rows, new)
-        hidden.append(form(torch.randn(len(rows), counts, WIDTH), condition, new, causal, opened).flatten())
+        hidden.append(form(torch.randn(len(rows), counts, WIDTH).to(made.norm.weight), condition, new, causal, opened).flatten())
         opened.commit([True] * len(rows))
     return torch.cat(hidden)
 
@@ -40,13 +40,14 @@ def written(form, made: Transformer, places, condition=None) -> torch.Tensor:
     [{}, {"kv_heads": 2}, {"qk_norm": nn.LayerNorm}, {"qk_norm": nn.RMSNorm, "kv_heads": 1}, {"size": 6}],
     ids=lambda attention: "-".join(attention) or "plain",
 )
+@pytest.mark.parametrize("dtype, near", [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
 @torch.inference_mode()
-def test_the_lean_form_says_what_the_trunk_says(attention, places):
-    made = trunk(**attention)
+def test_the_lean_form_says_what_the_trunk_says(attention, dtype, near, places):
+    made = trunk(**attention).to(dtype)
     lean = lean_form(made)
     assert isinstance(lean, Lean)
     expected = written(made, made, places)
-    torch.testing.assert_close(written(lean, made, places), expected, rtol=0, atol=1e-5 * expected.abs().max())
+    torch.testing.assert_close(written(lean, made, places), expected, rtol=0, atol=near * expected.abs().max())
 
 
 @torch.inference_mode()
@@ -91,8 +92,8 @@ def test_the_trunk_itself_passes_where_that_is_asked_for(asked, places, monkeypa
         made.blocks[1].after_mlp.register_forward_hook(lambda module, given, out: None)
     with torch.set_grad_enabled(asked == "gradient"), torch.autocast("cpu", torch.bfloat16, enabled=asked == "autocast"):
         new = places(order=[[0, 1]])
-        x = torch.randn(1, 2, WIDTH, dtype=torch.float64 if asked == "precision" else torch.float32)
-        if asked == "precision":
-            made.double()
+        dtype = torch.bfloat16 if asked == "precision" else torch.float32
+        made.to(dtype)
+        x = torch.randn(1, 2, WIDTH, dtype=dtype)
         lean(x, None, new, causal, made.cache(rows=1, capacity=2).open([0], new))
     assert len(called) == 1

@@ -38,7 +38,7 @@ def _usual(block: nn.Module) -> bool:
         return False
     linears, norms = (attention.qkv, attention.out, mlp.gate_up, mlp.down), (attention.q_norm, attention.k_norm)
     bare = all(type(one) is nn.Linear and one.bias is None for one in linears)
-    return bare and len({(type(norm), _eps(norm)) for norm in norms}) == 1 and all(map(_scales, norms))
+    return bare and len({(type(norm), getattr(norm, "eps", 0)) for norm in norms}) == 1 and all(map(_scales, norms))
 
 
 def _scales(norm: nn.Module) -> bool:
@@ -49,7 +49,7 @@ def _scales(norm: nn.Module) -> bool:
 class Lean:
     """A trunk for writing, called as the trunk is: the same numbers, to rounding. It looks at the trunk's weights and copies few.
 
-    The trunk itself passes where that is asked for: under a hook or autocast, with gradients, conditions or another precision.
+    The trunk itself passes where that is asked for: under a hook or autocast, with gradients, conditions or in half precision.
     """
 
     def __init__(self, trunk: Transformer):
@@ -69,7 +69,8 @@ class Lean:
 
     def plain(self, embeddings: Hidden, condition: Hidden | None) -> bool:
         """Whether the trunk itself has to pass."""
-        if condition is not None or embeddings.dtype is not torch.float32 or torch.is_grad_enabled() or self.trunk.training:
+        half = embeddings.dtype not in (torch.float32, torch.float64)
+        if condition is not None or half or torch.is_grad_enabled() or self.trunk.training:
             return True
         return any(self.hooks) or torch.is_autocast_enabled(embeddings.device.type)
 
@@ -108,7 +109,7 @@ def _times(weight: Tensor, x: Flat) -> Float[Tensor, "feature place"]:
 
 def _lean(norm: nn.Module) -> Norm:
     """The norm, RMSNorm in five operations."""
-    return _RMS(norm.weight, _eps(norm)) if type(norm) is nn.RMSNorm and _scales(norm) else norm
+    return _RMS(norm.weight, norm.eps) if type(norm) is nn.RMSNorm and _scales(norm) else norm
 
 
 def _norm_of_heads(attention: SelfAttention) -> Norm:
@@ -123,22 +124,18 @@ def _norm_of_heads(attention: SelfAttention) -> Norm:
         return torch.cat(list(rows))
 
     if isinstance(q, nn.RMSNorm):
-        return _RMS(both("weight"), _eps(q))
-    weight, bias, eps = both("weight"), both("bias"), _eps(q)
+        return _RMS(both("weight"), q.eps)
+    assert isinstance(q, nn.LayerNorm)
+    weight, bias, eps = both("weight"), both("bias"), q.eps
     return lambda x: torch.addcmul(bias, F.layer_norm(x, (attention.size,), eps=eps), weight)
 
 
-def _eps(norm: nn.Module) -> float:
-    """What is added to the mean square; none means the smallest difference of float32."""
-    eps = getattr(norm, "eps", 0.0)
-    return torch.finfo(torch.float32).eps if eps is None else eps
-
-
 class _RMS:
-    """RMSNorm, with rows of weights where heads have their own."""
+    """RMSNorm, with rows of weights where heads have their own. Without `eps` it is the precision's smallest difference, as in torch."""
 
-    def __init__(self, weight: Tensor, eps: float):
+    def __init__(self, weight: Tensor, eps: float | None):
         size = weight.shape[-1]
+        eps = torch.finfo(weight.dtype).eps if eps is None else eps
         self.scale, self.eps = weight.detach() * size**0.5, weight.new_tensor(size * eps)
 
     def __call__(self, x: Tensor) -> Tensor:
