@@ -96,8 +96,11 @@ def test_the_best_drawer_stands_first_and_who_draws_nothing_last(found):
     assert cells["trunk, active a place"] == f"{active:.2f} M"
 
 
-@pytest.mark.parametrize("changes", [{"training": TRAINING | {"documents": 520_000}}, {"world": "0123456789ab"}, {"scorer": 0}])
-def test_results_of_another_budget_world_or_judge_do_not_stand_beside(found, changes):
+BY_MUON = {"training": TRAINING | {"settings": TRAINING["settings"] | {"optimizer": "muon"}}}
+
+
+@pytest.mark.parametrize("changes", [{"training": TRAINING | {"documents": 520_000}}, BY_MUON, {"world": "0123456789ab"}, {"scorer": 0}])
+def test_results_of_another_budget_optimizer_world_or_judge_do_not_stand_beside(found, changes):
     with pytest.raises(ValueError, match=r"table: other learned from .* the same are accepted"):
         budget_table([found, drawn(found, "other", 0.5, **changes)])
     assert budget_table([found, drawn(found, "other", 0.5, training=TRAINING | {"documents": 500_000})])

@@ -56,11 +56,15 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
     first = found[0]
     for one in found:
         more = one["training"]["documents"] / first["training"]["documents"] - 1
-        if abs(more) > APART or any(one[key] != first[key] for key in ("world", "scorer")):
+        if abs(more) > APART or any(one[key] != first[key] for key in ("world", "scorer")) or optimizer(one) != optimizer(first):
+            said = [
+                f"{x['system']} learned from {x['training']['documents']:,} documents of world {x['world']} by {optimizer(x)}, judged by "
+                f"scorer {x['scorer']}"
+                for x in (one, first)
+            ]
             raise ValueError(
-                f"table: {one['system']} learned from {one['training']['documents']:,} documents of world {one['world']}, judged by scorer "
-                f"{one['scorer']}; {first['system']} from {first['training']['documents']:,} of {first['world']}, by {first['scorer']}; "
-                f"the same are accepted, documents within {APART:.0%}; leave one out, or train it anew with `tessera compare`"
+                f"table: {'; '.join(said)}; the same are accepted, documents within {APART:.0%}; leave one out, or train it anew with "
+                "`tessera compare`"
             )
     rows = []
     for one in sorted(found, key=lambda one: -one["scores"].get("drawing.overall", {"value": -1})["value"]):
@@ -69,6 +73,11 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
         rate = f"{one['training']['settings']['rate']:g}"
         rows.append([one["system"], *(cell(one["scores"].get(name)) for name in LADDER), active, documents, rate, minutes])
     return table(["system", *LADDER.values(), "trunk, active a place", "documents", "rate", "trained in"], rows)
+
+
+def optimizer(found: Mapping[str, Any]) -> str:
+    """By what a system learned; results that do not say it are of a time when there was one."""
+    return found["training"]["settings"].get("optimizer", "adamw")
 
 
 def put(page: Path, name: str, text: str) -> None:
