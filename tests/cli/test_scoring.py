@@ -277,7 +277,9 @@ def test_results_of_something_else_are_refused_before_anything_is_written(tesser
     assert tessera("evaluate", "--run", "own", *QUICK).code == 0
     finds(monkeypatch)  # what was asked now would fail
     refused = tessera("evaluate", "--run", "own", "--against", "own/results/chameleon.json", *QUICK, *words)
-    assert refused.code == 2 and f"error: compare: {what}; " in refused.words and refused.words.endswith(("evaluate both alike", "one suite"))
+    assert (
+        refused.code == 2 and f"error: compare: {what}; " in refused.words and refused.words.endswith(("evaluate both alike", "one suite"))
+    )
 
 
 # ---------------------------------------------------------------- answers that are kept, and judged again
