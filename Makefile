@@ -1,9 +1,10 @@
 # Each target does all set-up by itself; a second run is quick.
 PYTHON ?= python3
 BIN := .venv/bin
+HARNESS := .venv/harness
 DEMO := runs/demo
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test harness check format docs bench clean
 
 # Trains a unified model from scratch, shows what it draws, and scores it: about eight minutes on two cores.
 demo: .venv/installed
@@ -13,6 +14,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+# The plug-in for lmms-eval against lmms-eval itself, which brings some 140 packages: in an environment of its own.
+harness: $(HARNESS)/installed
+	OMP_NUM_THREADS=1 $(HARNESS)/bin/python -m pytest tests/test_lmms_eval.py
 
 check: .venv/checking
 	$(BIN)/ruff format --check .
@@ -52,6 +57,13 @@ bench: .venv/bench
 
 .venv/bench: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	touch $@
+
+# PyPI's torchvision fails to be imported beside a CPU build of torch; nothing here needs it.
+$(HARNESS)/installed: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m venv $(HARNESS)
+	$(HARNESS)/bin/pip install --quiet --constraint constraints.txt --editable '.[test,lmms-eval]'
+	$(HARNESS)/bin/pip uninstall --quiet --yes torchvision
 	touch $@
 
 clean:

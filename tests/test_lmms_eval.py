@@ -1,10 +1,13 @@
 import importlib
 import json
+import os
+import subprocess
 import sys
 from dataclasses import fields
 from importlib.metadata import entry_points
 from inspect import signature
 from io import BytesIO
+from pathlib import Path
 
 import lmms_stub
 import pytest
@@ -13,13 +16,18 @@ from PIL import Image as Pillow
 from verbs.small import TINY
 
 from tessera.data import open_picture
-from tessera.document import Image, Text
+from tessera.document import Document, Image, Text
 from tessera.laws import Sampling
 from tessera.lmms_eval import manifest
 from tessera.lmms_eval.answering import Answers, rows_of
 from tessera.lmms_eval.asking import chat, cut, longest_of, picture_of, sampling_of, simple
+from tessera.scoring.answers import yes_no
+from tessera.scoring.yesno import yes_no_scores
+from tessera.verbs.generate import requests_for, write
 from tessera.verbs.recipes import build
-from tessera.verbs.weights import save
+from tessera.verbs.weights import load, save
+from tessera.world import World
+from tessera.world.hallucination import Negatives, pope
 
 ROUND = {"max_new_tokens": 6, "temperature": 1.0, "do_sample": True}
 
@@ -293,3 +301,45 @@ def test_what_stands_in_its_place_asks_as_much_as_the_harness_itself():
 def test_the_harness_finds_us_by_the_entry_point_that_it_looks_for():
     (entry,) = [one for one in entry_points(group="lmms_eval.models") if one.value.startswith("tessera")]
     assert entry.name == "tessera" and entry.load() is manifest
+
+
+POPE_OF_OURS = """
+include: {theirs}
+task: pope_of_ours
+dataset_path: parquet
+dataset_kwargs: {{data_files: {{test: {file}}}}}
+lmms_eval_specific_kwargs: {{tessera: {{pre_prompt: "", post_prompt: ""}}}}
+"""
+
+
+def test_its_own_pope_on_pictures_of_ours_gives_the_scores_that_we_give(tmp_path):
+    """The command, from pictures on disk to its scores. Its yes ratio is that of the labels, so it is not ours."""
+    task, datasets = pytest.importorskip("lmms_eval.tasks.pope"), pytest.importorskip("datasets")
+    world = World.easy()
+    probes = [probe for i in range(40) for probe in pope(world, Negatives.RANDOM, i, k=1)]
+    rows = [
+        {
+            "question_id": str(i),
+            "image": Pillow.fromarray(probe.picture.permute(1, 2, 0).numpy()),
+            "question": probe.question.text,
+            "answer": probe.question.answer,
+        }
+        for i, probe in enumerate(probes)
+    ]
+    columns = {name: datasets.Image() if name == "image" else datasets.Value("string") for name in rows[0]}
+    datasets.Dataset.from_list(rows, features=datasets.Features(columns)).to_parquet(tmp_path / "pope.parquet")
+    theirs = Path(next(iter(task.__path__))) / "pope.yaml"
+    (tmp_path / "pope.yaml").write_text(POPE_OF_OURS.format(theirs=theirs, file=tmp_path / "pope.parquet"))
+    words = "--model tessera --model_args system=janus,level=easy,device=cpu --batch_size 16 --tasks pope_of_ours"
+    alone = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "lmms_eval", *words.split(), "--include_path", tmp_path, "--output_path", tmp_path / "out"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | alone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (file,) = (tmp_path / "out").rglob("*results.json")
+    found = json.loads(file.read_text())["results"]["pope_of_ours"]
+    asked = [Document((Image(probe.picture), Text(probe.question.text), Text(learn=True))) for probe in probes]
+    said = [one.texts[0] for one in write(load("janus", level="easy"), requests_for(asked, seed=0))]
+    ours = yes_no_scores([yes_no(text, "lmms_eval") for text in said], [probe.present for probe in probes], "lmms_eval")
+    assert 0.5 < ours.accuracy < 1, "known answers that are not all alike"
+    names = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1_score": "f1"}
+    assert {name: found[f"pope_{name},none"] for name in names} == {name: pytest.approx(getattr(ours, of)) for name, of in names.items()}

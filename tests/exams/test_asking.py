@@ -152,3 +152,5 @@ def test_who_never_looks_is_as_good_with_a_picture_that_cannot_help(exam, name):
     assert all(values(controlled)[f"questions.{name}.{kind.value}"] == values(own)[f"questions.{kind.value}"] for kind in KINDS)
     renamed = lambda key: key.replace("questions", f"questions.{name}").removesuffix(".overall")
     assert controlled.right == {renamed(key): right for key, right in own.right.items()}
+    unseen = {renamed(key): {who: each[who] for who in ("chance", "blind")} for key, each in own.references.items()}
+    assert controlled.references == unseen

@@ -5,7 +5,7 @@ from exams.players import nonsense, taken, values
 from tessera.document import Image
 from tessera.exams import likeness as module
 from tessera.exams.likeness import LEAST, Likeness, beside, nearest, shown
-from tessera.world import Skill, World, judge
+from tessera.world import Scene, Skill, World, judge
 from tessera.world.oracle import Oracle
 
 EASY = World.easy()
@@ -66,6 +66,13 @@ def test_copies_of_training_pictures_are_found(exam):
 def test_one_drawing_again_and_again_recalls_little(exam, own):
     found = values(exam.report(own[:1] * LEAST))
     assert found["likeness.precision"] > 0.9 and found["likeness.recall"] < 0.1 and found["likeness.frechet"] > 1
+
+
+def test_who_draws_nothing_gets_what_is_said_of_the_blind(exam):
+    found = exam.report([EASY.picture(Scene(()))] * LEAST)
+    for name in SETS:
+        assert found.scores[name].value == pytest.approx(found.references[name]["blind"]), name
+    assert found.references["likeness.frechet"]["blind"] > 10 * found.references["likeness.frechet"]["ceiling"]
 
 
 def test_few_drawings_are_no_set(own):

@@ -8,7 +8,7 @@ import torch
 from tessera.document import Document, Image, Text
 from tessera.exams import OwnStories, Stories
 from tessera.verbs.answers import documents_in, save_documents
-from tessera.world import World
+from tessera.world import Colour, Scene, World
 
 FEW = 6
 
@@ -28,12 +28,14 @@ def values(exam, documents):
 
 
 def test_a_true_story_is_right_in_all(exam):
-    assert values(exam, true_stories(exam)) == {f"stories.{what}": 1.0 for what in ("structure", "similarity", "told", "pictures")}
+    whats = ("structure", "similarity", "told", "pictures", "blocks", "same")
+    assert values(exam, true_stories(exam)) == {f"stories.{what}": 1.0 for what in whats}
 
 
 def test_a_story_that_ends_behind_its_first_picture_has_half_its_pictures(exam):
     short = [Document((*one.segments[:2], Text("", learn=True))) for one in true_stories(exam)]
-    assert values(exam, short) == {"stories.structure": 0.0, "stories.similarity": 0.6, "stories.told": 0.0, "stories.pictures": 0.5}
+    half = {"stories.pictures": 0.5, "stories.blocks": 0.5}
+    assert values(exam, short) == {"stories.structure": 0.0, "stories.similarity": 0.6, "stories.told": 0.0, **half}
 
 
 def test_the_second_picture_is_judged_by_the_words_the_model_said(exam):
@@ -50,9 +52,29 @@ def test_the_second_picture_is_judged_by_the_words_the_model_said(exam):
     assert sum(first) <= 1 and all(second)  # the first shows another opening, but for chance
 
 
+def test_a_thing_that_was_left_alone_and_is_another_is_not_the_same(exam):
+    """Of a thing's slots (kind, colour, size, digit) its colour is wrong: a quarter of it."""
+    told, same, blocks = [], [], []
+    for one, story in zip(true_stories(exam), exam.stories, strict=True):
+        before, after = story.scenes
+        stays = [thing for thing in after.things if thing in before.things]
+        changed = Scene(tuple(replace(t, colour=other(t.colour)) if t in stays[:1] else t for t in after.things))
+        told.append(replace(one, segments=(*one.segments[:3], Image(exam.world.picture(changed), learn=True), one.segments[4])))
+        same += [i > 0 for i in range(len(stays))]
+        blocks += [1.0, 1 - bool(stays) / (4 * len(after.things))]
+    found = values(exam, told)
+    assert found["stories.same"] == pytest.approx(sum(same) / len(same)) and found["stories.told"] == 1
+    assert found["stories.blocks"] == pytest.approx(sum(blocks) / len(blocks))
+
+
+def other(colour: Colour) -> Colour:
+    return Colour.RED if colour is not Colour.RED else Colour.BLUE
+
+
 def test_a_picture_too_many_or_words_of_no_edit_cost_what_they_touch(exam):
     wordy = [Document((*one.segments[:2], Text("well", True), *one.segments[3:])) for one in true_stories(exam)]
-    assert values(exam, wordy) == {"stories.structure": 1.0, "stories.similarity": 1.0, "stories.told": 0.0, "stories.pictures": 0.5}
+    half = {"stories.pictures": 0.5, "stories.blocks": 0.5}
+    assert values(exam, wordy) == {"stories.structure": 1.0, "stories.similarity": 1.0, "stories.told": 0.0, **half}
     still = [Document((*one.segments[:4], Text("and so on", True))) for one in true_stories(exam)]
     assert values(exam, still)["stories.structure"] == 0
 

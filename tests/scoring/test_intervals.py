@@ -85,11 +85,20 @@ def test_equal_cases_leave_no_doubt():
 
 
 def test_a_perfect_score_of_few_cases_is_no_certainty():
-    assert bootstrap([1.0] * 7, mean, share_of=7).ci95 == wilson(7, 7)
+    assert bootstrap([1.0] * 7, mean, share_of=7).ci95 == pytest.approx(wilson(7, 7))
     assert bootstrap([0.0] * 7, mean, share_of=7).ci95 == wilson(0, 7)
-    assert bootstrap([1.0] * 21, mean, clusters=[i // 3 for i in range(21)], share_of=21).ci95 == wilson(7, 7)
-    assert bootstrap([1.0] * 7, mean, share_of=3).ci95 == wilson(3, 3), "a ratio knows as much as what it is a share of"
+    assert bootstrap([1.0] * 21, mean, clusters=[i // 3 for i in range(21)], share_of=21).ci95 == pytest.approx(wilson(7, 7))
+    assert bootstrap([1.0] * 7, mean, share_of=3).ci95 == pytest.approx(wilson(3, 3)), "a ratio knows as much as what it is a share of"
     assert bootstrap([1.0] * 7, mean).ci95 == (1.0, 1.0), "what is no share has no bounds"
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000])
+def test_scenes_that_are_all_alike_may_have_others_among_them(n):
+    """One yes and one no in every scene; a yes that is missed in a share of scenes is seen by 19 of 20 who look, or inside."""
+    scenes = [i // 2 for i in range(2 * n)]
+    low, high = bootstrap([True, False] * n, mean, clusters=scenes, share_of=2 * n).ci95
+    missed = 1 - 0.05 ** (1 / n)
+    assert low < (1 - missed) / 2 and high > (1 + missed) / 2 and high - 0.5 == pytest.approx(0.5 - low) and high - low < 4 / n
 
 
 @pytest.mark.parametrize("n", [1, 7, 44, 199])

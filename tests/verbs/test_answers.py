@@ -123,6 +123,12 @@ def test_a_folder_holds_the_answers_to_one_thing(tmp_path, about, what):
     assert Answers(tmp_path, ABOUT).get(TEXTS, 0) == SAID
 
 
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=f"^answers: {tmp_path}/file/a: .*; a folder that can be written to is accepted; name another$"):
+        Answers(tmp_path / "file" / "a", ABOUT)
+
+
 def test_a_folder_says_what_its_answers_are_about(tmp_path):
     Answers(tmp_path, ABOUT)
     assert about_answers(tmp_path) == {**ABOUT, "levels": [3, 3]}  # JSON has lists only

@@ -3,7 +3,7 @@ from math import sqrt
 import pytest
 
 from tessera.scoring.compare import detectable_within, paired_ratios
-from tessera.verbs.compare import alike, better, compare, uncompared
+from tessera.verbs.compare import alike, better, compare, in_common, uncompared
 from tessera.verbs.results import share_written, shares_read
 
 SCORES = {name: {} for name in ("drawing.overall", "captions.exact", "codec.readable", "pope", "editing", "pope.accuracy")}
@@ -78,6 +78,15 @@ def test_nor_are_those_of_another_plan(key, value):
 def test_results_with_nothing_in_common_are_not_compared():
     with pytest.raises(ValueError, match="no score was measured on as many cases in both; evaluate both with one suite"):
         compare(FIRST, {**SECOND, "right": {"drawing.overall": "111", "pope": "0101"}})
+
+
+def test_plans_have_an_exam_in_common_or_none_of_its_scores():
+    plan = lambda pictures, **cases: {"cases": cases, "pictures": pictures}
+    for one, other in ((plan(0, drawing=8, pope=3), plan(5, pope=3)), (plan(5), plan(5, pope=3))):
+        in_common(one, other)
+    for one, other in ((plan(5, drawing=8), plan(0, drawing=9, pope=8)), (plan(0, pope=1), plan(0, captions=1))):
+        with pytest.raises(ValueError, match=r"^compare: .* against .*; one exam with as many cases in both is accepted; evaluate both"):
+            in_common(one, other)
 
 
 FILES = {

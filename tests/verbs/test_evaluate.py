@@ -201,6 +201,8 @@ def test_a_plan_is_the_standard_suite_unless_it_says_otherwise():
     assert Plan().cases == STANDARD
     with pytest.raises(ValueError, match=r"^evaluate: exam 'draw', 'ask'; drawing, .* are accepted; choose of these$"):
         Plan(cases={"draw": 3, "drawing": 1, "ask": 1}).exams(EASY)
+    with pytest.raises(ValueError, match=r"^evaluate: 0 cases of drawing, -1 cases of pope; 1 or more are accepted; leave out what"):
+        Plan(cases={"drawing": 0, "captions": 1, "pope": -1}).exams(EASY)
 
 
 # ---------------------------------------------------------------- answers that are kept

@@ -23,7 +23,7 @@ FOUND = {
         "drawing.overall": {"value": 0.5, "ci95": [0.25, 0.75], "n": 8},
         "drawing.counting": {"value": 1.0, "ci95": [0.9, 1.0], "n": 4},
     },
-    "references": {"questions.overall": {"chance": 0.25, "blind": 0.3}, "drawing.overall": {"ceiling": 0.99, "chance": 0.01}},
+    "references": {"drawing.overall": {"ceiling": 0.99, "chance": 0.01}, "questions.overall": {"blind": 0.3, "chance": 0.25}},
 }
 
 
@@ -62,6 +62,11 @@ def test_scores_are_listed_by_name_with_what_they_are_compared_with():
         ["drawing.overall", "0.500", "0.250 to 0.750", "8", "0.010", "", "0.990"],
         ["questions.overall", "0.333", "0.100 to 0.600", "9", "0.250", "0.300", ""],
     ]
+
+
+def test_what_a_score_is_held_against_stands_in_one_order_on_all_pages():
+    beside = {"a": {"mine": 0.5, "ceiling": 1.0}, "b": {"blind": 0.2, "majority": 0.3, "chance": 0.1}}
+    assert compared({"references": beside}) == ["chance", "majority", "blind", "ceiling", "mine"]
 
 
 def test_what_was_not_understood_and_the_spread_over_seeds_stand_beside_scores():

@@ -2,8 +2,11 @@ import pytest
 import torch
 
 from tessera.world.calibrate import CORRUPTIONS, calibrate, calibration_error, fit, report
+from tessera.world.certify import rendered, sample_shown
 from tessera.world.confidence import SHIPPED, Calibration
+from tessera.world.oracle import Oracle
 from tessera.world.rates import Rate
+from tessera.world.reading import facts
 from tessera.world.scene import EASY, LEVELS
 
 MARGINS = [0.1] * 10 + [0.3] * 10 + [0.9] * 20
@@ -36,6 +39,22 @@ def test_what_is_shipped_rises(name):
     margins, right = zip(*SHIPPED[name].knots, strict=True)
     assert list(margins) == sorted(margins) and list(right) == sorted(right)
     assert 0 <= margins[0] and margins[-1] <= 1 and 0 <= right[0] and right[-1] <= 1
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_what_is_shipped_means_what_it_says_on_other_scenes(name):
+    told = [sample_shown(LEVELS[name], 11, index) for index in range(12)]
+    pictures, oracle, said = rendered(told, LEVELS[name]), Oracle(LEVELS[name]), []
+    for corrupt in CORRUPTIONS.values():
+        readings = oracle.read(corrupt(pictures, torch.Generator().manual_seed(11)))
+        said += [
+            (thing.confidence, facts(thing) in map(facts, scene.things))
+            for reading, scene in zip(readings, told, strict=True)
+            for thing in reading.things
+        ]
+    confidence, right = zip(*said, strict=True)
+    worth = report(confidence, confidence, right)
+    assert worth.after < 0.05 and worth.auroc > 0.85 and worth.accuracy.share > 0.97 and worth.coverage.share > 0.6, worth
 
 
 def test_calibrating_is_deterministic_and_lowers_the_error():

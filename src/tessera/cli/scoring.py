@@ -34,7 +34,7 @@ from tessera.cli.app import (
 from tessera.exams import Report
 from tessera.system import System
 from tessera.verbs.answers import about_answers, named_after
-from tessera.verbs.compare import alike, better, compare, uncompared
+from tessera.verbs.compare import alike, better, compare, in_common, uncompared
 from tessera.verbs.evaluate import Plan, about, evaluate, judge_again, save_sheets
 from tessera.verbs.keeping import kept_with, set_aside, sheets_of
 from tessera.verbs.results import asked_of, judged, read_results, results, save_results
@@ -85,6 +85,7 @@ def evaluate_command(
     world = asked_about(training, level, language, bias, held_out)
     if other is not None:
         alike(other, asked_of(world, plan))
+        in_common(other["plan"], plan.facts())
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
     plan = replace(reading_plan(loaded, plan), sampling=sampling_of_pictures(loaded, asked))
     published = plan == Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded) and run is None

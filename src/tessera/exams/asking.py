@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 
 from torch import Tensor
 
 from tessera.document import Image, Text
 from tessera.exams.base import Case, Report, rates
 from tessera.exams.ceiling import read_right
+from tessera.scoring.grouped import mean
 from tessera.world import QuestionKind, Scene, Tile, World, question_kinds
 
 SHOWN = 6  # answers of each kind on the sheet
@@ -34,24 +36,30 @@ class Asking:
 
     def report(self, answers: Sequence[str]) -> Report:
         """From one text per case."""
-        kinds = [kind.value for kind, _, _ in self.asked]
-        found = rates("questions", self.right(answers), kinds)
-        blind = rates("questions.blind", self.right([self.learned[kind].most_common(1)[0][0] for kind, _, _ in self.asked]), kinds)
-        chance = {f"questions.{kind.value}": 1 / len(said) for kind, said in self.learned.items()}
-        chance["questions.overall"] = sum(chance[f"questions.{kind}"] for kind in kinds) / len(kinds)
-        ceiling = rates("questions", read_right(self.world, self.scenes), kinds).scores
-        references = {
-            name: {
-                "chance": chance[name],
-                "blind": blind.scores[name.replace("questions.", "questions.blind.", 1)].value,
-                "ceiling": ceiling[name].value,
-            }
-            for name in chance
-        }
-        shown = [i for i in range(len(kinds)) if i % self.each < SHOWN]
+        found = rates("questions", self.right(answers), self.kinds)
+        ceiling = rates("questions", read_right(self.world, self.scenes), self.kinds).scores
+        references = {f"questions.{name}": beside | {"ceiling": ceiling[f"questions.{name}"].value} for name, beside in self.unseen.items()}
+        shown = [i for i in range(len(self.kinds)) if i % self.each < SHOWN]
         tiles = [self._tile(i, answers[i].strip()) for i in shown]
-        scores = {"questions.blind" if name.endswith("overall") else name: score for name, score in blind.scores.items()}
+        scores = {"questions.blind" if name.endswith("overall") else name: score for name, score in self._blind.scores.items()}
         return found | Report(scores, references, tiles={"questions": tiles})
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kind of each question, by name."""
+        return [kind.value for kind, _, _ in self.asked]
+
+    @cached_property
+    def unseen(self) -> dict[str, dict[str, float]]:
+        """What those get who do not see the picture, by kind and `overall`."""
+        chance = {kind.value: 1 / len(said) for kind, said in self.learned.items()}
+        chance["overall"] = mean([chance[kind] for kind in self.kinds])
+        return {name: {"chance": value, "blind": self._blind.scores[f"questions.blind.{name}"].value} for name, value in chance.items()}
+
+    @cached_property
+    def _blind(self) -> Report:
+        common = [self.learned[kind].most_common(1)[0][0] for kind, _, _ in self.asked]
+        return rates("questions.blind", self.right(common), self.kinds)
 
     def right(self, answers: Sequence[str]) -> list[bool]:
         """Case by case."""
@@ -71,7 +79,8 @@ def answers_learned(world: World) -> dict[QuestionKind, Counter[str]]:
 class Control:
     """The same questions with a picture that cannot help: how much an answer owes to its picture is what is lost.
 
-    `blank` shows a picture with nothing in it, `shuffled` the picture of the question half an exam further on.
+    `blank` shows a picture with nothing in it, `shuffled` the picture of the question half an exam further on. References are those of
+    `Asking` who do not see the picture either.
     """
 
     want = Text
@@ -84,10 +93,10 @@ class Control:
 
     def report(self, answers: Sequence[str]) -> Report:
         """From one text per case; the whole is named as the control itself."""
-        right, kinds = self.asking.right(answers), [kind.value for kind, _, _ in self.asking.asked]
-        found = rates(self.name, right, kinds)
+        found = rates(self.name, self.asking.right(answers), self.asking.kinds)
+        references = {f"{self.name}.{name}": beside for name, beside in self.asking.unseen.items()}
         whole = lambda of: {name.removesuffix(".overall"): one for name, one in of.items()}
-        return Report(whole(found.scores), right=whole(found.right))
+        return Report(whole(found.scores), whole(references), whole(found.right))
 
 
 def _turned(pictures: list[Tensor]) -> list[Tensor]:

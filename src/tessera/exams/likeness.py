@@ -14,7 +14,7 @@ from tessera.exams.base import Case, Report, shares_of_mean
 from tessera.exams.features import features
 from tessera.scoring import bootstrap
 from tessera.scoring.sets import distances, measures, shares
-from tessera.world import Skill, Tile, World
+from tessera.world import Scene, Skill, Tile, World
 
 LEAST = 150  # drawings that say something as a set: two for each feature, and some to be left out
 MEMORY = 20_000  # training pictures that a drawing may be a copy of
@@ -41,7 +41,7 @@ class Likeness:
     drawings and pictures left out in groups: resampled pictures repeat themselves, which moves both distances up.
     `likeness.precision` is the share of drawings among the world's pictures, `likeness.recall` that of the world's pictures among
     the drawings; the interval of each takes the other set as given. The reference `ceiling` is what the world's own pictures of the
-    captions get. Below 150 drawings these four are left out.
+    captions get, `blind` what as many pictures with nothing in them do. Below 150 drawings these four are left out.
 
     `likeness.nearest` is the share of drawings that lie nearer to their nearest training picture, by pixels, than half of the
     world's other pictures of the split do to theirs: about one half where nothing is copied (the reference `unseen`), 1 for
@@ -62,11 +62,13 @@ class Likeness:
         return (self._likened(drawn) if self.each >= LEAST else Report()) | self._copied(drawn)
 
     def _likened(self, drawn: Pictures) -> Report:
-        made, own, real = (features().vectors(pictures) for pictures in (drawn, *self._halves))
-        best = measures(own, real)
+        nothing = self.world.picture(Scene(())).expand(drawn.shape)
+        made, none, own, real = (features().vectors(pictures) for pictures in (drawn, nothing, *self._halves))
+        least, best = measures(none, real), measures(own, real)
         scores = distances(made, real) | shares(made, real)
         return Report(
-            {f"likeness.{name}": score for name, score in scores.items()}, {f"likeness.{name}": {"ceiling": best[name]} for name in scores}
+            {f"likeness.{name}": score for name, score in scores.items()},
+            {f"likeness.{name}": {"blind": least[name], "ceiling": best[name]} for name in scores},
         )
 
     def _copied(self, drawn: Pictures) -> Report:

@@ -127,7 +127,7 @@ def relations(a: Box, b: Box) -> frozenset[str]:
     """On which sides of box b box a lies: none when too close, two when diagonal.
 
     The offset of the centres is shrunk along each axis by a tenth of both boxes' lengths, divided by the unshrunk distance,
-    and must pass one half.
+    and must pass one half. Source: as `verdict`.
     """
     across, down = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
     distance = hypot(across, down)

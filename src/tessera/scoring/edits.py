@@ -56,7 +56,8 @@ def untouched_pixels(
 ) -> float:
     """1 minus the mean absolute difference of two pictures in [0, 1], outside `touched` grown by `margin` pixels each way.
 
-    `touched` is where the thing was and where it is to be. Raises ValueError when nothing lies outside.
+    `touched` is where the thing was and where it is to be. Raises ValueError when nothing lies outside. Source: the difference is
+    MagicBrush's L1 (Zhang et al. 2023, arXiv 2306.10012), which is over the whole picture.
     """
     grown = F.max_pool2d(touched[None, None].float(), 2 * margin + 1, stride=1, padding=margin)[0, 0].bool()
     if grown.all():

@@ -64,17 +64,17 @@ def bootstrap(
 
     `clusters` names for each case the scene or prompt it belongs to: that is what is drawn again. For shares use `rate`: near
     0 and 1 a percentile interval is too narrow. A statistic that is a ratio says of how many it is a `share_of` (precision: of the
-    answers "yes"): where every resample gives 0, or every one gives 1, its interval reaches as far as Wilson's of so many, or of the
-    clusters if those are fewer. Source: Efron 1979. The percentiles are those of `percentiles`; one case alone has no spread.
-    Cost: 2,000 calls of the statistic.
+    answers "yes"). Where every resample gives the same, its interval reaches as far as it would if of so many, or of the clusters if
+    those are fewer, as many as Wilson's interval of none allows were all 0, or all 1: for 0 and 1 it is Wilson's. Source: Efron 1979.
+    The percentiles are those of `percentiles`; one case alone has no spread. Cost: 2,000 calls of the statistic.
     """
     count = len(cases) if clusters is None else len(set(clusters))
     value = float(statistic(list(cases)))
     values = np.array([statistic(drawn) for drawn in resamples(cases, seed=seed, clusters=clusters)])
     low, high = map(float, percentiles(values, count))
-    if share_of is not None and low == high == value and value in (0.0, 1.0):
-        sure = min(share_of, count)
-        low, high = wilson(round(value * sure), sure)
+    if share_of is not None and low == high == value:
+        _, others = wilson(0, min(share_of, count))
+        low, high = value * (1 - others), value + (1 - value) * others
     method = f"{'' if clusters is None else 'cluster-'}bootstrap/{RESAMPLES}/seed{seed}"
     return Score(value, (low, high), len(cases), method, None if clusters is None else count)
 

@@ -16,7 +16,8 @@ def psnr(
 ) -> Float[Tensor, "batch"]:
     """Peak signal-to-noise ratio in decibel of each pair; infinite where they are equal. `data_range` is 1 for [0, 1], 2 for [-1, 1].
 
-    The mean over pictures is not the ratio of the pooled error: say which is reported.
+    The mean over pictures is not the ratio of the pooled error: say which is reported. Source: as in Wang and Bovik 2009, IEEE Signal
+    Processing Magazine 26(1).
     """
     error = (first.double() - second.double()).square().flatten(1).mean(1)
     return 10 * torch.log10(data_range**2 / error)

@@ -37,8 +37,11 @@ class Answers:
             raise ValueError(
                 f"answers: {folder} holds answers with another {changed}; an empty folder is accepted; remove it or name another"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        whole(known, lambda path: path.write_text(json.dumps(about, indent=1)))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            whole(known, lambda path: path.write_text(json.dumps(about, indent=1)))
+        except OSError as error:
+            raise ValueError(f"answers: {folder}: {error}; a folder that can be written to is accepted; name another") from error
 
     def all(self, exam: Exam) -> list:
         """What was written before, from the first case on without a gap."""

@@ -98,3 +98,11 @@ def alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
         for key in keys:
             if one.get(key) != other.get(key):
                 raise ValueError(f"compare: {key} {one.get(key)!r} against {other.get(key)!r}; the same is accepted; evaluate both alike")
+
+
+def in_common(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    """Raises ValueError unless two plans share an exam, or the ladder, with as many cases."""
+    one, other = ({**plan["cases"], "the ladder": plan["pictures"]} for plan in (first, second))
+    if not any(number and other.get(name) == number for name, number in one.items()):
+        said = " against ".join(", ".join(f"{number} of {name}" for name, number in asked.items() if number) for asked in (one, other))
+        raise ValueError(f"compare: {said}; one exam with as many cases in both is accepted; evaluate both with one suite")

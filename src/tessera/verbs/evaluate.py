@@ -56,6 +56,8 @@ class Plan:
         unknown = [name for name in self.cases if name not in EXAMS]
         if unknown:
             raise ValueError(f"evaluate: exam {', '.join(map(repr, unknown))}; {', '.join(EXAMS)} are accepted; choose of these")
+        if empty := [f"{each} cases of {name}" for name, each in self.cases.items() if each < 1]:
+            raise ValueError(f"evaluate: {', '.join(empty)}; 1 or more are accepted; leave out what is not to be asked")
         return [EXAMS[name](world, each, self.split) for name, each in self.cases.items()]
 
     def facts(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ SETTINGS = (
     *("benchmark", "sampling", "plan", "world", "parts", "weights", "parameters", "training"),
     *("scorer", "commit", "versions", "machine", "date", "earlier"),
 )
+BESIDE = ("chance", "majority", "blind", "untouched", "uniform", "unseen", "labels", "ceiling")  # in the order of columns
 COUNTED, OVER_SEEDS = ("unparsed", "unreadable"), "over seeds"
 VERDICTS = {True: "right", False: "wrong", None: ""}
 
@@ -54,8 +55,9 @@ def title(found: Mapping[str, Any]) -> str:
 
 
 def compared(found: Mapping[str, Any]) -> list[str]:
-    """What scores are compared with: chance, blind, ceiling."""
-    return list(dict.fromkeys(name for values in found["references"].values() for name in values))
+    """What scores are compared with: chance first, the ceiling last, behind it what is not known here."""
+    names = dict.fromkeys(name for values in found["references"].values() for name in values)
+    return sorted(names, key=lambda name: (*BESIDE, name).index(name))
 
 
 def heads(found: Mapping[str, Any]) -> list[str]:
