@@ -60,7 +60,7 @@ VERBS = [
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
-    *("optimizing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
+    *("optimizing", "recomputing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 
 

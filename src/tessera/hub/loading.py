@@ -9,12 +9,14 @@ import torch
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
 from tessera.hub.emu3 import emu3
-from tessera.hub.filling import fill
+from tessera.hub.filling import fill, own
+from tessera.hub.finetuning import adapt, finetune
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava
+from tessera.hub.names import table
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
 from tessera.weightless import weightless
@@ -27,32 +29,38 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava": llava,
     "multi_modality": janus,
 }
+ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_published(path: str | Path, *, precision: str = "", device: str = "cpu", trust_pickle: bool = False) -> System:
+def load_published(path: str | Path, *, precision: str = "", device: str = "cpu", trust_pickle: bool = False, lora: int = 0) -> System:
     """The system that a published folder, or a model of the hub (owner/name), holds.
 
     `precision` (float32, bfloat16, float16) is by default that of the file. Numbers are read straight to their places, one after
-    another. Raises ValueError, and loads nothing, where a tensor is missing, is of another shape, or has no place, where a file is
-    cut off, and for pickles unless `trust_pickle`.
+    another. Its one stage is `finetune`; `lora` is the rank of adapters that this trains beside the trunk's layers, in place of all.
+    Raises ValueError, and loads nothing, where a tensor is missing, is of another shape, or has no place, where a file is cut off, and for
+    pickles unless `trust_pickle`.
     """
     if precision and precision not in PRECISIONS:
         raise ValueError(f"hub: precision {precision!r}; {', '.join(PRECISIONS)} are accepted; choose one, or leave it out")
+    if lora < 0:
+        raise ValueError(f"hub: adapters of rank {lora}; ranks from 1 on, and 0 for none, are accepted; choose one")
     folder = open_folder(path, trust_pickle=trust_pickle)
     weights = stored(folder.path, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
     fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
-    made.system.manners = made.manners
-    made.system.origin = {"recipe": "tessera.hub:load_published", "arguments": arguments(path, precision, trust_pickle)}
-    return made.system.to(device).eval()
+    system = made.system
+    adapters = adapt(system, table(own(system), made.names), made.within, rank=lora) if lora else []
+    system.manners, system.stages = made.manners, (finetune(system, adapters),)
+    system.origin = {"recipe": ORIGIN, "arguments": arguments(path, precision, trust_pickle, lora)}
+    return system.to(device).eval()
 
 
-def arguments(path: str | Path, precision: str, trust_pickle: bool) -> dict[str, Any]:
+def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -> dict[str, Any]:
     """How to load the same again, from wherever."""
     place = str(Path(path).resolve()) if Path(path).is_dir() else str(path)
-    return {"path": place, "precision": precision, "trust_pickle": trust_pickle}
+    return {"path": place, "precision": precision, "trust_pickle": trust_pickle, "lora": lora}
 
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:

@@ -105,6 +105,11 @@ class SelfAttention(nn.Module):
         of_q, of_k = qk_norm if isinstance(qk_norm, tuple) else (qk_norm, qk_norm)
         self.q_norm, self.k_norm = (norm(self.size) if norm else nn.Identity() for norm in (of_q, of_k))
 
+    @property
+    def joined(self) -> dict[str, list[int]]:
+        """Which layer is several in one, and how many features each of them says."""
+        return {"qkv": [heads * self.size for heads in self.split]}
+
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
         q, k, v = self.qkv(x).unflatten(-1, (sum(self.split), self.size)).transpose(1, 2).split_with_sizes(self.split, 1)
@@ -153,6 +158,11 @@ class SwiGLU(nn.Module):
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=bias), nn.Linear(hidden, width, bias=bias)
         self.activation = activation
+
+    @property
+    def joined(self) -> dict[str, list[int]]:
+        """Which layer is several in one, and how many features each of them says."""
+        return {"gate_up": [self.down.in_features] * 2}
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""

@@ -48,7 +48,7 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
 
 
 def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | None = None, seed: int = 0) -> System:
-    """A new system with random weights of this seed. What it was built from stays with it as `system.origin`."""
+    """A new system; what is random in its weights is of this seed. What it was built from stays with it as `system.origin`."""
     function, presets = recipe(name)
     if preset not in presets:
         raise ValueError(f"{name}: preset {preset!r}; there are {', '.join(presets)}; choose one of them")
@@ -65,7 +65,8 @@ def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | 
         system = function(**chosen)
     if not isinstance(system, System):
         raise ValueError(f"{name}: it returned {type(system).__name__}; a function that returns a System is needed; check the name")
-    system.origin = {"recipe": name, "arguments": chosen}
+    if not hasattr(system, "origin"):  # some know better what they were built from
+        system.origin = {"recipe": name, "arguments": chosen}
     return system
 
 

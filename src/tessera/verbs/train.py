@@ -23,6 +23,7 @@ from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_bac
 from tessera.verbs.optimizing import Average, optimizer_for, set_rate, thaw
 from tessera.verbs.parts import Part, Parts
 from tessera.verbs.progress import Progress
+from tessera.verbs.recomputing import recomputed
 from tessera.verbs.runs import Diary, start_diary
 from tessera.verbs.weights import latest
 
@@ -35,8 +36,9 @@ class Settings:
     """How to train, whatever the system.
 
     `scale` multiplies the documents of every stage, `rate` its learning rate; shared parts stay as they are. `precision` "bfloat16"
-    is autocast; "auto" takes it where the machine multiplies it faster than float32. `checkpoint_seconds` and `glances` (looks at
-    the system per stage) do not change what is learned.
+    is autocast; "auto" takes it where the machine multiplies it faster than float32. `recompute` computes what happens inside blocks again
+    on the way back, in place of keeping it (gradient checkpointing). That, `checkpoint_seconds` and `glances` (looks at the system per
+    stage) do not change what is learned.
     """
 
     seed: int = 0
@@ -45,6 +47,7 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     compile: bool = False
+    recompute: bool = False
     clip: float = 1.0
     checkpoint_seconds: float = 60.0
     glances: int = 6
@@ -110,7 +113,7 @@ def train(
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, stages, source, diary, settings, glance, parts)
     tensors = run.restore() if resume else run.save({})
-    with run.progress, _interruptible(run):
+    with run.progress, _interruptible(run), recomputed(system) if settings.recompute else nullcontext():
         for number in range(run.at.stage, len(stages)):
             tensors = {} if run.took(number) else run.stage(number, tensors)
     system.eval()
