@@ -38,6 +38,7 @@ LAYERS = {
         "precision",
         "manners",
         "weightless",
+        "dryrun",
     ),
     1: ("clocks", "codecs", "perceptron", "vision", "unets", "readers", "writers", "trunk", "orders", "laws"),
     2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "system"),
@@ -60,7 +61,7 @@ VERBS = [
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
-    *("optimizing", "recomputing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
+    *("optimizing", "recomputing", "loader", "memory", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Published folders that are fine-tuned by the command: pictures to draw and to describe, and conversations, in one batch."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -93,6 +94,18 @@ def test_a_language_model_learns_from_conversations_alone(tessera, tmp_path):
     (tmp_path / "talk.json").write_text(json.dumps([{"id": "1", "conversations": turns}]))
     done = tessera("train", "--from", "llama", "--data", "talk.json", "--lora", 2, *QUICK)
     assert done.code == 0 and "try `tessera ask" in done.words
+
+
+def test_memory_is_told_without_weights_and_without_data(tessera, folder, data, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, bare / name)
+    told = tessera("train", "--from", "bare", "--lora", 4, "--estimate", "--batch", 3)
+    assert told.code == 0 and "finetune, 3 documents a step" in told.words and told.words.count("in all") == 2
+    assert tessera("train", "--from", "bare", "--estimate", *data).code == 0
+    recipe = tessera("train", "janusflow", "--preset", "tiny", "--estimate", "--stage", "unified")
+    assert recipe.code == 0 and "unified, 32 documents a step" in recipe.words and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

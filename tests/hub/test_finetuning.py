@@ -15,9 +15,11 @@ from torch import nn
 from tessera.document import Task
 from tessera.draws import Draw
 from tessera.hub import export_published, load_published
+from tessera.hub.loading import outline_published
 from tessera.trunk import LoRA
 from tessera.verbs.adapters import adapted as learning
 from tessera.verbs.adapters import keyed, restore_adapters, save_adapters
+from tessera.verbs.memory import memory_of
 from tessera.verbs.optimizing import thaw
 from tessera.verbs.weights import load, save
 
@@ -30,6 +32,7 @@ KINDS = {
     "chameleon": (transformers.ChameleonForConditionalGeneration, test_chameleon.CONFIGS["7B"], test_chameleon.SPECIAL),
 }
 RANK = 3
+SMALL = {"min_pixels": 64, "max_pixels": 64}  # what Emu3 draws
 LAYERS = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()
 
 
@@ -38,7 +41,9 @@ def published(request, tmp_path):
     """A class, and its folder."""
     kind, config, special = KINDS[request.param]
     made = redrawn(kind(config()))
-    return made, saved(made, tmp_path / "published", special=special)
+    saved(made, tmp_path / "published", special=special)
+    (tmp_path / "published" / "preprocessor_config.json").write_text(json.dumps(SMALL))
+    return made, tmp_path / "published"
 
 
 def stirred(module, seed=0):
@@ -155,3 +160,16 @@ def test_peft_is_told_what_it_changes(published, tmp_path):
 def test_ranks_below_one_are_refused(tmp_path):
     with pytest.raises(ValueError, match="hub: adapters of rank -1; ranks from 1 on, and 0 for none, are accepted"):
         load_published(tmp_path, lora=-1)
+
+
+def test_an_outline_is_the_system_without_its_numbers(published):
+    _, folder = published
+    whole = load_published(folder, lora=RANK)
+    (folder / "model.safetensors").unlink()
+    outline = outline_published(folder, lora=RANK)
+    shapes = lambda system: {name: (p.shape, p.dtype) for name, p in system.named_parameters()}
+    drawn = lambda found: {name: one for name, one in found.items() if ".decoder." not in name and ".from_latents." not in name}
+    assert drawn(shapes(outline)) == drawn(shapes(whole)) and all(p.is_meta for p in outline.parameters())
+    little, much = (memory_of(one, one.stages[0]) for one in (outline, outline_published(folder)))
+    size = sum(p.numel() * p.element_size() for name, p in whole.named_parameters() if name not in whole.settled)
+    assert little.gradients == size < much.gradients and 0 < little.recomputed.all < little.plain.all < much.plain.all

@@ -1,11 +1,13 @@
 """Commands that train: a system, and the tokenizer that comes with the library; and trained weights as one file."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.table import Table
 
 from tessera.cli.app import (
     Arguments,
@@ -19,6 +21,7 @@ from tessera.cli.app import (
     TrustPickle,
     app,
     arguments_of,
+    console,
     picture_side,
     progress,
     say,
@@ -29,16 +32,18 @@ from tessera.codecs.text import train_bpe
 from tessera.data import BadRow, Dataset, Mannered, Mixture, Source, open_data
 from tessera.document import Task
 from tessera.exams.features import accuracy, save_features, train_features
-from tessera.hub.loading import ORIGIN
+from tessera.hub.loading import ORIGIN, outline_published
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs import recipes
 from tessera.verbs.glance import glance, glance_data
 from tessera.verbs.machine import commit
+from tessera.verbs.memory import memory_of
 from tessera.verbs.parts import Parts
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
 from tessera.verbs.weights import PARTS, find, latest, load, metadata, restore, save
+from tessera.weightless import weightless as without_weights
 from tessera.world import LANGUAGES, LEVELS, World
 from tessera.world.samples import texts
 
@@ -61,6 +66,7 @@ Mix = Annotated[
     list[str] | None, typer.Option(help="Another mix of tasks for the stages that train the system, as task=share; may be repeated.")
 ]
 Batch = Annotated[int | None, typer.Option(min=1, help="Documents of a step, in the stages that train the system.")]
+Dry = Annotated[bool, typer.Option("--estimate", help="Train nothing: say what memory each stage takes, from a dry run without weights.")]
 Recompute = Annotated[
     bool, typer.Option("--checkpointing", help="Gradient checkpointing: less memory, a third more time, the same numbers.")
 ]
@@ -99,23 +105,23 @@ def train_command(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
     checkpointing: Recompute = False,
+    estimate: Dry = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train shared parts (codecs, eyes) too, and keep them to itself.")] = False,
 ) -> None:
     """Train a system through its stages, or fine-tune a published one, on the world or on your own data. Ctrl-C stops with a checkpoint."""
-    named_once(system, published, lora, data or [])
-    told = {"path": published, "lora": lora, "trust_pickle": trust_pickle, "precision": "" if lora else "float32"} if published else {}
-    built = recipes.build(system or ORIGIN, preset=preset, arguments=arguments_of(arguments) | told, seed=seed)
-    begun = find(start, level=level) if start else None
-    if begun:
-        restore(built, begun)
+    named_once(system, published, lora, bool(data) or estimate)
+    built = begun(system, preset, arguments, published, lora, trust_pickle, seed, weightless=estimate)
+    learned = started(built, start, level) if start and not estimate else {}
     built.stages = changed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"), batch)
+    if estimate:
+        return told(built, opened(built, data, format, images, skip_bad, seed).source if data else None, seed)
     folder = run or Path("runs") / (system or built.name).replace(":", ".")
     settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, compile=compile, recompute=checkpointing)
     source, look, notes, bad = (
         opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
     )
-    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh, **({"before": learned_before(begun)} if begun else {})}
+    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh, **learned}
     parts = Parts(source.hash()) if isinstance(source, World) and not fresh else None
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
@@ -125,7 +131,7 @@ def train_command(
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 
-def named_once(system: str | None, published: str, lora: int, data: Sequence[Path]) -> None:
+def named_once(system: str | None, published: str, lora: int, data: bool) -> None:
     """Raises ValueError unless either a recipe or a published model is to be trained; adapters are for these, and they want data."""
     if bool(system) == bool(published):
         raise ValueError(
@@ -138,12 +144,53 @@ def named_once(system: str | None, published: str, lora: int, data: Sequence[Pat
         raise ValueError(f"train: --lora {lora} with SYSTEM {system}; it goes with --from; leave it out, or name a published model")
 
 
-def learned_before(weights: Path) -> dict[str, Any]:
-    """How weights that a run begins with have learned, those before them too: as they tell, or the run whose checkpoint they are."""
+def begun(
+    system: str | None,
+    preset: str,
+    arguments: list[str] | None,
+    published: str,
+    lora: int,
+    trust_pickle: bool,
+    seed: int,
+    *,
+    weightless: bool,
+) -> System:
+    """What is to be trained: a recipe's system, or a published one; its weights are as they come, or none at all."""
+    precision = "" if lora else "float32"  # whose every weight learns, has no small steps in 16 bits
+    if published and weightless:
+        return outline_published(published, precision=precision, lora=lora)
+    if published:
+        told = {"path": published, "lora": lora, "trust_pickle": trust_pickle, "precision": precision}
+        return recipes.build(ORIGIN, arguments=told, seed=seed)
+    assert system
+    with without_weights() if weightless else nullcontext():
+        return recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
+
+
+def told(system: System, source: Source | None, seed: int) -> None:
+    """What every stage would take, in MB."""
+    found = {stage: memory_of(system, stage, source, seed=seed) for stage in system.stages}
+    table = Table("MB", *(f"{stage.name}, {stage.batch} documents a step" for stage in found))
+    megabytes = lambda count: [f"{count(memory) / 2**20:,.0f}" for memory in found.values()]
+    table.add_row("weights", *megabytes(lambda one: one.weights))
+    table.add_row("gradients", *megabytes(lambda one: one.gradients))
+    table.add_row("optimizer", *megabytes(lambda one: one.optimizer))
+    table.add_row("making the next batch ready", *megabytes(lambda one: one.encoding), end_section=True)
+    table.add_row("activations", *megabytes(lambda one: one.plain.activations))
+    table.add_row("in all", *megabytes(lambda one: one.total(one.plain)), end_section=True)
+    table.add_row("activations with --checkpointing", *megabytes(lambda one: one.recomputed.activations))
+    table.add_row("in all", *megabytes(lambda one: one.total(one.recomputed)))
+    console.print(table)
+
+
+def started(system: System, start: str, level: str) -> dict[str, Any]:
+    """Begin with these weights; how they have learned, those before them too: as they tell, or the run whose checkpoint they are."""
+    weights = find(start, level=level)
+    restore(system, weights)
     checkpoint = weights.parent
     if (checkpoint / "facts.json").is_file():
-        return training_facts(checkpoint.parent.parent, checkpoint)
-    return metadata(weights)["notes"]
+        return {"before": training_facts(checkpoint.parent.parent, checkpoint)}
+    return {"before": metadata(weights)["notes"]}
 
 
 class Opened(NamedTuple):

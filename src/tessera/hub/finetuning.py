@@ -17,9 +17,8 @@ MIX = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
 def adapt(system: System, plan: Table, within: Mapping[str, str], *, rank: int) -> list[LoRA]:
     """Adapters beside every linear layer of the trunk: one for each published layer that is part of it. All else is settled.
 
-    `within` says what a prefix of published names is called in the published class.
-
-    Raises ValueError where there is no linear layer in the trunk, or a published one is only part of ours.
+    `within` says what a prefix of published names is called in the published class. Raises ValueError where a published layer is in
+    several of ours.
     """
     settled = system.state_dict().keys()
     found = []

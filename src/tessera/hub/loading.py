@@ -19,7 +19,7 @@ from tessera.hub.llava import llava
 from tessera.hub.names import table
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
-from tessera.weightless import weightless
+from tessera.weightless import allot, weightless
 
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
@@ -41,20 +41,44 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     Raises ValueError, and loads nothing, where a tensor is missing, is of another shape, or has no place, where a file is cut off, and for
     pickles unless `trust_pickle`.
     """
-    if precision and precision not in PRECISIONS:
-        raise ValueError(f"hub: precision {precision!r}; {', '.join(PRECISIONS)} are accepted; choose one, or leave it out")
-    if lora < 0:
-        raise ValueError(f"hub: adapters of rank {lora}; ranks from 1 on, and 0 for none, are accepted; choose one")
+    check(precision, lora)
     folder = open_folder(path, trust_pickle=trust_pickle)
     weights = stored(folder.path, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
     fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
+    system = prepared(made, lora)
+    system.origin = {"recipe": ORIGIN, "arguments": arguments(path, precision, trust_pickle, lora)}
+    return system.to(device).eval()
+
+
+def outline_published(path: str | Path, *, precision: str = "", lora: int = 0) -> System:
+    """The same without a number, on `meta`: of the folder only what describes the model is looked at, and fetched.
+
+    `precision` is by default the one that its config.json states.
+    """
+    check(precision, lora)
+    folder = open_folder(path, numbers=False)
+    made = blueprint(folder, {})
+    stated = precision or folder.config.get("dtype") or folder.config.get("torch_dtype") or "float32"
+    allot(made.system, PRECISIONS.get(stated, torch.float32), "meta")
+    return prepared(made, lora)
+
+
+def check(precision: str, lora: int) -> None:
+    """Raises ValueError for settings that nobody has."""
+    if precision and precision not in PRECISIONS:
+        raise ValueError(f"hub: precision {precision!r}; {', '.join(PRECISIONS)} are accepted; choose one, or leave it out")
+    if lora < 0:
+        raise ValueError(f"hub: adapters of rank {lora}; ranks from 1 on, and 0 for none, are accepted; choose one")
+
+
+def prepared(made: Blueprint, lora: int) -> System:
+    """The system with its manners and its stage, and adapters where it has a rank for them."""
     system = made.system
     adapters = adapt(system, table(own(system), made.names), made.within, rank=lora) if lora else []
     system.manners, system.stages = made.manners, (finetune(system, adapters),)
-    system.origin = {"recipe": ORIGIN, "arguments": arguments(path, precision, trust_pickle, lora)}
-    return system.to(device).eval()
+    return system
 
 
 def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -> dict[str, Any]:

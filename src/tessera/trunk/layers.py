@@ -15,7 +15,8 @@ from tessera.trunk.rotary import Turn
 def working(x: Tensor) -> torch.dtype:
     """The precision that matrices are multiplied in."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if casts else x.dtype
 
 
 class Sight:
@@ -57,6 +58,8 @@ class Sight:
         mask = None if self.mask is None else self.mask.to(q.dtype)
         if q.device.type == "cpu" and q.dtype == torch.bfloat16:
             return explicit_attention(q, k, v, mask)
+        if q.is_meta:  # where nothing is computed, fused kernels are not taken by themselves, and scores would be kept
+            return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=mask)[0]
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 

@@ -113,7 +113,7 @@ def train(
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, stages, source, diary, settings, glance, parts)
     tensors = run.restore() if resume else run.save({})
-    with run.progress, _interruptible(run), recomputed(system) if settings.recompute else nullcontext():
+    with run.progress, _interruptible(run), recomputed(system, when=settings.recompute):
         for number in range(run.at.stage, len(stages)):
             tensors = {} if run.took(number) else run.stage(number, tensors)
     system.eval()
