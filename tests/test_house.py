@@ -41,7 +41,7 @@ LAYERS = {
         "dryrun",
     ),
     1: ("clocks", "codecs", "perceptron", "vision", "unets", "readers", "writers", "trunk", "orders", "laws"),
-    2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "system"),
+    2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "speaker", "system"),
     3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),
     4: ("cli", "lmms_eval", "__init__", "__main__"),
 }

@@ -108,6 +108,30 @@ def test_memory_is_told_without_weights_and_without_data(tessera, folder, data, 
     assert recipe.code == 0 and "unified, 32 documents a step" in recipe.words and not (tmp_path / "runs").exists()
 
 
+def test_a_recipe_begins_with_a_published_language_model(tessera, tmp_path):
+    saved(redrawn(transformers.LlamaForCausalLM(test_llama.CONFIGS["llama"]())), tmp_path / "llama")
+    small = "--set channels=8 --set levels=3,3 --scale 0.0001 --device cpu --precision float32 --stage joint".split()
+    begun = ("train", "show_o", "--init-trunk", "llama", *small)
+    assert tessera(*begun, "--run", "mine").code == 0
+    facts = json.loads((tmp_path / "mine" / "run.json").read_text())
+    assert facts["recipe"] == "show_o" and facts["arguments"]["language"]["arguments"]["path"] == str(tmp_path / "llama")
+    system = load(tmp_path / "mine", device="cpu")
+    assert len(system.trunk.blocks) == 2 and system.text.codec.markers.end == 3
+    (tmp_path / "llama" / "model.safetensors").unlink()
+    told = tessera(*begun, "--estimate")
+    assert told.code == 0 and "joint, 32 documents a step" in told.words
+    for words, said in (
+        (
+            ("chameleon", "--init-trunk", "llama"),
+            "--init-trunk for chameleon; lmfusion, metamorph, show_o, transfusion take a language model",
+        ),
+        ((*begun[1:], "--set", "width=8"), "--set width with --init-trunk llama, which has sizes of its own"),
+        (("--from", "x", "--data", "y", "--init-trunk", "llama"), "--init-trunk for a published model; lmfusion"),
+    ):
+        done = tessera("train", *words)
+        assert done.code == 2 and said in done.words
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

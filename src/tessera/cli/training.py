@@ -1,5 +1,6 @@
 """Commands that train: a system, and the tokenizer that comes with the library; and trained weights as one file."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -47,9 +48,14 @@ from tessera.weightless import weightless as without_weights
 from tessera.world import LANGUAGES, LEVELS, World
 from tessera.world.samples import texts
 
+SPEAKER, SIZES = "language", {"width", "depth", "heads"}  # the argument that takes a language model, and those that say its sizes
+
 Asked = Annotated[str | None, typer.Argument(metavar="[SYSTEM]", help="A recipe's name, or package.module:function; or give --from.")]
 Published = Annotated[str, typer.Option("--from", help="Fine-tune a published model: a folder, or owner/name on the hub.")]
 Rank = Annotated[int, typer.Option("--lora", min=0, help="Of a published model, train adapters of this rank beside its trunk alone.")]
+InitTrunk = Annotated[
+    str, typer.Option(help="Begin with a published language model (Llama, Qwen2, Qwen3, Mistral): a folder, or owner/name.")
+]
 Data = Annotated[
     list[Path] | None,
     typer.Option(
@@ -106,12 +112,14 @@ def train_command(
     compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
     checkpointing: Recompute = False,
     estimate: Dry = False,
+    init_trunk: InitTrunk = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train shared parts (codecs, eyes) too, and keep them to itself.")] = False,
 ) -> None:
     """Train a system through its stages, or fine-tune a published one, on the world or on your own data. Ctrl-C stops with a checkpoint."""
     named_once(system, published, lora, bool(data) or estimate)
-    built = begun(system, preset, arguments, published, lora, trust_pickle, seed, weightless=estimate)
+    asked = speaking(system, arguments_of(arguments), init_trunk, trust_pickle, outline=estimate)
+    built = begun(system, preset, asked, published, lora, trust_pickle, seed, weightless=estimate)
     learned = started(built, start, level) if start and not estimate else {}
     built.stages = changed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"), batch)
     if estimate:
@@ -147,7 +155,7 @@ def named_once(system: str | None, published: str, lora: int, data: bool) -> Non
 def begun(
     system: str | None,
     preset: str,
-    arguments: list[str] | None,
+    arguments: Mapping[str, Any],
     published: str,
     lora: int,
     trust_pickle: bool,
@@ -164,7 +172,24 @@ def begun(
         return recipes.build(ORIGIN, arguments=told, seed=seed)
     assert system
     with without_weights() if weightless else nullcontext():
-        return recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
+        return recipes.build(system, preset=preset, arguments=arguments, seed=seed)
+
+
+def speaking(system: str | None, arguments: Mapping[str, Any], init_trunk: str, trust_pickle: bool, *, outline: bool) -> Mapping[str, Any]:
+    """A recipe's arguments, and the language model that it shall begin with. Raises ValueError where it takes none, or not these too."""
+    if not init_trunk:
+        return arguments
+    takes = [name for name in recipes.names() if SPEAKER in inspect.signature(recipes.recipe(name)[0]).parameters]
+    if not system or SPEAKER not in inspect.signature(recipes.recipe(system)[0]).parameters:
+        raise ValueError(
+            f"train: --init-trunk for {system or 'a published model'}; {', '.join(takes)} take a language model; choose one of them"
+        )
+    clash = sorted(SIZES & arguments.keys())
+    if clash:
+        raise ValueError(f"train: --set {', '.join(clash)} with --init-trunk {init_trunk}, which has sizes of its own; leave these out")
+    place = str(Path(init_trunk).resolve()) if Path(init_trunk).is_dir() else init_trunk
+    told = {"path": place, "trust_pickle": trust_pickle, **({"outline": True} if outline else {})}
+    return {**arguments, SPEAKER: recipes.part_of("tessera.hub:published_speaker", told)}
 
 
 def told(system: System, source: Source | None, seed: int) -> None:
