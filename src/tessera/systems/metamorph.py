@@ -29,10 +29,10 @@ from tessera.stages import Stage
 from tessera.system import System
 from tessera.writers import MLPWriter
 
-PAPER = {"width": 4096, "depth": 32, "heads": 32, "channels": 256, "pixels": 378, "patch": 14, "columns": 8}
+PAPER = {"width": 4096, "depth": 32, "heads": 32, "channels": 256, "pixels": 378, "patch": 14}
 PRESETS = {
-    "tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "look": (32, 1, 2)},
-    "paper": {**PAPER, "look": (1152, 27, 16)},
+    "tiny": {"width": 32, "depth": 2, "heads": 2, "channels": 16, "look": (32, 1, 2, 0)},
+    "paper": {**PAPER, "look": (1152, 27, 16, 8)},
 }
 
 
@@ -44,16 +44,15 @@ def metamorph(
     channels: int = 64,
     pixels: int = 32,
     patch: int = 8,
-    columns: int = 0,
-    look: Sequence = (128, 3, 4),
+    look: Sequence = (128, 3, 4, 0),
     language: Speaker | None = None,
 ) -> System:
-    """Build MetaMorph. `look` is the width, the depth and the heads of the eye, `columns` the grid its features are resampled to."""
+    """Build MetaMorph. `look` is the width, the depth and the heads of the eye, and the grid its features are resampled to, if they are."""
     speaks = language or speaker(width, partial(transformer, width, depth, heads))
     text, width = speaks.port(), speaks.width
 
     seen, learn_eye = parts.eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2])
-    codec, learn_painter = parts.features(seen, columns=columns, channels=channels)
+    codec, learn_painter = parts.features(seen, columns=look[3], channels=channels)
     positions = nn.Embedding(codec.elements, width)
     squares = FeatureReader(perceptron(seen.width, width, width), columns=codec.columns, positions=positions)
     drawer = MLPWriter(width, width, width, seen.width)

@@ -4,8 +4,8 @@ Source: Xie et al. 2024, arXiv:2408.12528, and its published code. Text sees wha
 codes are learned as in MaskGIT (arXiv:2202.04200), from those that are not hidden, and written surest first. Reads and writes
 text and pictures, parts of pictures too (`keep`): given ones are read as clean codes.
 Differs: all but the order and the rule is Chameleon's here, so that the two can be compared: FSQ codes of squares instead of
-MAGVIT-v2's, read also by their digits and places; blocks whose MLP comes after attention (`parallel` gives Phi's, half of
-whose features turn); table and head tied; its stages and mix, from scratch unless from a language model (`--init-trunk`). The mask is a
+MAGVIT-v2's, read also by their digits and places; blocks whose MLP comes after attention (the paper preset has Phi's, half
+of whose features turn); table and head tied; its stages and mix, from scratch unless from a language model (`--init-trunk`). The mask is a
 vector of its own instead of an id; there are no task tokens; the markers around a picture do not see it.
 Command: `tessera train show_o`.
 """
@@ -30,9 +30,10 @@ from tessera.stages import Stage
 from tessera.system import System
 from tessera.trunk import MLP, ParallelBlock, Rotary, SelfAttention, Transformer
 
+PHI = {"recipe": "tessera.systems.show_o:phi", "arguments": {"width": 2048, "depth": 24, "heads": 32}}
 PRESETS = {
     "tiny": {"width": 32, "depth": 2, "heads": 2, "levels": (4, 4), "channels": 16},
-    "paper": {"width": 2048, "depth": 24, "heads": 32, "levels": (2,) * 13, "channels": 128, "pixels": 256, "stride": 16, "parallel": True},
+    "paper": {"levels": (2,) * 13, "channels": 128, "pixels": 256, "stride": 16, "language": PHI},
 }
 
 
@@ -45,12 +46,11 @@ def show_o(
     channels: int = 64,
     pixels: int = 32,
     stride: int = 8,
-    parallel: bool = False,
     language: Speaker | None = None,
 ) -> System:
     """Build Show-o. The default trains on two CPU cores in minutes; a `stride` of 4 gives 64 codes instead of 16."""
-    trunks = partial(phi, width, depth, heads) if parallel else partial(transformer, width, depth, heads, qk_norm=nn.LayerNorm)
-    quantizer, alone = FSQ(levels), language or speaker(width, trunks)
+    quantizer = FSQ(levels)
+    alone = language or speaker(width, partial(transformer, width, depth, heads, qk_norm=nn.LayerNorm))
     pictures, codec = parts.codes(quantizer, channels=channels, pixels=pixels, stride=stride)
     speaks, first, width = alone.extended(quantizer.size), alone.size, alone.width
     text, words = speaks.port(), speaks.reader
@@ -65,16 +65,15 @@ def show_o(
 
     trunk, weights, emphasis = speaks.tower(), {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares, *speaks.parts[1:])  # the table is in the squares' reader, and the head may be the table
-    joint = Stage(
-        "joint", train=train, documents=40_000, mix=parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis
-    )
+    joint = Stage("joint", train, 40_000, parts.MIX, batch=32, lr=2e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=70_000, mix=asked, decay="cosine", carry=True)
     return System("show_o", trunk=trunk, ports=(text, image), attention=causal | within(image), stages=(codec, joint, tuned), drop=Absent())
 
 
-def phi(width: int, depth: int, heads: int) -> Transformer:
-    """A trunk as Phi has it: attention and MLP side by side, half of the features turn."""
+def phi(width: int, depth: int, heads: int) -> Speaker:
+    """A language model in Phi's shape: attention and MLP side by side, half of the features turn."""
     attention = lambda: SelfAttention(width, heads, qk_norm=nn.LayerNorm, bias=True)
-    blocks = [ParallelBlock(nn.LayerNorm(width), attention(), MLP(width, activation=nn.GELU("tanh"))) for _ in range(depth)]
-    return Transformer(blocks, norm=nn.LayerNorm(width), rotary=Rotary(width // heads, portion=0.5))
+    block = lambda: ParallelBlock(nn.LayerNorm(width), attention(), MLP(width, activation=nn.GELU("tanh")))
+    rotary = partial(Rotary, width // heads, portion=0.5)
+    return speaker(width, lambda: Transformer([block() for _ in range(depth)], norm=nn.LayerNorm(width), rotary=rotary()))

@@ -86,9 +86,9 @@ def _made(value: Any) -> Any:
 
 
 def fits(value: Any, default: Any) -> bool:
-    """Whether a value is of the kind that its default shows: numbers above 0, sequences with something in them, for None no plain value."""
+    """Whether a value is of the kind that its default shows: numbers above 0, sequences with something in them, no words for None."""
     if default is None:
-        return value is None or isinstance(value, Mapping)
+        return not isinstance(value, str)
     kinds: dict[type, Any] = {int: int, float: (int, float), str: str, bool: bool, tuple: (tuple, list)}
     if type(default) not in kinds:
         return True
