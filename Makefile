@@ -37,6 +37,7 @@ bench: .venv/bench
 	$(BIN)/python bench/draw.py
 	$(BIN)/python bench/passes.py
 	$(BIN)/python bench/long.py
+	$(BIN)/python bench/memory.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tessera: Python >= 3.11 is needed; call make PYTHON=python3.11"; exit 1; }

@@ -38,9 +38,10 @@ LAYERS = {
         "precision",
         "manners",
         "weightless",
+        "dryrun",
     ),
     1: ("clocks", "codecs", "perceptron", "vision", "unets", "readers", "writers", "trunk", "orders", "laws"),
-    2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "system"),
+    2: ("ports", "pieces", "drops", "stages", "contrast", "parts", "extras", "speaker", "system"),
     3: ("world", "data", "scoring", "exams", "verbs", "hub", "systems"),
     4: ("cli", "lmms_eval", "__init__", "__main__"),
 }
@@ -60,7 +61,7 @@ VERBS = [
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
-    *("optimizing", "loader", "estimate", "progress", "parts", "train", "contest", "describe"),
+    *("optimizing", "recomputing", "loader", "memory", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 
 

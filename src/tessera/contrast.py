@@ -15,6 +15,7 @@ from tessera.codecs.base import Losses
 from tessera.document import Document
 from tessera.draws import Draw
 from tessera.places import FIELDS, PADDING, Places
+from tessera.precision import unrounded
 from tessera.trunk import MLP, Block, PreNorm, Rotary, SelfAttention, Transformer
 from tessera.vision import AttentionPool, ViT
 
@@ -100,7 +101,7 @@ class Pair(nn.Module):
 
     def closeness(self, seen: Vectors, said: Float[Tensor, "other width"]) -> Float[Tensor, "batch other"]:
         """Log odds that each picture and each text belong together."""
-        with torch.autocast(self.bias.device.type, enabled=False):
+        with unrounded(self.bias):
             seen, said = (F.normalize(vectors.to(self.bias.dtype), dim=-1) for vectors in (seen, said))
             return seen @ said.T * self.log_scale.exp() + self.bias
 

@@ -16,6 +16,10 @@ class Manners(Protocol):
         """A picture of any size, scaled, cut or padded as the system wants it."""
         ...
 
+    def drawing(self, picture: UInt8[Tensor, "3 height wide"]) -> UInt8[Tensor, "3 ..."]:
+        """A picture of any size as the system draws them, for it to be learned."""
+        ...
+
     def document(self, document: Document) -> Document:
         """The same segments with what the system is used to hearing around them: whose turn it is, what is asked of it."""
         ...

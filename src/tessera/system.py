@@ -1,6 +1,6 @@
 """Systems: a trunk, its ports and an attention rule; how documents pass through them, and what is lost on the way."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -37,11 +37,13 @@ class System(nn.Module):
     auxiliary losses. Where the rule looks ahead the system is `joint`: what stands before a segment sees it while it is written.
     A document is then learned segment by segment, each in a pass of its own with nothing behind it.
     `origin`, where a recipe was called by name, is that name and its arguments; `manners`, where its makers settled them, are how
-    pictures and words are put to it.
+    pictures and words are put to it. `settled` names tensors that have their numbers once it is built and keep them: its files leave
+    them out.
     """
 
     origin: Mapping[str, Any]
     manners: Manners | None = None
+    settled: Collection[str] = frozenset()
 
     def __init__(
         self,

@@ -86,5 +86,5 @@ def test_weights_that_came_from_a_folder_are_exported_into_one(tessera, folder, 
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"lm_head.weight"} and torch.equal(after["lm_head.weight"], before["lm_head.weight"] + 1)
     assert tessera("export", "mine.safetensors", "other", "--format", "onnx").words.startswith(
-        "error: export: format 'onnx'; transformers is"
+        "error: export: format 'onnx'; transformers, peft are"
     )

@@ -213,6 +213,37 @@ def test_what_is_learned_goes_on_without_another_word():
     assert told(chat(bare=True, template="{{ messages[0].content }}!").document(Document((Text("x"), Text(learn=True))))) == ["x!", None]
 
 
+SPACED = "{% for m in messages %}{{ m.role.upper() }}: {{ m.content[0].text | trim }}{{ '</s>' if m.role == 'assistant' else '\n' }}"
+SPACED += "{% endfor %}{{ 'ASSISTANT:' if add_generation_prompt }}"
+
+
+def test_answers_to_be_learned_begin_as_the_template_lets_them():
+    talk = (Text("one?"), Text("yes", learn=True), Text("two?"), Text(" no", learn=True))
+    put = chat(template=SPACED).document(Document(talk))
+    assert told(put) == ["USER: one?\nASSISTANT:", " yes", "USER: two?\nASSISTANT:", " no"]
+    assert told(chat(template=SPACED, preface="P ").document(Document(talk[:2]))) == ["P USER: one?\nASSISTANT:", " yes"]
+    assert told(chat(template=SPACED).document(Document((Text("x"), Text("", learn=True)))))[1] == ""
+    reworded = "{{ messages[0].content[0].text }}{{ ' (' ~ messages[1].content[0].text ~ ')' if messages[1:] }}"
+    assert told(chat(template=reworded).document(Document(talk[:2]))) == ["one?", "yes"]
+
+
+def test_pictures_without_a_word_are_asked_to_be_described(llava):
+    _, system = llava
+    shown = Image(picture((3, 8, 8)))
+    alone = system.manners.document(Document((shown, Text("a dog", learn=True), shown, Text("a cat", learn=True))))
+    asked = "USER: <image>\nDescribe the picture. ASSISTANT:".split("<image>")
+    assert told(alone) == [asked[0], "picture", asked[1], " a dog", asked[0], "picture", asked[1], " a cat"]
+    plain = system.manners.document(Document((shown, Text("what is it?"), Text("a dog", learn=True))))
+    assert told(plain)[2:] == ["\nwhat is it? ASSISTANT:", " a dog"]
+
+
+def test_janus_sees_padded_pictures_and_learns_to_draw_cut_ones(janus):
+    _, system = janus
+    wide = torch.full((3, 16, 64), 255, dtype=torch.uint8)
+    assert system.manners.picture(wide).shape == system.manners.drawing(wide).shape == (3, 16, 16)
+    assert system.manners.picture(wide).min() < 255 and system.manners.drawing(wide).min() == 255
+
+
 def test_documents_without_anything_to_learn_stay_as_they_are():
     document = Document((Text("a"), Text("b")))
     assert chat().document(document) is document

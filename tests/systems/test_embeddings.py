@@ -69,6 +69,6 @@ def test_drawn_features_are_of_the_kind_that_is_read(system):
 
 
 def test_a_resampled_eye_is_a_metamorph_too():
-    system = build("metamorph", preset="tiny", arguments={"columns": 2})
+    system = build("metamorph", preset="tiny", arguments={"look": (32, 1, 2, 2)})
     (one,) = write(system, [Request(Document((Text("a dot"), Image(learn=True))), 0, {Image: Sampling(guidance=2.0)})])
     assert one.clean[-1].shape == (4, 32) and one.pictures[0].shape == (3, 32, 32)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.laws import Sampling
-from tessera.systems.show_o import show_o
+from tessera.systems.show_o import phi, show_o
 from tessera.trunk import ParallelBlock
 from tessera.verbs.generate import generate
 
@@ -120,8 +120,8 @@ def test_other_sizes():
 
 
 def test_the_published_blocks():
-    parallel = show_o(**TINY | {"parallel": True}).trunk
+    parallel = show_o(**TINY, language=phi(16, 2, 2)).trunk
     assert all(isinstance(block, ParallelBlock) for block in parallel.blocks)
     turning = parallel.rotary.frequency > 0
     assert turning.tolist() == [True] * 2 + [False] * 2
-    assert generate(show_o(**TINY | {"parallel": True}), "a red dot", want=Image).pictures[0].shape == (3, 16, 16)
+    assert generate(show_o(**TINY, language=phi(16, 2, 2)), "a red dot", want=Image).pictures[0].shape == (3, 16, 16)

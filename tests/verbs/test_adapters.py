@@ -1,4 +1,4 @@
-"""Adapters in peft's layout. peft is not among our tools: files as its documentation and its `save_pretrained` describe them."""
+"""Adapters in peft's layout, as its documentation and its `save_pretrained` describe it. Tests of fine-tuning ask peft itself."""
 
 import json
 from math import sqrt

@@ -53,7 +53,7 @@ def compare_command(
 
 def trained_in(name: str, world: World, folder: Path, settings: Settings) -> System:
     """A system trained from its beginning, or from where the folder's run stands."""
-    source, look, notes = the_world(world)
+    source, look, notes, _ = the_world(world)
     notes |= {"only_stages": [], "start": "", "fresh": False}
     built = recipes.build(name, seed=settings.seed)
     resume = (folder / "run.json").exists()

@@ -1,11 +1,14 @@
 """Commands that train: a system, and the tokenizer that comes with the library; and trained weights as one file."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.table import Table
 
 from tessera.cli.app import (
     Arguments,
@@ -16,9 +19,10 @@ from tessera.cli.app import (
     LevelName,
     Preset,
     Seed,
-    SystemName,
+    TrustPickle,
     app,
     arguments_of,
+    console,
     picture_side,
     progress,
     say,
@@ -26,88 +30,204 @@ from tessera.cli.app import (
     world_of,
 )
 from tessera.codecs.text import train_bpe
-from tessera.data import Dataset, Source, open_data
+from tessera.data import BadRow, Dataset, Mannered, Mixture, Source, open_data
 from tessera.document import Task
 from tessera.exams.features import accuracy, save_features, train_features
+from tessera.hub.loading import ORIGIN, outline_published
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs import recipes
 from tessera.verbs.glance import glance, glance_data
 from tessera.verbs.machine import commit
+from tessera.verbs.memory import memory_of
 from tessera.verbs.parts import Parts
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
 from tessera.verbs.weights import PARTS, find, latest, load, metadata, restore, save
+from tessera.weightless import weightless as without_weights
 from tessera.world import LANGUAGES, LEVELS, World
 from tessera.world.samples import texts
 
+SPEAKER, SIZES = "language", {"width", "depth", "heads"}  # the argument that takes a language model, and those that say its sizes
+
+Asked = Annotated[str | None, typer.Argument(metavar="[SYSTEM]", help="A recipe's name, or package.module:function; or give --from.")]
+Published = Annotated[str, typer.Option("--from", help="Fine-tune a published model: a folder, or owner/name on the hub.")]
+Rank = Annotated[int, typer.Option("--lora", min=0, help="Of a published model, train adapters of this rank beside its trunk alone.")]
+InitTrunk = Annotated[
+    str, typer.Option(help="Begin with a published language model (Llama, Qwen2, Qwen3, Mistral): a folder, or owner/name.")
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Your own pictures and texts, instead of the world: a folder with a .jsonl, LLaVA .json, WebDataset .tar; may be repeated."
+    ),
+]
+Images = Annotated[Path | None, typer.Option(help="Where the pictures of a LLaVA file lie, if not beside it.")]
+Format = Annotated[str | None, typer.Option(help="folder, llava or webdataset, where it is not plain from --data.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")]
+Start = Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")]
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be repeated.")]
+Documents = Annotated[list[str] | None, typer.Option(help="How many of a stage, as stage=number; may be repeated.")]
+Mix = Annotated[
+    list[str] | None, typer.Option(help="Another mix of tasks for the stages that train the system, as task=share; may be repeated.")
+]
+Batch = Annotated[int | None, typer.Option(min=1, help="Documents of a step, in the stages that train the system.")]
+Dry = Annotated[bool, typer.Option("--estimate", help="Train nothing: say what memory each stage takes, from a dry run without weights.")]
+Optimizer = Annotated[str, typer.Option(help="muon (trunks' matrices; AdamW for the rest), or adamw: what published models get.")]
+Recompute = Annotated[
+    bool, typer.Option("--checkpointing", help="Gradient checkpointing: less memory, a third more time, the same numbers.")
+]
+
 
 @app.command(
-    "train", epilog="Examples: tessera train chameleon · tessera train chameleon --data my_pictures --run runs/mine · ... --resume"
+    "train",
+    epilog="Examples: tessera train chameleon · tessera train chameleon --data my_pictures --run runs/mine · ... --resume · "
+    "tessera train --from deepseek-community/Janus-Pro-1B --data my_pictures --lora 16 --checkpointing",
 )
 def train_command(
-    system: SystemName,
+    system: Asked = None,
     run: Annotated[Path | None, typer.Option("--run", help="The run's folder; runs/SYSTEM by default.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Your own pictures and texts, instead of the world: a folder with a .jsonl, LLaVA .json, WebDataset .tar."),
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="Where the pictures of a LLaVA file lie, if not beside it.")] = None,
-    format: Annotated[str | None, typer.Option(help="folder, llava or webdataset, where it is not plain from --data.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")] = False,
+    published: Published = "",
+    lora: Rank = 0,
+    trust_pickle: TrustPickle = False,
+    data: Data = None,
+    images: Images = None,
+    format: Format = None,
+    skip_bad: SkipBad = False,
     level: LevelName = "easy",
     language: LanguageName = "en",
     bias: Leaning = None,
     held_out: HeldOut = "",
     preset: Preset = "default",
     arguments: Arguments = None,
-    start: Annotated[str | None, typer.Option(help="Begin with these weights: a system's shipped ones, a file or a run.")] = None,
-    stages: Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be repeated.")] = None,
-    documents: Annotated[list[str] | None, typer.Option(help="How many of a stage, as stage=number; may be repeated.")] = None,
-    mix: Annotated[
-        list[str] | None,
-        typer.Option(help="Another mix of tasks for the stages that train the system, as task=share; may be repeated."),
-    ] = None,
+    start: Start = None,
+    stages: Stages = None,
+    documents: Documents = None,
+    mix: Mix = None,
+    batch: Batch = None,
     scale: Annotated[float, typer.Option(help="Multiplies the documents of every stage but those of shared parts.")] = 1.0,
     seed: Seed = 0,
     rate: Annotated[float, typer.Option(help="Multiplies the learning rate of the same stages.")] = 1.0,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    optimizer: Annotated[str, typer.Option(help="muon (the trunk's matrices, AdamW for the rest) or adamw.")] = "muon",
+    optimizer: Optimizer = "",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the trunk.")] = False,
+    checkpointing: Recompute = False,
+    estimate: Dry = False,
+    init_trunk: InitTrunk = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's latest checkpoint.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train shared parts (codecs, eyes) too, and keep them to itself.")] = False,
 ) -> None:
-    """Train a system through its stages, on the world or on your own pairs. Ctrl-C stops with a checkpoint."""
-    built = recipes.build(system, preset=preset, arguments=arguments_of(arguments), seed=seed)
-    begun = find(start, level=level) if start else None
-    if begun:
-        restore(built, begun)
-    built.stages = mixed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"))
-    folder = run or Path("runs") / system.replace(":", ".")
-    settings = Settings(seed=seed, scale=scale, rate=rate, device=device, precision=precision, optimizer=optimizer, compile=compile)
-    source, look, notes = (
+    """Train a system through its stages, or fine-tune a published one, on the world or on your own data. Ctrl-C stops with a checkpoint."""
+    named_once(system, published, lora, bool(data) or estimate)
+    asked = speaking(system, arguments_of(arguments), init_trunk, trust_pickle, outline=estimate)
+    built = begun(system, preset, asked, published, lora, trust_pickle, seed, weightless=estimate)
+    learned = started(built, start, level) if start and not estimate else {}
+    built.stages = changed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"), batch)
+    if estimate:
+        return told(built, opened(built, data, format, images, skip_bad, seed).source if data else None, seed)
+    folder = run or Path("runs") / (system or built.name).replace(":", ".")
+    moved = optimizer or ("adamw" if published else "muon")
+    settings = Settings(seed, scale, rate, device, precision, moved, compile, checkpointing)
+    source, look, notes, bad = (
         opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
     )
-    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh, **({"before": learned_before(begun)} if begun else {})}
+    notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh, **learned}
     parts = Parts(source.hash()) if isinstance(source, World) and not fresh else None
     try:
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
     finally:
-        report_bad(source)
+        report(bad)
     verb = "draw" if Task.DRAW in source.tasks and built.draws else "ask"
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 
-def learned_before(weights: Path) -> dict[str, Any]:
-    """How weights that a run begins with have learned, those before them too: as they tell, or the run whose checkpoint they are."""
+def named_once(system: str | None, published: str, lora: int, data: bool) -> None:
+    """Raises ValueError unless either a recipe or a published model is to be trained; adapters are for these, and they want data."""
+    if bool(system) == bool(published):
+        raise ValueError(
+            f"train: SYSTEM {system or 'not given'}, --from {published or 'not given'}; one of them is accepted; name a recipe "
+            "(see `tessera systems`), or a published model's folder or id"
+        )
+    if published and not data:
+        raise ValueError(f"train: --from {published} without --data; your own pictures and texts are needed; name them")
+    if lora and not published:
+        raise ValueError(f"train: --lora {lora} with SYSTEM {system}; it goes with --from; leave it out, or name a published model")
+
+
+def begun(
+    system: str | None,
+    preset: str,
+    arguments: Mapping[str, Any],
+    published: str,
+    lora: int,
+    trust_pickle: bool,
+    seed: int,
+    *,
+    weightless: bool,
+) -> System:
+    """What is to be trained: a recipe's system, or a published one; its weights are as they come, or none at all."""
+    precision = "" if lora else "float32"  # whose every weight learns, has no small steps in 16 bits
+    if published and weightless:
+        return outline_published(published, precision=precision, lora=lora)
+    if published:
+        told = {"path": published, "lora": lora, "trust_pickle": trust_pickle, "precision": precision}
+        return recipes.build(ORIGIN, arguments=told, seed=seed)
+    assert system
+    with without_weights() if weightless else nullcontext():
+        return recipes.build(system, preset=preset, arguments=arguments, seed=seed)
+
+
+def speaking(system: str | None, arguments: Mapping[str, Any], init_trunk: str, trust_pickle: bool, *, outline: bool) -> Mapping[str, Any]:
+    """A recipe's arguments, and the language model that it shall begin with. Raises ValueError where it takes none, or not these too."""
+    if not init_trunk:
+        return arguments
+    takes = [name for name in recipes.names() if SPEAKER in inspect.signature(recipes.recipe(name)[0]).parameters]
+    if not system or SPEAKER not in inspect.signature(recipes.recipe(system)[0]).parameters:
+        raise ValueError(
+            f"train: --init-trunk for {system or 'a published model'}; {', '.join(takes)} take a language model; choose one of them"
+        )
+    clash = sorted(SIZES & arguments.keys())
+    if clash:
+        raise ValueError(f"train: --set {', '.join(clash)} with --init-trunk {init_trunk}, which has sizes of its own; leave these out")
+    place = str(Path(init_trunk).resolve()) if Path(init_trunk).is_dir() else init_trunk
+    told = {"path": place, "trust_pickle": trust_pickle, **({"outline": True} if outline else {})}
+    return {**arguments, SPEAKER: recipes.part_of("tessera.hub:published_speaker", told)}
+
+
+def told(system: System, source: Source | None, seed: int) -> None:
+    """What every stage would take, in MB."""
+    found = {stage: memory_of(system, stage, source, seed=seed) for stage in system.stages}
+    table = Table("MB", *(f"{stage.name}, {stage.batch} documents a step" for stage in found))
+    megabytes = lambda count: [f"{count(memory) / 2**20:,.0f}" for memory in found.values()]
+    table.add_row("weights", *megabytes(lambda one: one.weights))
+    table.add_row("gradients", *megabytes(lambda one: one.gradients))
+    table.add_row("optimizer", *megabytes(lambda one: one.optimizer))
+    table.add_row("making the next batch ready", *megabytes(lambda one: one.encoding), end_section=True)
+    table.add_row("activations", *megabytes(lambda one: one.plain.activations))
+    table.add_row("in all", *megabytes(lambda one: one.total(one.plain)), end_section=True)
+    table.add_row("activations with --checkpointing", *megabytes(lambda one: one.recomputed.activations))
+    table.add_row("in all", *megabytes(lambda one: one.total(one.recomputed)))
+    console.print(table)
+
+
+def started(system: System, start: str, level: str) -> dict[str, Any]:
+    """Begin with these weights; how they have learned, those before them too: as they tell, or the run whose checkpoint they are."""
+    weights = find(start, level=level)
+    restore(system, weights)
     checkpoint = weights.parent
     if (checkpoint / "facts.json").is_file():
-        return training_facts(checkpoint.parent.parent, checkpoint)
-    return metadata(weights)["notes"]
+        return {"before": training_facts(checkpoint.parent.parent, checkpoint)}
+    return {"before": metadata(weights)["notes"]}
 
 
-Opened = tuple[Source, Glance, dict[str, Any]]  # what is learned from, how it is looked at, and what the run's folder says of it
+class Opened(NamedTuple):
+    """What is learned from, how it is looked at, what the run's folder says of it, and the rows that were left out."""
+
+    source: Source
+    look: Glance
+    notes: dict[str, Any]
+    bad: list[BadRow]
 
 
 def the_world(world: World) -> Opened:
@@ -119,18 +239,25 @@ def the_world(world: World) -> Opened:
         "held_out": world.held_out,
         "world": world.hash(),
     }
-    return world, lambda system, folder, name: glance(system, world, folder, name), notes
+    return Opened(world, lambda system, folder, name: glance(system, world, folder, name), notes, [])
 
 
-def opened(system: System, data: Path, format: str | None, images: Path | None, skip_bad: bool, seed: int) -> Opened:
-    """A user's data set, every row of it checked."""
-    side = picture_side(system)
+def opened(system: System, data: Sequence[Path], format: str | None, images: Path | None, skip_bad: bool, seed: int) -> Opened:
+    """A user's data sets as one, every row of them checked: each row comes as often as any other of its task."""
+    size = None if system.manners else (picture_side(system),) * 2
     with progress() as bars:
         tick = ticker(bars)
-        checking = lambda done, total: tick("checking", done, total)
-        rows = open_data(data, (side, side), seed, skip_bad=skip_bad, format=format, images=images, tick=checking)
-    notes = {"data": str(data.resolve()), "rows": len(rows), "bad": len(rows.bad)}
-    return rows, lambda system, folder, name: glance_data(system, rows, folder, name), notes
+
+        def read(path: Path) -> Dataset:
+            checking = lambda done, total: tick(f"checking {path}", done, total)
+            return open_data(path, size, seed, skip_bad=skip_bad, format=format, images=images, tick=checking)
+
+        sets = [read(path) for path in data]
+    mixed = sets[0] if len(sets) == 1 else Mixture(sets, [float(len(one)) for one in sets], seed=seed)
+    source = Mannered(mixed, system.manners) if system.manners else mixed
+    bad = [row for one in sets for row in one.bad]
+    notes = {"data": ", ".join(str(path.resolve()) for path in data), "rows": sum(map(len, sets)), "bad": len(bad)}
+    return Opened(source, lambda system, folder, name: glance_data(system, source, folder, name), notes, bad)
 
 
 def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]) -> tuple[Stage, ...]:
@@ -146,22 +273,23 @@ def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]
     return tuple(replace(stage, documents=documents.get(stage.name, stage.documents)) for stage in chosen)
 
 
-def mixed(stages: tuple[Stage, ...], shares: Mapping[str, Any]) -> tuple[Stage, ...]:
-    """The stages with another mix of tasks; those that train a part keep theirs."""
+def changed(stages: tuple[Stage, ...], shares: Mapping[str, Any], batch: int | None) -> tuple[Stage, ...]:
+    """The stages with another mix of tasks and other batches, where these are given; those that train a part keep theirs."""
     known = [task.value for task in Task]
     wrong = {name: share for name, share in shares.items() if name not in known or not isinstance(share, int | float) or share < 0}
     if wrong or (shares and not any(shares.values())):
         raise ValueError(f"--mix: {wrong or shares}; shares from 0 on of {', '.join(known)} are accepted; for example --mix edit=0.5")
     mix = {Task(name): float(share) for name, share in shares.items()}
-    return tuple(replace(stage, mix=mix) if mix and stage.learner is None else stage for stage in stages)
+    other: dict[str, Any] = ({"mix": mix} if mix else {}) | ({"batch": batch} if batch else {})
+    return tuple(replace(stage, **other) if stage.learner is None else stage for stage in stages)
 
 
-def report_bad(source: Source) -> None:
+def report(bad: Sequence[BadRow]) -> None:
     """The rows that were left out, all of them."""
-    if isinstance(source, Dataset) and source.bad:
-        say(f"{len(source.bad)} bad rows were left out:")
-        for row in source.bad:
-            say(f"  {row}")
+    if bad:
+        say(f"{len(bad)} bad rows were left out:")
+    for row in bad:
+        say(f"  {row}")
 
 
 @app.command(epilog="Example: tessera weights runs/chameleon chameleon.safetensors --bits 16")

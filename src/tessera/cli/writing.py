@@ -39,7 +39,6 @@ from tessera.verbs.generate import write
 from tessera.verbs.writing import Request
 from tessera.world import Tile, save_sheet
 
-DESCRIBE = "Describe the picture."
 Scale = Annotated[int | None, typer.Option(min=1, help="Enlarges pixels; by default small pictures to 256.")]
 
 
@@ -199,8 +198,7 @@ def caption(
 ) -> None:
     """Say what pictures show. Published models are asked to."""
     loaded = trained(system, run, level, device, hub, trust_pickle)
-    asked = (Text(DESCRIBE),) if loaded.manners else ()
-    for picture, said in zip(pictures, replies(loaded, pictures, asked, seed, temperature, longest), strict=True):
+    for picture, said in zip(pictures, replies(loaded, pictures, (), seed, temperature, longest), strict=True):
         say(f"{picture}: {said}" if len(pictures) > 1 else said)
 
 

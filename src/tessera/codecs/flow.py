@@ -11,6 +11,7 @@ from tessera.codecs.base import Cleans, Encoded, bytes_of, floats
 from tessera.codecs.couplings import Couplings
 from tessera.codecs.patches import kept_patches, patchify, unpatchify
 from tessera.draws import Draw
+from tessera.precision import unrounded
 
 HALF = 127.5  # values of a pixel for 1 on our scale
 
@@ -64,7 +65,7 @@ class NormalizingFlow(nn.Module):
     def tokens(self, raws: Sequence[Tensor], draws: Sequence[Draw], *, noisy: bool) -> Encoded:
         """The same with noise or without."""
         filled = self.filled(raws, draws, noisy=noisy)
-        with torch.autocast(filled.device.type, enabled=False):  # in bfloat16 pixels would lose their last digits
+        with unrounded(filled):  # in bfloat16 pixels would lose their last digits
             squares = patchify((filled / HALF - 1) * self.spread, self.patch) @ self.basis.T
         z, log_det = self.couplings(squares)
         clean, other = z.split([self.kept, self.others], -1)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tessera.precision import unrounded
+
 Features = Float[Tensor, "batch element feature"]
 
 
@@ -209,7 +211,7 @@ class VQ(nn.Module):
     def _distances(self, x: Tensor) -> Tensor:
         """Squared, less the part that is the same for all codes."""
         x, book = x.to(self.book.dtype), self._scaled(self.book)
-        with torch.autocast(x.device.type, enabled=False):
+        with unrounded(x):
             return book.square().sum(-1) - 2 * x @ book.T
 
     @torch.no_grad()

@@ -3,8 +3,9 @@
 from tessera.data.dataset import Dataset
 from tessera.data.formats import open_data
 from tessera.data.images import open_picture
+from tessera.data.mannered import Mannered
 from tessera.data.mixture import Mixture, Schedule, schedule
 from tessera.data.rows import BadRow
 from tessera.data.source import Source
 
-__all__ = ["BadRow", "Dataset", "Mixture", "Schedule", "Source", "open_data", "open_picture", "schedule"]
+__all__ = ["BadRow", "Dataset", "Mannered", "Mixture", "Schedule", "Source", "open_data", "open_picture", "schedule"]

@@ -21,10 +21,11 @@ Tick = Callable[[int, int], None]
 class Dataset:
     """The source over a data set: endless, each pass over the rows in an order of its own.
 
-    Pictures are read and decoded when a document is asked for. `bad` lists the rows that were left out.
+    Pictures have `size`, (height, width), or with None their own; they are read and decoded when a document is asked for. `bad` lists
+    the rows that were left out.
     """
 
-    def __init__(self, rows: Sequence[Row], size: tuple[int, int], seed: int = 0, bad: Sequence[BadRow] = ()):
+    def __init__(self, rows: Sequence[Row], size: tuple[int, int] | None, seed: int = 0, bad: Sequence[BadRow] = ()):
         self.size, self.seed, self.bad = size, seed, list(bad)
         self._count = len(rows)
         self._rows: dict[Task, list[Row]] = {}
@@ -63,7 +64,7 @@ def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
     return np.argsort(bits.random_raw(n), kind="stable")
 
 
-def sift(found: Iterable[Row | BadRow], size: tuple[int, int], skip_bad: bool, tick: Tick | None) -> tuple[list[Row], list[BadRow]]:
+def sift(found: Iterable[Row | BadRow], size: tuple[int, int] | None, skip_bad: bool, tick: Tick | None) -> tuple[list[Row], list[BadRow]]:
     """Good and bad rows, after decoding every picture once on all cores, so that faults show before training.
 
     Stops at the first bad row with ValueError unless `skip_bad`. `tick(done, total)` is called after each row.
@@ -98,7 +99,7 @@ def checked(row: Row | BadRow, faults: dict[Span, str]) -> Row | BadRow:
     return BadRow(row.file, row.where, reasons[0]) if reasons else row
 
 
-def fault_of(span: Span, size: tuple[int, int]) -> str:
+def fault_of(span: Span, size: tuple[int, int] | None) -> str:
     """Why this picture cannot be read; nothing where it can."""
     try:
         decode(span.read(), size)

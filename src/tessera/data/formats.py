@@ -19,7 +19,7 @@ ACCEPTED = (
 
 def open_data(
     path: str | Path,
-    size: tuple[int, int] = (32, 32),
+    size: tuple[int, int] | None = (32, 32),
     seed: int = 0,
     *,
     skip_bad: bool = False,
@@ -27,7 +27,7 @@ def open_data(
     images: str | Path | None = None,
     tick: Tick | None = None,
 ) -> Dataset:
-    """The data set at this path as a source of documents, its pictures at `size` (height, width).
+    """The data set at this path as a source of documents, its pictures at `size` (height, width), or with None at their own.
 
     `format` is "folder", "llava" or "webdataset"; None looks at what is there. `images` is where a LLaVA file's pictures
     lie, if not beside it. Pairs give documents to draw and to caption, LLaVA entries give questions, or text where they

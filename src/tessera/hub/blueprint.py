@@ -1,6 +1,6 @@
 """A blueprint: a system still without weights, and where those stand in its published files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tessera.hub.names import Names
@@ -11,7 +11,8 @@ from tessera.system import System
 class Blueprint(NamedTuple):
     """The system; ours to published names; patterns of published tensors that it has no use for; what is due once it is filled.
 
-    `manners` are how its makers put pictures and words to it.
+    `manners` are how its makers put pictures and words to it. `within` says what a prefix of published names is called in the class that
+    they belong to, where that is another: adapters go by the names of the class.
     """
 
     system: System
@@ -19,3 +20,4 @@ class Blueprint(NamedTuple):
     unread: Sequence[str] = ()
     ready: Callable[[], None] = lambda: None
     manners: Manners | None = None
+    within: Mapping[str, str] = {}

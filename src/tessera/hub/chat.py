@@ -39,7 +39,7 @@ def environment() -> jinja2.Environment:
 
 @dataclass(frozen=True)
 class Chat:
-    """Documents as chats: what is given is the user's, what is learned the system's.
+    """Documents as chats: what is given is the user's, what is learned the system's, who begins as the template lets it begin.
 
     `picture` is what the template says where a picture stands, `special` are tokens that only templates may say, `begin` is the one
     that the system's own marker puts in front, `end` the one that closes a turn. `preface` stands in front of chats that end in text;
@@ -70,6 +70,7 @@ class Chat:
                 now = self._until(document.segments[:i], segment)
                 segments += self._apart(self._new(now, said, document.segments[since:i]), shown)
                 said, since = now, i
+                segment = self._answer(document.segments[:i], segment, now)
             segments += [segment] if segment.learn else []
         return replace(document, segments=tuple(segments)) if segments else document
 
@@ -77,8 +78,15 @@ class Chat:
         """All that is said up to a learned segment."""
         if self.drawn_plainly and isinstance(learned, Image):
             return "".join(s.content or "" if isinstance(s, Text) else self.picture for s in before) + self.behind
+        return self._opened(learned) + self._said(before, asks=True)
+
+    def _opened(self, learned: Segment) -> str:
+        return self.preface if isinstance(learned, Text) else ""
+
+    def _said(self, segments: Sequence[Segment], *, asks: bool) -> str:
+        """These segments in the template's words; with `asks`, up to where an answer begins."""
         messages: list[dict[str, Any]] = []
-        for segment in before:
+        for segment in segments:
             role = SAYS[segment.learn]
             part = {"type": "image"} if isinstance(segment, Image) else {"type": "text", "text": segment.content or ""}
             if messages and messages[-1]["role"] == role:
@@ -89,10 +97,19 @@ class Chat:
             messages = [{**one, "content": "".join(part.get("text", "") for part in one["content"])} for one in messages]
         try:
             template = environment().from_string(self.template)
-            said = template.render(messages=messages, add_generation_prompt=True, bos_token=self.begin, eos_token=self.end)
+            said = template.render(messages=messages, add_generation_prompt=asks, bos_token=self.begin, eos_token=self.end)
         except jinja2.TemplateError as fault:
             raise ValueError(f"chat: the published template fails: {fault}; another order of turns may be accepted") from fault
-        return (self.preface if isinstance(learned, Text) else "") + (said.removeprefix(self.begin) if self.begin else said)
+        return said.removeprefix(self.begin) if self.begin else said
+
+    def _answer(self, before: Sequence[Segment], segment: Segment, now: str) -> Segment:
+        """A learned text with the white space that the template puts in front of answers, which is for the system to say."""
+        if not isinstance(segment, Text) or not segment.content or not segment.content.strip():
+            return segment
+        said = self._opened(segment) + self._said([*before, segment], asks=False)
+        front, found, _ = said.removeprefix(now).partition(segment.content.strip())
+        begins = said.startswith(now) and found and not front.strip()
+        return replace(segment, content=front + segment.content.lstrip()) if begins else segment
 
     def _new(self, now: str, said: str, behind: Sequence[Segment]) -> str:
         """What is said anew: what stands behind the answers of the turn before and what closed them, which are segments of their own."""

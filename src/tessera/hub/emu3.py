@@ -86,7 +86,7 @@ def emu3(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     plain(folder)
     words_around = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>"), behind=WANTED, plain=True)
     manners = Published(words_around, cropped(codec.pixels, resample(folder)))
-    return Blueprint(system, names, TURNS, lambda: _settle(codec), manners)
+    return Blueprint(system, names, TURNS, lambda: _settle(codec), manners, {model: "model.text_model"})
 
 
 def _settle(codec: FilmVQGAN) -> None:

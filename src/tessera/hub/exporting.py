@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -11,20 +11,20 @@ from torch import Tensor
 
 from tessera.hub.filling import own, places
 from tessera.hub.folder import Folder, open_folder
-from tessera.hub.loading import blueprint
+from tessera.hub.loading import ORIGIN, blueprint
 from tessera.hub.names import Table, table
 from tessera.hub.tensors import ALONE, INDEX, Stored, stored
 from tessera.system import System
+from tessera.trunk import LoRA
 
 KEPT = ("*.json", "*.jinja", "tokenizer.model")  # what is copied as it is
-ORIGIN = "tessera.hub:load_published"
 
 
 def export_published(system: System, into: Path) -> list[Path]:
     """Write the folder that transformers loads this system from; returns the weights files.
 
-    The system must have come from a published folder, whose files are taken for all that is no number. One file of weights is in
-    memory at a time. Raises ValueError for other systems, and where the folder exists.
+    The system must have come from a published folder, whose files are taken for all that is no number. Adapters become part of the
+    layers that they change. One file of weights is in memory at a time. Raises ValueError for other systems, and where the folder exists.
     """
     origin = getattr(system, "origin", {})
     if origin.get("recipe") != ORIGIN:
@@ -37,7 +37,7 @@ def export_published(system: System, into: Path) -> list[Path]:
     arguments = origin["arguments"]
     folder = open_folder(arguments["path"], trust_pickle=arguments["trust_pickle"])
     weights = stored(folder.path, trust_pickle=arguments["trust_pickle"])
-    mine = own(system)
+    mine = Merged(system)
     plan = table(mine, blueprint(folder, weights).names)
     into.mkdir(parents=True)
     copy(folder, into, next(system.parameters()).dtype)
@@ -55,15 +55,33 @@ def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:
     (into / "config.json").write_text(json.dumps({**config, name: str(dtype).removeprefix("torch.")}, indent=2, ensure_ascii=False))
 
 
-def write(plan: Table, mine: Mapping[str, Tensor], weights: Mapping[str, Stored], into: Path) -> list[Path]:
+class Merged(Mapping[str, Tensor]):
+    """The tensors of a system by name. What is changed by adapters is changed when it is asked for."""
+
+    def __init__(self, system: System):
+        self.layers = {f"{name}.weight": layer for name, layer in system.named_modules() if isinstance(layer, LoRA)}
+        thin = {linear.weight for layer in self.layers.values() for linear in (*layer.down, *layer.up)}
+        self.plain = {name: tensor for name, tensor in own(system).items() if tensor not in thin}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.layers[name].merged() if name in self.layers else self.plain[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.plain)
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+
+def write(plan: Table, mine: Merged, weights: Mapping[str, Stored], into: Path) -> list[Path]:
     """The weights files, split as the published ones were, and their index."""
     where = {name: Path(one.at[0]).name or ALONE for name, one in weights.items()}
     files = sorted(set(where.values()))
-    dtype = next(tensor.dtype for tensor in mine.values() if tensor.is_floating_point())
+    dtype = next(tensor.dtype for tensor in mine.plain.values() if tensor.is_floating_point())
     for file in files:
         tensors = {name: blank(weights[name], dtype) for name in where if where[name] == file}
         for ours, row in plan.items():
-            for part, rows in places(row, mine[ours].shape, weights):
+            for part, rows in places(row, mine.plain[ours].shape, weights):
                 if part.name in tensors:
                     now = mine[ours] if rows is None else mine[ours][rows]
                     target, inside = tensors[part.name], part.rows

@@ -1,12 +1,13 @@
 """Folders of published models: one on this machine, or one that the hub gives."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-WANTED = ("*.json", "*.jinja", "*.safetensors", "tokenizer.model")
+DESCRIBED = ("*.json", "*.jinja", "tokenizer.model")
+NUMBERS = ("*.safetensors",)
 PICKLES = ("*.bin", "*.pt", "*.pth")
 
 
@@ -56,19 +57,19 @@ class Settings:
                 raise ValueError(f"hub: {self.where} asks for {name} {found!r}; {value!r} is accepted; load it with another library")
 
 
-def open_folder(path: str | Path, *, trust_pickle: bool = False) -> Folder:
-    """The folder of this path, or the one that the hub keeps under this id, fetched where it is not here yet.
+def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
+    """The folder of this path, or the one that the hub keeps under this id, fetched where it is not here yet: all of it, or no `numbers`.
 
     Raises ValueError where there is neither, and where it has no config.json.
     """
     place = Path(path)
     if not place.is_dir():
-        place = _fetched(str(path), trust_pickle)
+        place = _fetched(str(path), (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ())))
     folder = Folder(place, {})
     return Folder(place, _json(folder.file("config.json")))
 
 
-def _fetched(id: str, trust_pickle: bool) -> Path:
+def _fetched(id: str, patterns: Sequence[str]) -> Path:
     owner, _, name = id.partition("/")
     if not owner or not name or "/" in name or owner in (".", "..", "~"):
         raise ValueError(f"hub: {id} is no folder; a folder, or an id owner/name is accepted; check the path")
@@ -79,8 +80,7 @@ def _fetched(id: str, trust_pickle: bool) -> Path:
             f"hub: {id} is no folder here, and to fetch it huggingface_hub is missing; install it: pip install 'tessera-multimodal[hub]'"
         ) from fault
     try:
-        patterns = [*WANTED, *(PICKLES if trust_pickle else ())]
-        return Path(huggingface_hub.snapshot_download(id, allow_patterns=patterns))
+        return Path(huggingface_hub.snapshot_download(id, allow_patterns=list(patterns)))
     except Exception as fault:  # whatever goes wrong on the way has its own class: offline, refused, unknown
         raise ValueError(
             f"hub: {id} is no folder here, and could not be fetched ({type(fault).__name__}: {fault}); a folder, or the id of a model "

@@ -17,7 +17,7 @@ from tessera.hub.language import TURNS, language, named, settings, text_port, ti
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers, padding
 from tessera.hub.names import Names, under
-from tessera.hub.pictures import background, colours, padded, processing, resample
+from tessera.hub.pictures import background, colours, cropped, padded, processing, resample
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import LLAMAGEN, TRANSFORMERS, Layout, of_transformers, vqgan
 from tessera.hub.vqgan import USUAL as CODECS
@@ -134,14 +134,15 @@ def built(folder: Folder, weights: Mapping[str, Stored], said: Described, layout
     }
     system = System("janus", trunk=speaker.trunk, ports=(text, image, given, pads), attention=causal, drop=Replaced())
     assert isinstance(codec.quantizer, VQ)
-    return Blueprint(system, names, UNREAD, codec.quantizer.settle, manners(folder, said.eye.pixels))
+    return Blueprint(system, names, UNREAD, codec.quantizer.settle, manners(folder, said.eye.pixels, codec.pixels))
 
 
-def manners(folder: Folder, side: int) -> Published:
-    """Pictures are padded; answers stand behind a preface, where the folder says so."""
+def manners(folder: Folder, side: int, drawn: int) -> Published:
+    """Pictures that are seen are padded, those to be drawn are cut; answers stand behind a preface, where the folder says so."""
     told = folder.read("processor_config.json").get("use_default_system_prompt", True)
     words = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image_placeholder>"), preface=PREFACE if told else "")
-    return Published(words, padded(side, resample(folder), background(folder), processing(folder).get("min_size", 14)))
+    seen = padded(side, resample(folder), background(folder), processing(folder).get("min_size", 14))
+    return Published(words, seen, cropped(drawn, resample(folder)))
 
 
 def of_transformers_own(folder: Folder) -> Described:

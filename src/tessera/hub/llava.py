@@ -66,4 +66,5 @@ def llava(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     unread = [f"{tower}.encoder.layers.{i}.*" for i in read] + [f"{tower}.post_layernorm.*", f"{tower}.head.*"]
     how = resample(folder)
     fit = squared(eye.pixels, how, background(folder)) if processing(folder).get("do_pad") else cropped(eye.pixels, how)
-    return Blueprint(system, names, (*UNREAD, *unread), manners=Published(chat(folder, TEMPLATE, picture=picture), fit))
+    manners = Published(chat(folder, TEMPLATE, picture=picture), fit)
+    return Blueprint(system, names, (*UNREAD, *unread), manners=manners, within={model: "model.language_model"})

@@ -9,15 +9,17 @@ import torch
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
 from tessera.hub.emu3 import emu3
-from tessera.hub.filling import fill
+from tessera.hub.filling import fill, own
+from tessera.hub.finetuning import adapt, finetune
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava
+from tessera.hub.names import table
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
-from tessera.weightless import weightless
+from tessera.weightless import allot, weightless
 
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
@@ -27,32 +29,62 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava": llava,
     "multi_modality": janus,
 }
+ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_published(path: str | Path, *, precision: str = "", device: str = "cpu", trust_pickle: bool = False) -> System:
+def load_published(path: str | Path, *, precision: str = "", device: str = "cpu", trust_pickle: bool = False, lora: int = 0) -> System:
     """The system that a published folder, or a model of the hub (owner/name), holds.
 
     `precision` (float32, bfloat16, float16) is by default that of the file. Numbers are read straight to their places, one after
-    another. Raises ValueError, and loads nothing, where a tensor is missing, is of another shape, or has no place, where a file is
-    cut off, and for pickles unless `trust_pickle`.
+    another. Its one stage is `finetune`; `lora` is the rank of adapters that this trains beside the trunk's layers, in place of all.
+    Raises ValueError, and loads nothing, where a tensor is missing, is of another shape, or has no place, where a file is cut off, and for
+    pickles unless `trust_pickle`.
     """
-    if precision and precision not in PRECISIONS:
-        raise ValueError(f"hub: precision {precision!r}; {', '.join(PRECISIONS)} are accepted; choose one, or leave it out")
+    check(precision, lora)
     folder = open_folder(path, trust_pickle=trust_pickle)
     weights = stored(folder.path, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
     fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
-    made.system.manners = made.manners
-    made.system.origin = {"recipe": "tessera.hub:load_published", "arguments": arguments(path, precision, trust_pickle)}
-    return made.system.to(device).eval()
+    system = prepared(made, lora)
+    system.origin = {"recipe": ORIGIN, "arguments": arguments(path, precision, trust_pickle, lora)}
+    return system.to(device).eval()
 
 
-def arguments(path: str | Path, precision: str, trust_pickle: bool) -> dict[str, Any]:
+def outline_published(path: str | Path, *, precision: str = "", lora: int = 0) -> System:
+    """The same without a number, on `meta`: of the folder only what describes the model is looked at, and fetched.
+
+    `precision` is by default the one that its config.json states.
+    """
+    check(precision, lora)
+    folder = open_folder(path, numbers=False)
+    made = blueprint(folder, {})
+    stated = precision or folder.config.get("dtype") or folder.config.get("torch_dtype") or "float32"
+    allot(made.system, PRECISIONS.get(stated, torch.float32), "meta")
+    return prepared(made, lora)
+
+
+def check(precision: str, lora: int) -> None:
+    """Raises ValueError for settings that nobody has."""
+    if precision and precision not in PRECISIONS:
+        raise ValueError(f"hub: precision {precision!r}; {', '.join(PRECISIONS)} are accepted; choose one, or leave it out")
+    if lora < 0:
+        raise ValueError(f"hub: adapters of rank {lora}; ranks from 1 on, and 0 for none, are accepted; choose one")
+
+
+def prepared(made: Blueprint, lora: int) -> System:
+    """The system with its manners and its stage, and adapters where it has a rank for them."""
+    system = made.system
+    adapters = adapt(system, table(own(system), made.names), made.within, rank=lora) if lora else []
+    system.manners, system.stages = made.manners, (finetune(system, adapters),)
+    return system
+
+
+def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -> dict[str, Any]:
     """How to load the same again, from wherever."""
     place = str(Path(path).resolve()) if Path(path).is_dir() else str(path)
-    return {"path": place, "precision": precision, "trust_pickle": trust_pickle}
+    return {"path": place, "precision": precision, "trust_pickle": trust_pickle, "lora": lora}
 
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:

@@ -61,7 +61,7 @@ class GridReader(nn.Module):
 
 def noisiest(told: Float[Tensor, "batch element width"], time: Float[Tensor, "batch element"]) -> Float[Tensor, "batch 1 width"]:
     """What is told of the noisiest element, where time 0 is noise."""
-    return told.take_along_dim(time.argmin(1)[:, None, None], 1)
+    return told[torch.arange(len(told), device=time.device), time.argmin(1)][:, None]
 
 
 def behind_time(

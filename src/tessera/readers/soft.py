@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tessera.precision import unrounded
 from tessera.readers.base import Read
 from tessera.readers.tokens import TokenReader
 
@@ -34,6 +35,6 @@ class SoftReader(nn.Module):
     def weights(self, x: Float[Tensor, "batch element feature"]) -> Float[Tensor, "batch element value"]:
         """How much each code counts. Distances are small differences of large numbers, so never in 16 bits."""
         book = self.codebook.weight
-        with torch.autocast(x.device.type, enabled=False):
+        with unrounded(x):
             nearness = 2 * x.to(book.dtype) @ book.T - book.square().sum(-1)  # what is left out is the same for all codes
             return (nearness / self.temperature).softmax(-1)

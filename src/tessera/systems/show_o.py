@@ -4,34 +4,36 @@ Source: Xie et al. 2024, arXiv:2408.12528, and its published code. Text sees wha
 codes are learned as in MaskGIT (arXiv:2202.04200), from those that are not hidden, and written surest first. Reads and writes
 text and pictures, parts of pictures too (`keep`): given ones are read as clean codes.
 Differs: all but the order and the rule is Chameleon's here, so that the two can be compared: FSQ codes of squares instead of
-MAGVIT-v2's, read also by their digits and places; blocks whose MLP comes after attention (`parallel` gives Phi's, half of
-whose features turn); table and head tied; its stages and mix, from scratch instead of from a language model. The mask is a
+MAGVIT-v2's, read also by their digits and places; blocks whose MLP comes after attention (the paper preset has Phi's, half
+of whose features turn); table and head tied; its stages and mix, from scratch unless from a language model (`--init-trunk`). The mask is a
 vector of its own instead of an id; there are no task tokens; the markers around a picture do not see it.
 Command: `tessera train show_o`.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import nn
 
 from tessera import parts
 from tessera.attention import causal, within
-from tessera.codecs import BPE, FSQ, Shifted
-from tessera.document import Image, Task, Text
+from tessera.codecs import FSQ, Shifted
+from tessera.document import Image, Task
 from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
-from tessera.orders import Masked, Next
+from tessera.orders import Masked
 from tessera.ports import Port
 from tessera.readers import Digits, HiddenReader, TokenReader
+from tessera.speaker import Speaker, speaker, transformer
 from tessera.stages import Stage
 from tessera.system import System
-from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
-from tessera.writers import LinearWriter
+from tessera.trunk import MLP, ParallelBlock, Rotary, SelfAttention, Transformer
 
+PHI = {"recipe": "tessera.systems.show_o:phi", "arguments": {"width": 2048, "depth": 24, "heads": 32}}
 PRESETS = {
     "tiny": {"width": 32, "depth": 2, "heads": 2, "levels": (4, 4), "channels": 16},
-    "paper": {"width": 2048, "depth": 24, "heads": 32, "levels": (2,) * 13, "channels": 128, "pixels": 256, "stride": 16, "parallel": True},
+    "paper": {"levels": (2,) * 13, "channels": 128, "pixels": 256, "stride": 16, "language": PHI},
 }
 
 
@@ -44,36 +46,34 @@ def show_o(
     channels: int = 64,
     pixels: int = 32,
     stride: int = 8,
-    parallel: bool = False,
+    language: Speaker | None = None,
 ) -> System:
     """Build Show-o. The default trains on two CPU cores in minutes; a `stride` of 4 gives 64 codes instead of 16."""
-    bpe, quantizer = BPE(), FSQ(levels)
+    quantizer = FSQ(levels)
+    alone = language or speaker(width, partial(transformer, width, depth, heads, qk_norm=nn.LayerNorm))
     pictures, codec = parts.codes(quantizer, channels=channels, pixels=pixels, stride=stride)
-    vocabulary = bpe.size + quantizer.size
-    table, scale = nn.Embedding(vocabulary, width), width**0.5
-    head = LinearWriter(width, vocabulary, tied=table)
-    words = Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
-    text = Port("text", Text, codec=bpe, reader=TokenReader(table, scale=scale), writer=head, order=Next(), law=words)
+    speaks, first, width = alone.extended(quantizer.size), alone.size, alone.width
+    text, words = speaks.port(), speaks.reader
 
-    known = TokenReader(table, scale=scale, columns=pictures.columns, digits=Digits(quantizer, width, first=bpe.size))
+    digits = Digits(quantizer, width, first=first)
+    known = TokenReader(words.table, scale=words.scale, columns=pictures.columns, digits=digits)
     squares = HiddenReader(known, width, positions=nn.Embedding(pictures.elements, width))
-    codes = Categorical(allowed=range(bpe.size, vocabulary), sampling=Sampling(temperature=0.5, guidance=2.0, steps=8))
-    shifted = Shifted(pictures, first=bpe.size)
-    image = Port("image", Image, codec=shifted, reader=squares, writer=head, order=Masked(compounds=True), law=codes)
-
-    def block() -> Block | ParallelBlock:
-        attention = SelfAttention(width, heads, qk_norm=nn.LayerNorm, bias=parallel)
-        if parallel:
-            return ParallelBlock(nn.LayerNorm(width), attention, MLP(width, activation=nn.GELU("tanh")))
-        return Block(PreNorm(nn.RMSNorm(width), attention), PreNorm(nn.RMSNorm(width), SwiGLU(width)))
-
-    norm, rotary = (nn.LayerNorm if parallel else nn.RMSNorm)(width), Rotary(width // heads, portion=0.5 if parallel else 1.0)
-    trunk = Transformer([block() for _ in range(depth)], norm=norm, rotary=rotary)
-    weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
-    train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
-    joint = Stage(
-        "joint", train=train, documents=30_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis
+    codes = Categorical(allowed=range(first, speaks.size), sampling=Sampling(temperature=0.5, guidance=2.0, steps=8))
+    image = Port(
+        "image", Image, codec=Shifted(pictures, first=first), reader=squares, writer=speaks.writer, order=Masked(compounds=True), law=codes
     )
+
+    trunk, weights, emphasis = speaks.tower(), {"image": 2.0}, {Task.QUESTION: 4.0}
+    train = (trunk, squares, *speaks.parts[1:])  # the table is in the squares' reader, and the head may be the table
+    joint = Stage("joint", train, 30_000, parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     return System("show_o", trunk=trunk, ports=(text, image), attention=causal | within(image), stages=(codec, joint, tuned), drop=Absent())
+
+
+def phi(width: int, depth: int, heads: int) -> Speaker:
+    """A language model in Phi's shape: attention and MLP side by side, half of the features turn."""
+    attention = lambda: SelfAttention(width, heads, qk_norm=nn.LayerNorm, bias=True)
+    block = lambda: ParallelBlock(nn.LayerNorm(width), attention(), MLP(width, activation=nn.GELU("tanh")))
+    rotary = partial(Rotary, width // heads, portion=0.5)
+    return speaker(width, lambda: Transformer([block() for _ in range(depth)], norm=nn.LayerNorm(width), rotary=rotary()))

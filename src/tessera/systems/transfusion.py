@@ -9,23 +9,24 @@ prompt: 20 % of such drawings came out right. `unet`: the channels of U-Net bloc
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import nn
 
 from tessera import parts
 from tessera.attention import causal, within
 from tessera.clocks import Clock
-from tessera.codecs import BPE, VAE
-from tessera.document import Image, Task, Text
+from tessera.codecs import VAE
+from tessera.document import Image, Task
 from tessera.drops import Absent
-from tessera.laws import Categorical, Regression, Sampling
-from tessera.orders import InPlace, Next
+from tessera.laws import Regression, Sampling
+from tessera.orders import InPlace
 from tessera.paths import DDIM, Diffusion, Predicts, cosine_betas, leaning
 from tessera.ports import Port
-from tessera.readers import GridReader, NoisyReader, TokenReader
+from tessera.readers import GridReader, NoisyReader
+from tessera.speaker import Speaker, speaker, transformer
 from tessera.stages import Stage
 from tessera.system import System
-from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
 from tessera.unets import UNetDown, UNetUp
 from tessera.writers import GridWriter, LinearWriter
 
@@ -36,29 +37,28 @@ PRESETS = {
 
 
 def transfusion(
-    *, width: int = 192, depth: int = 5, heads: int = 6, pixels: int = 32, vae: Sequence = (64, 16, 8, 1), unet: int = 0, flow: bool = True
+    *,
+    width: int = 192,
+    depth: int = 5,
+    heads: int = 6,
+    pixels: int = 32,
+    vae: Sequence = (64, 16, 8, 1),
+    unet: int = 0,
+    flow: bool = True,
+    language: Speaker | None = None,
 ) -> System:
     """Build Transfusion. `vae` is the codec's width, latents for a square, pixels along it, and squares along an element."""
-    bpe = BPE()
-    table = nn.Embedding(bpe.size, width)
-    head, words = LinearWriter(width, bpe.size, tied=table), Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
-    read = TokenReader(table, scale=width**0.5)
-    text = Port("text", Text, codec=bpe, reader=read, writer=head, order=Next(), law=words)
+    speaks = language or speaker(width, partial(transformer, width, depth, heads))
+    text, width = speaks.port(), speaks.width
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2], patch=vae[3])
     reader, writer = around_unet(codec, width, unet) if unet else around_linear(codec, width)
     diffusion = InPlace(Diffusion(cosine_betas()), predicts=Predicts.NOISE, solver=DDIM(eta=1.0, bound=5.0))
     order, drawn = InPlace(leaning(3.0)) if flow else diffusion, Sampling(guidance=2.0, steps=32)
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=Regression(sampling=drawn))
-
-    trunk = Transformer(
-        [Block(PreNorm(nn.RMSNorm(width), SelfAttention(width, heads)), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)],
-        norm=nn.RMSNorm(width),
-        rotary=Rotary(width // heads),
-    )
-    mix = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
-    train, weights, emphasis = (trunk, read, reader, writer), {"image": 5.0}, {Task.QUESTION: 4.0}
-    joint = Stage("joint", train=train, documents=30_000, mix=mix, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis)
+    trunk, weights, emphasis = speaks.tower(), {"image": 5.0}, {Task.QUESTION: 4.0}
+    train = (trunk, *speaks.parts, reader, writer)
+    joint = Stage("joint", train, 30_000, parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     stages, rule = (learn_codec, joint, tuned), causal | within(image)

@@ -6,7 +6,7 @@ from tessera.trunk.encoder_decoder import EncoderDecoder
 from tessera.trunk.experts import Experts
 from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
 from tessera.trunk.layers import MLP, CrossAttention, SelfAttention, SwiGLU
-from tessera.trunk.lora import TaskLoRA
+from tessera.trunk.lora import LoRA, TaskLoRA
 from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import GridRotary, Rotary
@@ -23,6 +23,7 @@ __all__ = [
     "Experts",
     "GridRotary",
     "HeadwiseLayerNorm",
+    "LoRA",
     "Mamba",
     "MambaBlock",
     "Mixer",

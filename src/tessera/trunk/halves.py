@@ -23,7 +23,7 @@ class Half(NamedTuple):
 
     def of(self, x: Hidden) -> Some:
         """What belongs to them; rows are padded behind with anything."""
-        return x.take_along_dim(self.stood[..., None], 1)
+        return taken(x, self.stood)
 
 
 class Halves(NamedTuple):
@@ -43,7 +43,12 @@ class Halves(NamedTuple):
 
     def together(self, given: Some, learned: Some) -> Hidden:
         """Both halves, every place where it stood; what padding holds means nothing."""
-        return torch.cat([given, learned], 1).take_along_dim(self.back[..., None], 1)
+        return taken(torch.cat([given, learned], 1), self.back)
+
+
+def taken(x: Some, index: Int[Tensor, "row place"]) -> Hidden:
+    """The places of these numbers, row by row."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def _half(places: Places, mine: Bool[Tensor, "row place"]) -> Half:

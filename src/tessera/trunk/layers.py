@@ -15,7 +15,8 @@ from tessera.trunk.rotary import Turn
 def working(x: Tensor) -> torch.dtype:
     """The precision that matrices are multiplied in."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if casts else x.dtype
 
 
 class Sight:
@@ -57,6 +58,8 @@ class Sight:
         mask = None if self.mask is None else self.mask.to(q.dtype)
         if q.device.type == "cpu" and q.dtype == torch.bfloat16:
             return explicit_attention(q, k, v, mask)
+        if q.is_meta:  # where nothing is computed, fused kernels are not taken by themselves, and scores would be kept
+            return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=mask)[0]
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
@@ -104,6 +107,11 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(heads * self.size, width, bias=bias if out_bias is None else out_bias)
         of_q, of_k = qk_norm if isinstance(qk_norm, tuple) else (qk_norm, qk_norm)
         self.q_norm, self.k_norm = (norm(self.size) if norm else nn.Identity() for norm in (of_q, of_k))
+
+    @property
+    def joined(self) -> dict[str, list[int]]:
+        """Which layer is several in one, and how many features each of them says."""
+        return {"qkv": [heads * self.size for heads in self.split]}
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
@@ -153,6 +161,11 @@ class SwiGLU(nn.Module):
         hidden = hidden or -(-width * 8 // (3 * unit)) * unit
         self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=bias), nn.Linear(hidden, width, bias=bias)
         self.activation = activation
+
+    @property
+    def joined(self) -> dict[str, list[int]]:
+        """Which layer is several in one, and how many features each of them says."""
+        return {"gate_up": [self.down.in_features] * 2}
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Place by place."""

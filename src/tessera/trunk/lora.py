@@ -1,8 +1,10 @@
-"""Low-rank adapters: small changes of a linear layer, one for each task."""
+"""Low-rank adapters: small changes of linear layers, of one that is there, or one change for each task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tessera.attention import Numbered
@@ -45,3 +47,41 @@ class TaskLoRA(nn.Module):
             mine = torch.isin(places.writes, torch.tensor([port.number for port in ports], device=x.device))
             y = y + self.scale * up(down(x)) * mine[..., None].to(y.dtype)
         return y
+
+
+class LoRA(nn.Linear):
+    """A linear layer that is there, with its weights and their names, and a product of two thin matrices beside each of its `parts`.
+
+    Parts are layers that were joined into this one, as queries, keys and values are: how many features each says, by the name it is known
+    under. What is added is scaled by `alpha` / `rank`, and starts at zero. Adapters are float32 whatever the layer is: steps as small
+    as theirs would be rounded away. Source: LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1).
+    """
+
+    down: Sequence[nn.Linear]
+    up: Sequence[nn.Linear]
+
+    def __init__(self, linear: nn.Linear, *, parts: Mapping[str, int], rank: int, alpha: int | float):
+        assert sum(parts.values()) == linear.out_features
+        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+        self.weight, self.bias, self.names, self.scale = linear.weight, linear.bias, tuple(parts), alpha / rank
+        thin = partial(nn.Linear, bias=False, device=linear.weight.device, dtype=torch.float32)
+        self.down = nn.ModuleList(thin(linear.in_features, rank) for _ in parts)  # type: ignore[assignment]
+        self.up = nn.ModuleList(thin(rank, outputs) for outputs in parts.values())  # type: ignore[assignment]
+        for up in self.up:
+            nn.init.zeros_(up.weight)
+
+    def of(self, part: int) -> tuple[nn.Linear, nn.Linear]:
+        """The adapter of a part."""
+        return self.down[part], self.up[part]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the layer says, changed."""
+        through = lambda linear, value: F.linear(value, linear.weight.to(value.dtype))
+        said = [through(up, through(down, x)) for down, up in zip(self.down, self.up, strict=True)]
+        return super().forward(x) + self.scale * torch.cat(said, -1)
+
+    @torch.no_grad()
+    def merged(self) -> Tensor:
+        """The weight of a plain layer that says the same."""
+        change = torch.cat([up.weight @ down.weight for down, up in zip(self.down, self.up, strict=True)])
+        return (self.weight + self.scale * change).to(self.weight.dtype)

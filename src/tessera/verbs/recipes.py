@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -48,13 +48,16 @@ def recipe(name: str) -> tuple[Callable[..., System], Mapping[str, Mapping[str, 
 
 
 def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | None = None, seed: int = 0) -> System:
-    """A new system with random weights of this seed. What it was built from stays with it as `system.origin`."""
+    """A new system; what is random in its weights is of this seed. What it was built from stays with it as `system.origin`.
+
+    An argument that is a `part_of` something is what that recipe returns.
+    """
     function, presets = recipe(name)
     if preset not in presets:
         raise ValueError(f"{name}: preset {preset!r}; there are {', '.join(presets)}; choose one of them")
     chosen = {**presets[preset], **(arguments or {})}
     accepted = inspect.signature(function).parameters
-    wrong = [key for key, value in chosen.items() if key not in accepted or not fits(value, accepted[key].default)]
+    wrong = [key for key, value in chosen.items() if key not in accepted or not fits(value, accepted[key])]
     if wrong:
         usual = ", ".join(f"{key}={parameter.default!r}" for key, parameter in accepted.items())
         raise ValueError(
@@ -62,15 +65,31 @@ def build(name: str, *, preset: str = "default", arguments: Mapping[str, Any] | 
         )
     with torch.random.fork_rng():
         torch.manual_seed(seed_of(seed))
-        system = function(**chosen)
+        system = function(**{key: _made(value) for key, value in chosen.items()})
     if not isinstance(system, System):
         raise ValueError(f"{name}: it returned {type(system).__name__}; a function that returns a System is needed; check the name")
-    system.origin = {"recipe": name, "arguments": chosen}
+    if not hasattr(system, "origin"):  # some know better what they were built from
+        system.origin = {"recipe": name, "arguments": chosen}
     return system
 
 
-def fits(value: Any, default: Any) -> bool:
-    """Whether a value is of the kind that its default shows: numbers above 0, sequences with something in them."""
+def part_of(recipe: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """An argument of a recipe that a recipe of its own makes, in words that can be written down."""
+    return {"recipe": recipe, "arguments": dict(arguments)}
+
+
+def _made(value: Any) -> Any:
+    """What an argument stands for."""
+    if not isinstance(value, Mapping) or value.keys() != part_of("", {}).keys():
+        return value
+    return recipe(value["recipe"])[0](**value["arguments"])
+
+
+def fits(value: Any, parameter: inspect.Parameter) -> bool:
+    """Whether a value is of the kind that its default shows: numbers above 0, full sequences, words for None if told."""
+    default = parameter.default
+    if default is None:
+        return not isinstance(value, str) or str in get_args(parameter.annotation)
     kinds: dict[type, Any] = {int: int, float: (int, float), str: str, bool: bool, tuple: (tuple, list)}
     if type(default) not in kinds:
         return True

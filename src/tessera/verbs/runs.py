@@ -11,7 +11,7 @@ from tessera.system import System
 from tessera.verbs.machine import commit, machine, versions
 
 FACTS = ("commit", "versions", "machine")  # what a run was begun with, which may be another when it goes on
-WATCHING = ("checkpoint_seconds", "glances")  # settings that change nothing that is learned
+WATCHING = ("checkpoint_seconds", "glances", "recompute")  # settings that change nothing that is learned
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_bac
 from tessera.verbs.optimizing import Average, Optimizers, optimizer_for, set_rate, thaw
 from tessera.verbs.parts import Part, Parts
 from tessera.verbs.progress import Progress
+from tessera.verbs.recomputing import recomputed
 from tessera.verbs.runs import Diary, start_diary
 from tessera.verbs.weights import latest
 
@@ -36,7 +37,8 @@ class Settings:
 
     `scale` multiplies the documents of every stage, `rate` its learning rate; shared parts stay as they are. `precision` "bfloat16"
     is autocast; "auto" takes it where the machine multiplies it faster than float32. `optimizer` "muon" moves the matrices of trunks
-    by Muon and all else by AdamW, "adamw" all by AdamW. `checkpoint_seconds` and `glances` (looks at the system per stage) do not
+    by Muon and all else by AdamW, "adamw" all by AdamW. `recompute` computes what happens inside blocks again on the way back, in
+    place of keeping it (gradient checkpointing). That, `checkpoint_seconds` and `glances` (looks at the system per stage) do not
     change what is learned.
     """
 
@@ -47,6 +49,7 @@ class Settings:
     precision: str = "auto"
     optimizer: str = "muon"
     compile: bool = False
+    recompute: bool = False
     clip: float = 1.0
     checkpoint_seconds: float = 60.0
     glances: int = 6
@@ -115,7 +118,7 @@ def train(
     run = _Run(system, stages, source, diary, settings, glance, parts)
     tensors = run.restore() if resume else run.save({})
     keep_memory()
-    with run.progress, _interruptible(run):
+    with run.progress, _interruptible(run), recomputed(system, when=settings.recompute):
         for number in range(run.at.stage, len(stages)):
             tensors = {} if run.took(number) else run.stage(number, tensors)
     system.eval()

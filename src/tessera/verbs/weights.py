@@ -24,7 +24,7 @@ FORMAT = "1"  # of the metadata
 
 
 def save(system: System, path: Path | str, *, bits: int = 32, notes: Mapping[str, Any] | None = None, parts: Sequence[str] = ()) -> None:
-    """Weights and origin in one safetensors file. Shared tensors are stored once.
+    """Weights and origin in one safetensors file. Shared tensors are stored once, and those that building it gives are left out.
 
     `bits` (8, 16 or 32) shrinks floating point ones, see `pack`. Of `parts`, names of some that come with the library, the file
     names the tensors that equal theirs, in place of storing them.
@@ -34,7 +34,7 @@ def save(system: System, path: Path | str, *, bits: int = 32, notes: Mapping[str
     first: dict[object, str] = {}
     there = {(part, name): tensor for part in parts for name, tensor in load_file(PARTS / f"{part}.safetensors").items()}
     borrowed: dict[str, tuple[str, str]] = {}  # (part, name there) of each
-    for name, tensor in system.state_dict().items():
+    for name, tensor in movable(system).items():
         known = first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name, name)
         if known != name:
             aliases[name] = known
@@ -72,13 +72,18 @@ def metadata(path: Path | str) -> dict[str, Any]:
     return about
 
 
+def movable(system: System) -> dict[str, Tensor]:
+    """The tensors that files keep: all but those that building it gives."""
+    return {name: tensor for name, tensor in system.state_dict().items() if name not in system.settled}
+
+
 def restore(system: System, path: Path | str) -> None:
     """Fill a system with the weights of a file; every tensor must be there and fit."""
     about = metadata(path)
     tensors = unpack(load_file(path)) | _borrowed(path, about["parts"])
     for name, known in about["aliases"].items():
         tensors[name] = tensors[known]
-    wanted = system.state_dict()
+    wanted = movable(system)
     wrong = {
         "missing": sorted(wanted.keys() - tensors.keys()),
         "unknown": sorted(tensors.keys() - wanted.keys()),
@@ -87,7 +92,7 @@ def restore(system: System, path: Path | str) -> None:
     if any(wrong.values()):
         said = ", ".join(f"{len(some)} tensors {how} ({', '.join(some[:3])})" for how, some in wrong.items() if some)
         raise ValueError(f"load: {path}: {said}; it was written for {about['origin']}; build the system with these arguments")
-    system.load_state_dict(tensors)
+    system.load_state_dict(tensors, strict=False)  # all that were to be filled were looked at above
 
 
 def _borrowed(path: Path | str, names: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:

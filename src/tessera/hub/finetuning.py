@@ -1,0 +1,60 @@
+"""Fine-tuning: the stage that published systems come with, and adapters beside their trunks, known by the names of published layers."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from tessera.document import Image, Task
+from tessera.hub.names import Table
+from tessera.stages import Stage
+from tessera.system import System
+from tessera.trunk import LoRA
+
+ALPHA = 2  # what adapters say, as a multiple of the rank
+MIX = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
+
+
+def adapt(system: System, plan: Table, within: Mapping[str, str], *, rank: int) -> list[LoRA]:
+    """Adapters beside every linear layer of the trunk: one for each published layer that is part of it. All else is settled.
+
+    `within` says what a prefix of published names is called in the published class. Raises ValueError where a published layer is in
+    several of ours.
+    """
+    settled = system.state_dict().keys()
+    found = []
+    for name, layer in [*system.named_modules()]:
+        if isinstance(layer, nn.Linear) and name.startswith("trunk."):
+            parent, _, leaf = name.rpartition(".")
+            around, row = system.get_submodule(parent), plan[f"{name}.weight"]
+            sizes = getattr(around, "joined", {}).get(leaf, [])
+            sizes = sizes if len(sizes) == len(row.parts) else [layer.out_features]
+            if len(row.parts) != len(sizes) or any(part.rows is not None for part in row.parts):
+                raise ValueError(
+                    f"adapt: {name} of {system.name} is not made of whole published layers; systems whose layers are the published "
+                    "ones are accepted; fine-tune it without adapters (no --lora)"
+                )
+            parts = {module(part.name, within): size for part, size in zip(row.parts, sizes, strict=True)}
+            found.append(LoRA(layer, parts=parts, rank=rank, alpha=ALPHA * rank))
+            setattr(around, leaf, found[-1])
+    system.settled = frozenset(settled)
+    return found
+
+
+def module(weight: str, within: Mapping[str, str]) -> str:
+    """What a published weight's layer is called in the published class."""
+    layer = weight.removesuffix(".weight")
+    prefix = next((prefix for prefix in within if layer.startswith(f"{prefix}.")), "")
+    return within[prefix] + layer.removeprefix(prefix) if prefix else layer
+
+
+def finetune(system: System, adapters: Sequence[LoRA]) -> Stage:
+    """The stage of a published system: what its adapters say moves; where it has none, all but its codecs does."""
+    if adapters:
+        train: list[nn.Module] = [linear for one in adapters for linear in (*one.down, *one.up)]
+    else:
+        ways = (part for port in system.ports for part in (port.reader, port.writer) if isinstance(part, nn.Module))
+        train = [part for part in (system.trunk, *ways) if isinstance(part, nn.Module)]
+    reads = any(port.kind is Image for port in system.ports)
+    shares = {task: share for task, share in MIX.items() if (reads or task is Task.TEXT) and (system.draws or task is not Task.DRAW)}
+    lr, decay = (2e-4, 0.0) if adapters else (1e-5, 0.01)
+    return Stage("finetune", train=train, documents=10_000, mix=shares, batch=8, lr=lr, weight_decay=decay)
