@@ -250,7 +250,7 @@ class System(nn.Module):
     # ------------------------------------------------------------------ pieces to hidden states and losses
 
     def arrange(
-        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Any]] | None = None
     ) -> Sequence[list[Piece]]:
         """The pieces of each document, pass by pass. `clean`, where given, is used instead of encoding (written documents carry theirs).
 
@@ -267,7 +267,7 @@ class System(nn.Module):
         return any(part.training for codec in codecs if isinstance(codec, nn.Module) for part in codec.modules())
 
     def _arrange(
-        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Any]] | None = None
     ) -> list[list[Piece]]:
         if clean is None:
             encoded = self.encode(documents, draws)
