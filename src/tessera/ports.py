@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from tessera.codecs.base import Codec
 from tessera.document import Segment
@@ -77,7 +77,7 @@ class Port(nn.Module):
         wanted = (Takes.LEARNED, Takes.EITHER) if segment.learn else (Takes.GIVEN, Takes.EITHER, Takes.AFTERWARDS)
         return self.takes in wanted
 
-    def reveal(self, clean: Tensor) -> Any:
+    def reveal(self, clean: Any) -> Any:
         """A given segment as the trunk sees it."""
         return self.order.reveal(clean) if self.writes else clean
 

@@ -140,7 +140,7 @@ class System(nn.Module):
                 found[d][i] = EncodedSegment(self._closed(encoded.clean[j], documents[d], i), nats)
         return found
 
-    def _closed(self, clean: Tensor, document: Document, i: int) -> Tensor:
+    def _closed(self, clean: Any, document: Document, i: int) -> Any:
         if not isinstance(document[i], Text):
             return clean
         following = document[i + 1] if i + 1 < len(document) else None
@@ -186,7 +186,7 @@ class System(nn.Module):
             piece.goal = piece.goal and piece.goal._replace(weight=document.weight)
         return pieces
 
-    def given(self, document: Document, i: int, clean: Tensor) -> Piece:
+    def given(self, document: Document, i: int, clean: Any) -> Piece:
         """A given segment as a piece; nobody sees a dropped one where the system's drop hides it."""
         port = self.port(document[i])
         hidden = document[i].dropped and self.drop is not None and self.drop.hides
@@ -250,7 +250,7 @@ class System(nn.Module):
     # ------------------------------------------------------------------ pieces to hidden states and losses
 
     def arrange(
-        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Any]] | None = None
     ) -> Sequence[list[Piece]]:
         """The pieces of each document, pass by pass. `clean`, where given, is used instead of encoding (written documents carry theirs).
 
@@ -267,7 +267,7 @@ class System(nn.Module):
         return any(part.training for codec in codecs if isinstance(codec, nn.Module) for part in codec.modules())
 
     def _arrange(
-        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Tensor]] | None = None
+        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Any]] | None = None
     ) -> list[list[Piece]]:
         if clean is None:
             encoded = self.encode(documents, draws)

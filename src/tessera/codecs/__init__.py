@@ -15,6 +15,7 @@ from tessera.codecs.patches import Patches, cosines
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
 from tessera.codecs.shifted import Shifted
 from tessera.codecs.text import BPE, Markers, Padding
+from tessera.codecs.tiles import Tiled, Tiles
 from tessera.codecs.unquantized import Unquantized
 from tessera.codecs.vae import VAE, square_vae
 from tessera.codecs.vqgan import VQGAN, chameleon_vqgan, llamagen_vq, magvit_v2
@@ -47,6 +48,8 @@ __all__ = [
     "Residual",
     "Settled",
     "Shifted",
+    "Tiled",
+    "Tiles",
     "ToldDecoder",
     "Unquantized",
     "chameleon_vqgan",

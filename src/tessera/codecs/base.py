@@ -21,9 +21,9 @@ class Encoded(NamedTuple):
 
 
 class EncodedSegment(NamedTuple):
-    """The same of one segment."""
+    """The same of one segment. What is only looked at may be more than one tensor: a named tuple of them."""
 
-    clean: Tensor
+    clean: Any
     nats: Float[Tensor, ""] | None = None
 
 

@@ -1,11 +1,13 @@
-"""LLaVA-1.5 as it was published: CLIP's eye (or SigLIP's), a projector, and a language model that reads pictures and writes text."""
+"""LLaVA-1.5 and LLaVA-NeXT as they were published: an eye (CLIP's or SigLIP's), a projector, and a language model, which writes text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
 from torch import nn
 
 from tessera.attention import causal
-from tessera.codecs import Patches
+from tessera.codecs import Codec, Patches, Tiles
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.eyes import eye as eye_of
@@ -15,14 +17,18 @@ from tessera.hub.folder import Folder, Settings
 from tessera.hub.language import TURNS, language, named, settings, text_port, tied, under_one_of
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers
-from tessera.hub.names import under
-from tessera.hub.pictures import background, colours, cropped, processing, resample, squared
+from tessera.hub.names import Names, shaped, under
+from tessera.hub.pictures import Fit, background, colours, cropped, processing, resample, resized, squared
 from tessera.hub.tensors import Stored
 from tessera.ports import Port, Takes
-from tessera.readers import EyeReader
+from tessera.readers import EyeReader, Reader, TileReader
 from tessera.system import System
+from tessera.vision import ViT
 
-USUAL = {"vision_feature_layer": -2, "projector_hidden_act": "gelu", "multimodal_projector_bias": True}
+USUAL = {
+    "vision_feature_layer": -2, "projector_hidden_act": "gelu", "multimodal_projector_bias": True,
+    "image_grid_pinpoints": ((336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)),
+}  # fmt: skip
 UNREAD = ("*position_ids", *TURNS)
 TEMPLATE = (
     "{% for message in messages %}{{ message.role.upper() }}: "
@@ -32,13 +38,52 @@ TEMPLATE = (
 )
 
 
+class Looked(NamedTuple):
+    """How pictures are looked at: the codec and the reader of their port, the reader's own names, and the rule for pictures."""
+
+    codec: Codec
+    reader: Reader
+    names: Names
+    fit: Fit
+
+
+Look = Callable[[Folder, Settings, ViT, nn.Module], Looked]
+
+
 def llava(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`LlavaForConditionalGeneration`: a picture stands bare among the text, as many places as it has squares."""
+    return built(folder, weights, whole)
+
+
+def llava_next(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
+    """`LlavaNextForConditionalGeneration`: the whole picture small, then tiles of it in rows, each ended by a place of its own."""
+    return built(folder, weights, in_tiles)
+
+
+def whole(folder: Folder, said: Settings, eye: ViT, projector: nn.Module) -> Looked:
+    """Pictures of one size."""
+    how = resample(folder)
+    fit = squared(eye.pixels, how, background(folder)) if processing(folder).get("do_pad") else cropped(eye.pixels, how)
+    return Looked(Patches(pixels=eye.pixels, patch=eye.patch, **colours(folder)), EyeReader(eye, projector), {}, fit)
+
+
+def in_tiles(folder: Folder, said: Settings, eye: ViT, projector: nn.Module) -> Looked:
+    """Pictures of any shape."""
+    grids = [(height, width) for height, width in said["image_grid_pinpoints"]]
+    resize = partial(resized, how=resample(folder))
+    codec = Tiles(pixels=eye.pixels, patch=eye.patch, grids=grids, resize=resize, **colours(folder))
+    width = projector[-1].out_features  # type: ignore[index]
+    reader = TileReader(eye, projector, row_end=nn.Embedding(1, width))
+    return Looked(codec, reader, {"row_end.weight": shaped("image_newline")}, lambda picture: picture)
+
+
+def built(folder: Folder, weights: Mapping[str, Stored], look: Look) -> Blueprint:
+    """The system: text, an eye, and a language model that reads both."""
     said = Settings(folder.config, USUAL)
     said.refuse({"projector_hidden_act": "gelu"})
     model = under_one_of(weights, "language_model.model", "model.language_model")
     tower = under_one_of(weights, "vision_tower.vision_model", "vision_tower", "model.vision_tower.vision_model", "model.vision_tower")
-    around = under_one_of(weights, "multi_modal_projector", "model.multi_modal_projector")
+    around = under_one_of(weights, "multi_modal_projector", "model.multi_modal_projector").removesuffix("multi_modal_projector")
     head = "language_model.lm_head" if model == "language_model.model" else "lm_head"
 
     text = settings(folder.config.get("text_config") or {}, "config.json, text_config,")
@@ -51,20 +96,18 @@ def llava(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     eye, of_eye = eye_of(seeing, layer=said["vision_feature_layer"])
     bias = said["multimodal_projector_bias"]
     projector = nn.Sequential(nn.Linear(eye.width, speaker.width, bias=bias), nn.GELU(), nn.Linear(speaker.width, speaker.width, bias=bias))
-    squares = Patches(pixels=eye.pixels, patch=eye.patch, **colours(folder))
-    image = Port("image", Image, codec=squares, reader=EyeReader(eye, projector), takes=Takes.GIVEN)
+    looked = look(folder, said, eye, projector)
+    image = Port("image", Image, codec=looked.codec, reader=looked.reader, takes=Takes.GIVEN)
 
     names = {
         **named(model=model, head=head),
         **under(of_eye, ours="by_name.image.reader.eye", theirs=tower),
-        "by_name.image.reader.projector.0": f"{around}.linear_1",
-        "by_name.image.reader.projector.2": f"{around}.linear_2",
+        "by_name.image.reader.projector.0": f"{around}multi_modal_projector.linear_1",
+        "by_name.image.reader.projector.2": f"{around}multi_modal_projector.linear_2",
+        **under(looked.names, ours="by_name.image.reader", theirs=around.removesuffix(".")),
     }
-    picture = token(folder, "image_token", "<image>")
     system = System("llava", trunk=speaker.trunk, ports=(words, image), attention=causal)
     read = range(len(eye.blocks), seeing["num_hidden_layers"])  # blocks behind the one where it is read
     unread = [f"{tower}.encoder.layers.{i}.*" for i in read] + [f"{tower}.post_layernorm.*", f"{tower}.head.*"]
-    how = resample(folder)
-    fit = squared(eye.pixels, how, background(folder)) if processing(folder).get("do_pad") else cropped(eye.pixels, how)
-    manners = Published(chat(folder, TEMPLATE, picture=picture), fit)
+    manners = Published(chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>")), looked.fit)
     return Blueprint(system, names, (*UNREAD, *unread), manners=manners, within={model: "model.language_model"})

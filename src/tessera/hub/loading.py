@@ -15,7 +15,7 @@ from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
-from tessera.hub.llava import llava
+from tessera.hub.llava import llava, llava_next
 from tessera.hub.names import table
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
@@ -27,6 +27,7 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "emu3": emu3,
     "janus": janus,
     "llava": llava,
+    "llava_next": llava_next,
     "multi_modality": janus,
 }
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here

@@ -9,6 +9,7 @@ from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
 from tessera.readers.rows import RowReader
 from tessera.readers.soft import SoftReader
+from tessera.readers.tiles import TileReader
 from tessera.readers.timed import TimedReader, square_sines
 from tessera.readers.tokens import Digits, TokenReader
 
@@ -25,6 +26,7 @@ __all__ = [
     "Reader",
     "RowReader",
     "SoftReader",
+    "TileReader",
     "TimedReader",
     "TokenReader",
     "grid_coordinates",

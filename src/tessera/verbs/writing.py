@@ -45,7 +45,7 @@ class Written:
     """A finished document, and the clean elements each segment was written with (decoding need not be undone by encoding)."""
 
     document: Document
-    clean: tuple[Tensor, ...]
+    clean: tuple[Any, ...]
 
     @property
     def texts(self) -> list[str]:
@@ -165,7 +165,7 @@ class Author:
         encoded = [one.clean for one in system.encode([self.document], [self.draw])[0]]
         branch = Branch(self.rows.take())
         segments: list[Segment] = []
-        cleans: list[Tensor] = []
+        cleans: list[Any] = []
         while (i := len(segments)) < len(self.document):
             segment = self.document[i]
             if isinstance(segment, Image) and self._may_add(i):
