@@ -160,10 +160,12 @@ def test_the_oracle_is_certified_on_what_systems_draw_too(tessera, run, monkeypa
 def test_who_draws_too_hot_draws_worse_and_both_readers_know_it():
     world = World.easy()
     system = weights.load("chameleon")
-    cold, hot = (audit(world.level, *looking.drawings(world, system, temperature, 32)) for temperature in (None, looking.HOT))
+    cold, hot = (audit(world.level, *looking.drawings(world, system, temperature, 64)) for temperature in (None, looking.HOT))
     assert cold.right.share > 0.9 > 0.75 > hot.right.share and cold.readable.share > hot.readable.share
-    for found in (cold, hot):  # a floor of what the two readers share on drawings, some of them melted
-        assert found.confirmed.share >= 0.9 and found.agreement.scene.share >= 0.9 and found.agreement.verdict.share >= 0.6
+    assert cold.confirmed.share >= 0.98  # a floor of what the two readers share on drawings
+    assert hot.confirmed.share >= 0.6  # where things begin to melt beside those asked for, the auditor gives up sooner
+    for found in (cold, hot):
+        assert found.agreement.scene.share >= 0.98 and found.agreement.verdict.share >= 0.6
 
 
 def test_a_system_that_writes_no_pictures_is_left_out_and_hot_are_only_those_that_draw_codes(monkeypatch):
