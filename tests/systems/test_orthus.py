@@ -1,12 +1,18 @@
 """What Orthus promises beyond the properties of every system."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.systems.orthus import orthus
-from tessera.verbs.parts import Parts
+from tessera.verbs.parts import Parts, is_part
+from tessera.verbs.runs import training_facts
+from tessera.verbs.train import Settings, train
+from tessera.verbs.weights import latest
+from tessera.world import World
 
 TINY = {"width": 16, "depth": 2, "heads": 2, "levels": (3, 4), "channels": 8, "steps": 2}
 
@@ -80,18 +86,11 @@ def test_the_chameleon_learns_without_its_prompt_too(system, picture):
     assert 0.05 < left.count(1) / 300 < 0.16
 
 
-def test_the_chameleon_is_a_part(system, tmp_path):
-    """Trained once and found again, with its tied tables, by whoever builds the same."""
-    kept, number = Parts("a world", folder=tmp_path), [stage.name for stage in system.stages].index("base")
-    stage, before = system.stages[number], system.stages[:number]
-    assert kept.find(stage, before) is None
-    kept.keep(stage, before, {"seconds": 1})
-    torch.manual_seed(1)
-    other = orthus(**TINY)
-    found = kept.find(other.stages[number], other.stages[:number])
-    found.put_into(other.stages[number].learner)
-    for name, tensor in base(system).state_dict().items():
-        torch.testing.assert_close(base(other).state_dict()[name], tensor, rtol=1e-3, atol=1e-3)
-    assert other.text.writer.out.weight is other.text.reader.table.weight
-    wider = orthus(**TINY | {"levels": (4, 4)})
-    assert kept.find(wider.stages[number], wider.stages[:number]) is None
+def test_the_chameleon_is_no_part(system, tmp_path):
+    """What its trunk learns there is its own budget: it grows with a run's documents, and no other run takes it."""
+    assert [stage.name for stage in system.stages if is_part(stage)] == ["codec", "painter"]
+    system.stages = tuple(replace(stage, documents=8, batch=8) for stage in system.stages if stage.name in ("base", "tuned"))
+    settings = Settings(scale=2.0, device="cpu", precision="float32", glances=0)
+    train(system, World.easy(), tmp_path / "run", settings=settings, parts=Parts("a world", folder=tmp_path / "parts"))
+    told = training_facts(tmp_path / "run", latest(tmp_path / "run"))
+    assert told["documents_by_stage"] == {"base": 16, "tuned": 16} and told["parts"] == {} and not (tmp_path / "parts").exists()

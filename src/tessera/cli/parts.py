@@ -12,7 +12,7 @@ from tessera.cli.app import Device, HeldOut, LanguageName, Leaning, LevelName, S
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs import recipes
-from tessera.verbs.parts import SHIPPED, Parts, cache
+from tessera.verbs.parts import SHIPPED, Parts, cache, is_part
 from tessera.verbs.train import Settings, train
 
 
@@ -45,7 +45,7 @@ def parts(
 
 def apart(system: System, names: Sequence[str] | None = None) -> list[Stage]:
     """The stages that train a part: those of these names, and any before them that train something inside theirs."""
-    stages = [stage for stage in system.stages if stage.learner is not None]
+    stages = [stage for stage in system.stages if is_part(stage)]
     last = max((i for i, stage in enumerate(stages) if names is None or stage.name in names), default=-1)
     return stages[: last + 1]
 

@@ -40,7 +40,7 @@ from tessera.verbs import recipes
 from tessera.verbs.glance import glance, glance_data
 from tessera.verbs.machine import commit
 from tessera.verbs.memory import memory_of
-from tessera.verbs.parts import Parts
+from tessera.verbs.parts import Parts, is_part
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Glance, Settings, train
 from tessera.verbs.weights import PARTS, find, latest, load, metadata, restore, save
@@ -281,7 +281,7 @@ def changed(stages: tuple[Stage, ...], shares: Mapping[str, Any], batch: int | N
         raise ValueError(f"--mix: {wrong or shares}; shares from 0 on of {', '.join(known)} are accepted; for example --mix edit=0.5")
     mix = {Task(name): float(share) for name, share in shares.items()}
     other: dict[str, Any] = ({"mix": mix} if mix else {}) | ({"batch": batch} if batch else {})
-    return tuple(replace(stage, **other) if stage.learner is None else stage for stage in stages)
+    return tuple(stage if is_part(stage) else replace(stage, **other) for stage in stages)
 
 
 def report(bad: Sequence[BadRow]) -> None:

@@ -4,7 +4,7 @@ Source: Ma et al. 2024, arXiv:2411.07975, section 3. Text is read and written. P
 all at once, through shallow nets of convolutions on both sides of the trunk, which looks back only; given ones, and those just drawn, are
 read by an eye. The trunk is taught to see in its drawing what the eye would see (`alignment`).
 Differs: a stage of text stands for the pretrained language model; markers begin pictures, in front of the time and of what the eye sees;
-mixes and weights are Chameleon's; times lean to the noise (`shift`); 3 M parameters, not 1.3 B, for latents of 32 pixels.
+mixes and weights are Chameleon's; the eye opens a stage earlier; times lean to the noise (`shift`); 3 M parameters, latents of 32 pixels.
 Command: `tessera train janusflow`.
 """
 
@@ -72,9 +72,9 @@ def janusflow(
     told = Stage("language", train=(trunk, words), documents=4_000, mix={Task.TEXT: 1.0}, batch=64, lr=4e-3)
     pairs, weights, emphasis = {Task.DRAW: 0.5, Task.CAPTION: 0.5}, {"image": 5.0}, {Task.QUESTION: 4.0}
     adapt = replace(told, name="adaptors", train=(reader, writer, given.projector, head), mix=pairs, weights=weights)
-    opened = (trunk, words, *adapt.train)
+    opened = (trunk, words, seen, *adapt.train)
     unified = replace(adapt, name="unified", train=opened, documents=32_000, mix=parts.MIX, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(unified, name="tuned", train=(*opened, seen), documents=50_000, mix=asked, decay="cosine", carry=True)
+    tuned = replace(unified, name="tuned", documents=50_000, mix=asked, decay="cosine", carry=True)
     stages, ports = (learn_eye, learn_codec, told, adapt, unified, tuned), (text, image, sees)
     return System("janusflow", trunk=trunk, ports=ports, attention=causal, stages=stages, drop=Hidden(), extras=(alignment,))

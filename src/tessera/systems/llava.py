@@ -1,9 +1,10 @@
 """LLaVA: an eye and a projector in front of a language model, which reads pictures and writes text alone.
 
 Source: Liu et al. 2023, arXiv:2310.03744, section 3 (LLaVA-1.5). The projector is aligned first, on captions, and then tuned
-together with the language model; the eye stays as it is.
+together with the language model.
 Differs: the eye is SigLIP's in shape and learned on the world (the paper preset has CLIP's, read at its last layer but one);
-a stage of text stands for the pretrained language model; table and head are tied; answers weigh more in the loss.
+a stage of text stands for the pretrained language model; table and head are tied; answers weigh more in the loss; the eye, frozen
+there, is tuned too: a contrast of pictures and captions taught it little of places.
 Command: `tessera train llava`, about 12 minutes on one core beside the eye.
 """
 
@@ -64,5 +65,5 @@ def llava(
     captions = {Task.CAPTION: 0.9, Task.QUESTION: 0.1}
     align = replace(language, name="align", train=(projector,), documents=8_000, mix=captions)
     asked, emphasis = {Task.CAPTION: 0.3, Task.QUESTION: 0.7}, {Task.QUESTION: 4.0}
-    tuned = replace(align, name="tuned", train=(projector, trunk, words), documents=66_000, mix=asked, emphasis=emphasis)
+    tuned = replace(align, name="tuned", train=(seen, projector, trunk, words), documents=66_000, mix=asked, emphasis=emphasis)
     return System("llava", trunk=trunk, ports=(text, image), attention=causal, stages=(learn_eye, language, align, tuned))

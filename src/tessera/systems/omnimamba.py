@@ -4,7 +4,8 @@ Source: Zou et al. 2025, arXiv:2503.08686, section 3. Text is read and written. 
 are codes, with a table, a projector and a head of their own. Adapters of the projections in front change with what a document is
 about to write. First each task trains what is its own, then all learn together.
 Differs: the eye is SigLIP's in shape and learned on the world, and codes are Chameleon's (FSQ); a stage of text stands for the pretrained
-Mamba-2; positions are added to codes alone; a written picture is read on as its codes; weights are Chameleon's.
+Mamba-2; positions are added to codes alone; a written picture is read on as its codes; weights are Chameleon's; the eye, frozen
+there, learns on.
 Command: `tessera train omnimamba`.
 """
 
@@ -70,9 +71,9 @@ def omnimamba(
     language = Stage("language", train=(trunk, words), documents=4_000, mix=told, batch=64, lr=4e-3)
     telling = replace(language, name="telling", train=(sees.projector, *tell), documents=2_000, mix={Task.CAPTION: 0.9, Task.QUESTION: 0.1})
     drawing = replace(language, name="drawing", train=(squares, drawer, *draw), documents=2_000, mix={Task.DRAW: 1.0})
-    opened = (trunk, words, sees.projector, squares, drawer)
+    opened = (trunk, words, seen, sees.projector, squares, drawer)
     unified = replace(language, name="unified", train=opened, documents=32_000, mix=parts.MIX, weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    tuned = replace(unified, name="tuned", train=(*opened, seen), documents=50_000, mix=asked, carry=True)
+    tuned = replace(unified, name="tuned", documents=50_000, mix=asked, carry=True)
     stages = (learn_eye, learn_codes, language, telling, drawing, replace(unified, decay="constant"), tuned)
     return System("omnimamba", trunk=trunk, ports=(text, image, given), attention=causal, stages=stages, drop=Absent())

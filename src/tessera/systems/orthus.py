@@ -70,11 +70,11 @@ def orthus(
     blocks = [Block(attention(), PreNorm(nn.RMSNorm(width), SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
     chameleon, emphasis = System("orthus_base", trunk=trunk, ports=(text, codes), attention=causal), {Task.QUESTION: 4.0}
-    base = Stage("base", learner=chameleon, train=(trunk, squares), documents=80_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant")
-    base = replace(base, weights={"codes": 2.0}, emphasis=emphasis, transform=partial(now_and_then, Absent()))
     painter = Stage("painter", learner=features, train=(pictures.decoder,), documents=20_000, mix=parts.MIX, weight_decay=0.0)
+    base = Stage("base", learner=chameleon, train=(trunk, squares), documents=48_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant")
+    base = replace(base, weights={"codes": 2.0}, emphasis=emphasis, transform=partial(now_and_then, Absent()))
     drawn, asked = {Task.DRAW: 0.9, Task.CAPTION: 0.1}, {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
-    adapted = Stage("adapted", train=(reader.codebook, writer), documents=16_000, mix=drawn, batch=64, lr=4e-3)
+    adapted = Stage("adapted", train=(reader.codebook, writer), documents=8_000, mix=drawn, batch=64, lr=4e-3)
     tuned = Stage("tuned", train=(trunk, reader, writer), documents=34_000, mix=asked, batch=64, lr=4e-3)
-    stages = (codec, base, painter, adapted, replace(tuned, weights={"image": 5.0}, emphasis=emphasis))
+    stages = (codec, painter, base, adapted, replace(tuned, weights={"image": 5.0}, emphasis=emphasis))
     return System("orthus", trunk=trunk, ports=(text, image), attention=causal, stages=stages, drop=Absent())

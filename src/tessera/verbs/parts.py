@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tessera.stages import Learner, Stage
+from tessera.system import System
 from tessera.verbs.packing import pack
 from tessera.verbs.runs import plain
 from tessera.verbs.weights import PARTS as SHIPPED
@@ -24,6 +25,11 @@ PLAIN = (bool, int, float, str)
 def cache() -> Path:
     """Where parts are kept that did not come with the library: $TESSERA_CACHE, or .cache/tessera at home."""
     return Path(os.environ.get("TESSERA_CACHE", Path.home() / ".cache" / "tessera")) / "parts"
+
+
+def is_part(stage: Stage) -> bool:
+    """Whether a stage trains a part that others may take: not its system, nor another system, which its trunk goes through first."""
+    return stage.learner is not None and not isinstance(stage.learner, System)
 
 
 def key(stage: Stage, before: Sequence[Stage], data: str) -> str:

@@ -21,7 +21,7 @@ from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
 from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, keep_memory, machine, spent
 from tessera.verbs.optimizing import Average, Optimizers, optimizer_for, set_rate, thaw
-from tessera.verbs.parts import Part, Parts
+from tessera.verbs.parts import Part, Parts, is_part
 from tessera.verbs.progress import Progress
 from tessera.verbs.recomputing import recomputed
 from tessera.verbs.runs import Diary, start_diary
@@ -110,7 +110,7 @@ def train(
     """
     settings, folder = settings.resolved(), Path(folder)
     system.to(settings.device)
-    stages = [stage if parts and stage.learner else scaled(stage, settings) for stage in system.stages]
+    stages = [stage if parts and is_part(stage) else scaled(stage, settings) for stage in system.stages]
     for stage in stages:
         (stage.learner or system).to(settings.device)
         schedule(source, stage.mix, settings.seed)  # what the source does not offer is said before anything is written
@@ -163,7 +163,7 @@ class _Run:
     def took(self, number: int) -> bool:
         """Whether the stage's part was there already; then it is taken, and the run stands behind the stage."""
         stage, before = self.stages[number], self.stages[:number]
-        found = self.parts.find(stage, before) if self.parts and stage.learner and not self.at.documents else None
+        found = self.parts.find(stage, before) if self.parts and is_part(stage) and not self.at.documents else None
         if found is None:
             return False
         self._take(stage, found)
@@ -222,7 +222,7 @@ class _Run:
                 self._glance(self.glance, stage, documents)
         if average:
             average.finish()
-        if self.parts and stage.learner:
+        if self.parts and is_part(stage):
             cost = {"seconds": round(self.at.seconds - before[0]), "commit": commit(), "machine": machine()}
             self._take(stage, self.parts.keep(stage, self.stages[:number], cost))
         self.at.stage, self.at.documents = number + 1, 0
