@@ -20,10 +20,19 @@ def table(both: int, only_first: int, only_second: int, neither: int) -> tuple[d
 
 def test_right_and_wrong_by_hand():
     difference = paired(*table(50, 10, 20, 20))
-    assert difference.value == pytest.approx(0.1) and difference.n == 100 and difference.method == "adjusted-wald"
-    more, less = 21 / 102, 11 / 102  # one pair added each way
-    half = stats.norm.ppf(0.975) * sqrt((more + less - (more - less) ** 2) / 102)
-    assert difference.ci95 == pytest.approx((more - less - half, more - less + half))
+    assert difference.value == pytest.approx(0.1) and difference.n == 100 and difference.method == "score"
+    for end in difference.ci95:  # there the score is that of 95 %, and its variance the likeliest one, found by trying
+        share = np.linspace(max(0.0, -end) + 1e-9, min(0.5, (1 - end) / 2) - 1e-9, 200_001)  # of pairs that only the first has
+        likelihood = 20 * np.log(share + end) + 10 * np.log(share) + 70 * np.log(1 - 2 * share - end)
+        likeliest = share[np.argmax(likelihood)]
+        assert abs(0.1 - end) / sqrt((2 * likeliest + end - end**2) / 100) == pytest.approx(stats.norm.ppf(0.975), abs=1e-4)
+
+
+@pytest.mark.parametrize("cells", [(30, 0, 0, 10), (0, 0, 20, 0), (0, 20, 0, 0), (5, 0, 3, 1)])
+def test_no_pair_unlike_or_all_of_them_leaves_room_for_doubt(cells):
+    difference = paired(*table(*cells))
+    (low, high), n = difference.ci95, sum(cells)
+    assert -1 <= low <= difference.value <= high <= 1 and high - low > 0.9 * 3.84 / (n + 3.84)
 
 
 def test_the_p_value_of_right_and_wrong_is_mcnemars():

@@ -1,6 +1,7 @@
 from math import sqrt
 
 import pytest
+from scipy import stats
 
 from tessera.scoring.compare import detectable_within, paired_ratios
 from tessera.verbs.compare import alike, better, compare, in_common, uncompared
@@ -24,9 +25,10 @@ def test_a_difference_by_hand():
     found = compare(FIRST, SECOND)
     assert found.keys() == {"drawing.overall", "captions.exact"}
     better = found["drawing.overall"]
-    assert better.difference.value == 0.75 and better.difference.n == 8 and better.difference.method == "adjusted-wald"
-    centre, half = 6 / 10, 1.959964 * sqrt((8 / 10 - (6 / 10) ** 2) / 10)  # six of eight pairs differ; one more each way
-    assert better.difference.ci95 == (pytest.approx(centre - half, abs=1e-6), 1.0)
+    assert better.difference.value == 0.75 and better.difference.n == 8 and better.difference.method == "score"
+    low, high = better.difference.ci95  # six of eight pairs differ, none the other way: above it is the interval of 6 of 8
+    assert high == pytest.approx(stats.binomtest(6, 8).proportion_ci(method="wilson").high, abs=1e-9)
+    assert (0.75 - low) ** 2 == pytest.approx(1.959964**2 * (0.75 - low / 4 - low**2) / 8, abs=1e-6)  # likeliest: .375 - .625 low
     assert better.difference.p == pytest.approx(2 / 2**6)  # six signs alike, either way
     assert better.adjusted == pytest.approx(2 * 2 / 2**6)  # the smaller of two
     assert better.detectable == pytest.approx((1.959964 + 0.841621) * sqrt(2 * 0.25 * 0.5 / 8), abs=1e-6)
@@ -36,7 +38,7 @@ def test_cases_about_one_scene_count_as_one_where_they_agree():
     scenes = {"drawing.overall": [0, 0, 0, 0, 1, 1, 2, 2]}
     better = compare({**FIRST, "clusters": scenes}, {**SECOND, "clusters": scenes})["drawing.overall"].difference
     alone = compare(FIRST, SECOND)["drawing.overall"].difference
-    assert (better.value, better.n, better.clusters, better.method) == (0.75, 8, 3, "cluster-adjusted-wald")
+    assert (better.value, better.n, better.clusters, better.method) == (0.75, 8, 3, "cluster-score")
     assert better.p == pytest.approx(2 / 2**2) and better.p > alone.p  # two scenes differ, alike
     assert better.ci95[0] < alone.ci95[0]
 
@@ -44,13 +46,13 @@ def test_cases_about_one_scene_count_as_one_where_they_agree():
 def test_what_is_alike_is_no_better():
     same = compare(FIRST, SECOND)["captions.exact"]
     assert (same.difference.value, same.difference.p, same.adjusted) == (0.0, 1.0, 1.0)
-    assert same.difference.ci95[0] == -same.difference.ci95[1] < 0
+    assert same.difference.ci95[0] == pytest.approx(-same.difference.ci95[1]) and same.difference.ci95[0] < 0
 
 
 def test_the_other_way_round_it_is_as_much_worse():
     forth, back = compare(FIRST, SECOND)["drawing.overall"], compare(SECOND, FIRST)["drawing.overall"]
     assert back.difference.value == -forth.difference.value and back.adjusted == forth.adjusted
-    assert back.difference.ci95 == tuple(-end for end in reversed(forth.difference.ci95))
+    assert back.difference.ci95 == pytest.approx(tuple(-end for end in reversed(forth.difference.ci95)))
 
 
 def test_scores_of_one_of_them_or_of_other_cases_are_left_out():
