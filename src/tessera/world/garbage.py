@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from scipy import ndimage
 from torch import Generator, Tensor
 from torch.nn import functional
 
@@ -17,6 +18,7 @@ from tessera.world.scene import BACKGROUND, Colour
 MANY = 24  # scenes of which the mean is taken
 LEAVES = 80
 STROKES = 6
+FAINT = 30.0  # from there on a pixel belongs to a thing or to its soft rim
 STANDS_OUT = 60.0  # how far a pixel is from the background, over all channels, that belongs to a thing
 
 
@@ -87,14 +89,16 @@ def mean_scene(pictures: Tensor, rng: Generator) -> Tensor:
     return torch.stack([to_bytes(pictures[some].float().mean(0)) for some in drawn])
 
 
-def half_erased(pictures: Tensor, rng: Generator) -> Tensor:
-    """Background from where half of all that stands out has been seen, from the left: what is cut is cut in two.
-
-    Where the cut falls between things, whole ones are left, which may be read: a scene, though not the scene.
-    """
-    apart = (pictures - _ground()).abs().sum((1, 2)).float()
-    seen = apart.cumsum(1) / apart.sum(1, keepdim=True)
-    return torch.where((seen <= 0.5)[:, None, None], pictures, _ground()).to(torch.uint8)
+def cut_in_two(pictures: Tensor, rng: Generator) -> Tensor:
+    """Of every thing its left half, by how much it stands out; of things that touch, the left half of what they make together."""
+    away, left = (pictures - _ground()).abs().sum(1).float(), pictures.clone()
+    for picture, stands_out in zip(left, away, strict=True):
+        numbers, count = ndimage.label((stands_out > FAINT).numpy(), structure=np.ones((3, 3)))
+        for number in range(1, count + 1):
+            thing = torch.from_numpy(numbers == number)
+            seen = (stands_out * thing).sum(0).cumsum(0)
+            picture[:, thing & (seen > seen[-1] / 2)] = _ground()[:, 0].to(torch.uint8)
+    return left
 
 
 def other_hues(pictures: Tensor, rng: Generator) -> Tensor:
@@ -123,7 +127,7 @@ GARBAGE: dict[str, Corruption] = {
     "elastic 3 px": partial(elastic, pixels=3.0),
     "background with noise": noisy_ground,
     "mean of many scenes": mean_scene,
-    "half erased": half_erased,
+    "things cut in two": cut_in_two,
     "other hues": other_hues,
     "outlines only": outlines,
     "shuffled finely": partial(shuffle, parts=8),
