@@ -58,7 +58,7 @@ def show_o(
     digits = Digits(quantizer, width, first=first)
     known = TokenReader(words.table, scale=words.scale, columns=pictures.columns, digits=digits)
     squares = HiddenReader(known, width, positions=nn.Embedding(pictures.elements, width))
-    codes = Categorical(allowed=range(first, speaks.size), sampling=Sampling(temperature=0.5, guidance=2.0, steps=8))
+    codes = Categorical(allowed=range(first, speaks.size), sampling=Sampling(temperature=0.5, guidance=2.0, steps=16))
     image = Port(
         "image", Image, codec=Shifted(pictures, first=first), reader=squares, writer=speaks.writer, order=Masked(compounds=True), law=codes
     )
