@@ -22,6 +22,7 @@ from tessera.verbs.passes import Passes, passes_of
 from tessera.verbs.recipes import build, names, recipe
 from tessera.verbs.writing import Author, Request, Step, Written
 
+STEPS = 5  # of a picture that is written as a whole: each is like the others
 LONGEST = 14  # ids of a written text: enough for a cache to outgrow its first capacity
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}  # for float64
 
@@ -251,7 +252,7 @@ def write(
                 one.glimpses.append(Glimpse(positions(step.pieces), hidden.clone(), step))
 
     passes.watch = watch
-    sampling = {kind: Sampling(guidance=guidance) for kind in kinds(system) if draws(system, kind)} | {Text: Sampling()}
+    sampling = {kind: Sampling(guidance=guidance, steps=STEPS) for kind in kinds(system) if draws(system, kind)} | {Text: Sampling()}
     requests = [Request(d, seed, sampling, LONGEST + seed % 2) for d, seed in zip(some, seeds or range(len(some)), strict=True)]
     authors = [Author(system, request, one) for request, one in zip(requests, watched, strict=True)]
     with evaluating(system):
