@@ -43,7 +43,8 @@ class Chat:
 
     `picture` is what the template says where a picture stands, `special` are tokens that only templates may say, `begin` is the one
     that the system's own marker puts in front, `end` the one that closes a turn. `preface` stands in front of chats that end in text;
-    `behind` what a prompt of a picture ends with, which is no chat where `drawn_plainly`. `bare` messages are text, not lists of parts.
+    `ahead` and `behind` what a prompt of a picture begins and ends with, which is no chat where `drawn_plainly`. `bare` messages are
+    text, not lists of parts.
     """
 
     template: str
@@ -52,6 +53,7 @@ class Chat:
     begin: str = ""
     end: str = ""
     preface: str = ""
+    ahead: str = ""
     behind: str = ""
     drawn_plainly: bool = False
     bare: bool = False
@@ -77,7 +79,7 @@ class Chat:
     def _until(self, before: Sequence[Segment], learned: Segment) -> str:
         """All that is said up to a learned segment."""
         if self.drawn_plainly and isinstance(learned, Image):
-            return "".join(s.content or "" if isinstance(s, Text) else self.picture for s in before) + self.behind
+            return self.ahead + "".join(s.content or "" if isinstance(s, Text) else self.picture for s in before) + self.behind
         return self._opened(learned) + self._said(before, asks=True)
 
     def _opened(self, learned: Segment) -> str:

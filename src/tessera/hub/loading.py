@@ -17,6 +17,7 @@ from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
 from tessera.hub.names import table
+from tessera.hub.show_o import show_o
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
 from tessera.weightless import allot, weightless
@@ -29,6 +30,7 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava": llava,
     "llava_next": llava_next,
     "multi_modality": janus,
+    "Showo": show_o,
 }
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,7 +48,7 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     folder = open_folder(path, trust_pickle=trust_pickle)
     weights = stored(folder.path, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
-    fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
+    fill(made.system, made.names, {**weights, **made.beside}, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
     system = prepared(made, lora)
     system.origin = {"recipe": ORIGIN, "arguments": arguments(path, precision, trust_pickle, lora)}
@@ -90,7 +92,7 @@ def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """The system that a folder describes, without weights. Raises ValueError for kinds of models that are not known here."""
-    kind = folder.config.get("model_type", "")
+    kind = folder.config.get("model_type") or folder.config.get("_class_name", "")  # diffusers' configurations name a class
     if kind not in KINDS:
         raise ValueError(f"hub: {folder.path} is of model_type {kind!r}; there are {', '.join(KINDS)}; choose a model of these")
     with weightless():
