@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
 from tessera.hub import load_published
@@ -22,12 +22,14 @@ def write(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]
     return folder
 
 
-def write_words(folder: Path, size: int, *, special: Mapping[str, int], begin: str = "", end: str = "") -> None:
-    """A tokenizer of so many words between spaces: number 7 is w07, unless it is special."""
+def write_words(folder: Path, size: int, *, special: Mapping[str, int], begin: str = "", end: str = "", opens: bool = False) -> None:
+    """A tokenizer of so many words between spaces: number 7 is w07, unless it is special. `opens`: texts begin with what begins them."""
     named = {id: name for name, id in special.items()}
     made = Tokenizer(models.WordLevel({named.get(i, f"w{i:02}"): i for i in range(size)}, unk_token="w00"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.add_special_tokens(list(special))
+    if opens:
+        made.post_processor = processors.TemplateProcessing(single=f"{begin} $A", special_tokens=[(begin, special[begin])])
     folder.mkdir(exist_ok=True)
     made.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": begin, "eos_token": end}))

@@ -17,6 +17,7 @@ from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
 from tessera.hub.names import table
+from tessera.hub.orthus import orthus
 from tessera.hub.show_o import show_o
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
@@ -30,6 +31,7 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava": llava,
     "llava_next": llava_next,
     "multi_modality": janus,
+    "OrthusForConditionalGeneration": orthus,
     "Showo": show_o,
 }
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
@@ -92,8 +94,15 @@ def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """The system that a folder describes, without weights. Raises ValueError for kinds of models that are not known here."""
-    kind = folder.config.get("model_type") or folder.config.get("_class_name", "")  # diffusers' configurations name a class
-    if kind not in KINDS:
-        raise ValueError(f"hub: {folder.path} is of model_type {kind!r}; there are {', '.join(KINDS)}; choose a model of these")
+    said = kinds(folder)
+    kind = next((kind for kind in said if kind in KINDS), None)
+    if kind is None:
+        raise ValueError(f"hub: {folder.path} is of model_type {said[-1]!r}; there are {', '.join(KINDS)}; choose a model of these")
     with weightless():
         return KINDS[kind](folder, weights)
+
+
+def kinds(folder: Folder) -> list[str]:
+    """What a folder calls its model: by a class, which says more where several share a configuration, then by its type."""
+    config = folder.config
+    return [*(config.get("architectures") or []), config.get("_class_name", ""), config.get("model_type", "")]
