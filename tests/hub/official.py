@@ -12,6 +12,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
 from tessera.hub import load_published
+from tessera.hub.filling import own
+from tessera.hub.folder import open_folder
+from tessera.hub.loading import blueprint
+from tessera.hub.names import table
 
 
 def write(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
@@ -25,7 +29,9 @@ def write(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]
 def write_words(folder: Path, size: int, *, special: Mapping[str, int], begin: str = "", end: str = "", opens: bool = False) -> None:
     """A tokenizer of so many words between spaces: number 7 is w07, unless it is special. `opens`: texts begin with what begins them."""
     named = {id: name for name, id in special.items()}
-    made = Tokenizer(models.WordLevel({named.get(i, f"w{i:02}"): i for i in range(size)}, unk_token="w00"))
+    words = [named.get(i, f"w{i:02}") for i in range(size)]
+    unknown = next(word for word in words if word not in special)
+    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=unknown))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.add_special_tokens(list(special))
     if opens:
@@ -66,3 +72,15 @@ def refuses(folder: Path, place: Path, change) -> None:
     save_file(tensors, file)
     with pytest.raises(ValueError, match=reason):
         load_published(folder)
+
+
+def lacking(folder: Path, there: Mapping[str, Tensor], *, seed: int = 5) -> dict[str, Tensor]:
+    """Random numbers for every published tensor that the folder's model is made of and that is not `there`, of equal parts."""
+    made = blueprint(open_folder(folder), {})
+    mine, rng = own(made.system), torch.Generator().manual_seed(seed)
+    wanted = {}
+    for name, row in table(mine, made.names).items():
+        parts = [part.name for part in row.parts if part.rows is None]
+        sizes = (mine[name].shape[0] // max(len(parts), 1), *mine[name].shape[1:])
+        wanted |= {part: 0.2 * torch.randn(sizes, generator=rng) + (mine[name].ndim == 1) for part in parts}
+    return {name: tensor for name, tensor in wanted.items() if name not in there}

@@ -74,6 +74,14 @@ class Language(NamedTuple):
         return self.said["hidden_size"]
 
 
+class Words(NamedTuple):
+    """The part of a language model that is about ids: what reads them and what writes them."""
+
+    words: TokenReader
+    head: LinearWriter
+    said: Settings
+
+
 def settings(said: Mapping[str, Any], where: str = "config.json") -> Settings:
     """The settings of a language model of the family. Raises ValueError for others."""
     kind = said.get("model_type", "llama")
@@ -152,7 +160,9 @@ def named(*, model: str, head: str) -> dict[str, Any]:
     return {**names, "by_name.text.reader.table": f"{model}.embed_tokens", "by_name.text.writer.out": head}
 
 
-def text_port(folder: Folder, model: Language, markers: MarkerIds, *, beside: Iterable[int] = (), added: Sequence[str] = ()) -> Port:
+def text_port(
+    folder: Folder, model: Language | Words, markers: MarkerIds, *, beside: Iterable[int] = (), added: Sequence[str] = ()
+) -> Port:
     """The port of text. Ids that the vocabulary has `beside` text are codes of pictures, say; special tokens `added` stand behind it."""
     behind, others = special(folder, markers.end), frozenset((*beside, *markers.outside))
     bpe = BPE(folder.file("tokenizer.json"), markers=markers, trusts=True, behind=behind, added=added)

@@ -17,6 +17,7 @@ from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
 from tessera.hub.names import table
+from tessera.hub.omnimamba import omnimamba
 from tessera.hub.orthus import orthus
 from tessera.hub.show_o import show_o
 from tessera.hub.tensors import Stored, stored
@@ -31,6 +32,7 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava": llava,
     "llava_next": llava_next,
     "multi_modality": janus,
+    "omnimamba": omnimamba,
     "OrthusForConditionalGeneration": orthus,
     "Showo": show_o,
 }

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from tessera.attention import causal, within
 from tessera.codecs import BPE, LFQ, VQGAN, ConvDecoder, ConvEncoder, Patches, Shifted
-from tessera.codecs.text import MarkerIds
 from tessera.document import Image
 from tessera.drops import Instead
 from tessera.hub.blueprint import Blueprint
@@ -22,7 +21,7 @@ from tessera.hub.eyes import settings as eye_settings
 from tessera.hub.folder import Folder, Settings
 from tessera.hub.language import TURNS, Language, activation, text_port
 from tessera.hub.manners import Published, chat, token
-from tessera.hub.markers import tokenizer
+from tessera.hub.markers import alone
 from tessera.hub.names import Names, Part, Row, under
 from tessera.hub.pictures import Fit, colours, cropped
 from tessera.hub.tensors import Stored, stored
@@ -96,7 +95,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     text = Settings({**spoken.config, "vocab_size": said["vocab_size"]}, TRUNK, f"{spoken.path}, config.json,")
     speaker, of_trunk = phi(text)
     begin, end = (token(spoken, f"{one}_token", "<|endoftext|>") for one in ("bos", "eos"))
-    words = text_port(spoken, speaker, markers(spoken, end), added=SPECIAL)
+    words = text_port(spoken, speaker, alone(spoken, end), added=SPECIAL)
     assert isinstance(words.codec, BPE)
     begins, ends, asks = words.codec.encode(["<|soi|>", "<|eoi|>", "<|mmu|><|soi|>"]).clean
 
@@ -172,14 +171,6 @@ def through_clip(folder: Folder, bpe: BPE, speaker: Language, *, numbers: bool) 
 def named(prefix: str, folder: Folder, *, numbers: bool) -> Mapping[str, Stored]:
     """The tensors of a model beside, under a prefix of their own; none where no `numbers` are wanted."""
     return {f"{prefix}.{name}": one for name, one in stored(folder.path, trust_pickle=folder.trusts).items()} if numbers else {}
-
-
-def markers(folder: Folder, end: str) -> MarkerIds:
-    """Nothing stands between segments: what does belongs to a picture or is said by the template. `end` closes answers."""
-    id = tokenizer(folder).token_to_id(end)
-    if id is None:
-        raise ValueError(f"hub: the tokenizer in {folder.path} knows no {end}; that of {PHI} is accepted; fetch it again")
-    return MarkerIds((), (), (), id, closes_given=False)
 
 
 def check(said: Settings, words: int, first: int, mask: int, codes: int) -> None:

@@ -12,6 +12,7 @@ from tessera.attention import AttentionRule, causal
 from tessera.places import Places
 from tessera.precision import precise
 from tessera.trunk.base import Hidden, Served
+from tessera.trunk.fronts import TaskFront
 from tessera.trunk.norms import GroupRMSNorm
 from tessera.trunk.states import State, StateCache, StatePass
 
@@ -182,14 +183,16 @@ class MambaBlock(nn.Module):
 class Mamba(nn.Module):
     """A stack of Mamba-2 layers. It serves causal attention and orders that read what they predict (Next); others are refused.
 
-    A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other.
+    A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other. `front`
+    is done to places before the first layer (`TaskFront`).
     """
 
     opens = False
     blocks: Sequence[MambaBlock]
 
-    def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module):
+    def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module, front: TaskFront | None = None):
         super().__init__()
+        self.front = front
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.embedded = norm, nn.Identity()
         for block in blocks:
@@ -214,7 +217,7 @@ class Mamba(nn.Module):
         documents = (places.document.diff(dim=1) != 0).long().cumsum(1)
         documents = torch.cat([documents.new_zeros(len(documents), 1), documents], 1)
         opened = opened or self.cache(rows=len(embeddings), capacity=0).open(range(len(embeddings)), places)
-        x = self.embedded(embeddings)
+        x = self.embedded(embeddings if self.front is None else self.front(embeddings, places))
         for block in self.blocks:
             x, state = block(x, places, documents, opened.state())
             opened.pass_on(state)
