@@ -16,6 +16,7 @@ from tessera.hub.janus import janus
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
+from tessera.hub.metamorph import metamorph
 from tessera.hub.names import table
 from tessera.hub.omnimamba import omnimamba
 from tessera.hub.orthus import orthus
@@ -31,6 +32,7 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "janus": janus,
     "llava": llava,
     "llava_next": llava_next,
+    "metamorph_llama": metamorph,
     "multi_modality": janus,
     "omnimamba": omnimamba,
     "OrthusForConditionalGeneration": orthus,

@@ -7,7 +7,7 @@ from math import isqrt
 
 from PIL import Image as Pillow
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from tessera import vision
 from tessera.attention import causal
@@ -20,7 +20,7 @@ from tessera.hub.language import Words, text_port
 from tessera.hub.manners import Published, chat
 from tessera.hub.markers import alone
 from tessera.hub.names import Names, shaped, under
-from tessera.hub.pictures import Fit, cropped, resized
+from tessera.hub.pictures import covered, cropped
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import LLAMAGEN, vqgan
 from tessera.laws import Categorical, Sampling
@@ -205,16 +205,7 @@ def manners(said: Settings, folder: Folder, made: Tokenizer, seen: int, drawn: i
     words = chat(folder, ASKED, picture="<|soc|>", behind="<|eot|><|soi|>", plain=True)
     side = said.part("eyes", EYES)["pixels"]
     words = replace(words, ahead="<|t2i|><|sot|>", filled=partial(filled, made, said["prompt"]), special=words.special | set(SPECIAL))
-    return Published(words, covered(side, seen), cropped(drawn, Pillow.Resampling.BICUBIC))
-
-
-def covered(side: int, seen: int) -> Fit:
-    """The picture scaled to a square, without its last rows and columns."""
-
-    def fit(picture: Tensor) -> Tensor:
-        return resized(picture, side, side, Pillow.Resampling.BICUBIC)[:, :seen, :seen].contiguous()
-
-    return fit
+    return Published(words, covered(side, seen, Pillow.Resampling.BICUBIC), cropped(drawn, Pillow.Resampling.BICUBIC))
 
 
 def filled(made: Tokenizer, length: int, text: str) -> str:
