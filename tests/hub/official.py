@@ -20,7 +20,7 @@ from tessera.hub.names import table
 
 def write(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
     """A folder with these tensors, each in memory of its own, and this configuration."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     save_file({name: tensor.clone() for name, tensor in weights.items()}, folder / "model.safetensors")
     return folder
@@ -36,7 +36,7 @@ def write_words(folder: Path, size: int, *, special: Mapping[str, int], begin: s
     made.add_special_tokens(list(special))
     if opens:
         made.post_processor = processors.TemplateProcessing(single=f"{begin} $A", special_tokens=[(begin, special[begin])])
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     made.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": begin, "eos_token": end}))
 

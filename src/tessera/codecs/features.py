@@ -108,7 +108,7 @@ class Features(nn.Module):
     # ------------------------------------------------------------------ learning to paint
 
     @property
-    def _paints(self) -> Painter:
+    def _paints(self) -> nn.Module:
         if self.painter is None:
             raise ValueError("Features: a picture is to be painted, and there is no painter; put one there (`painter`), or ask for text")
         return self.painter

@@ -230,10 +230,10 @@ class Mamba(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters()) - idle
 
     def cache(self, *, rows: int, capacity: int) -> StateCache:
-        """States of zeros, of this trunk's shape and device; `capacity` changes nothing."""
+        """States of zeros, of this trunk's shape and device; `capacity` changes nothing. Memories are kept in the precision of the scan."""
         mixer = self.blocks[0].mixer
         empty = State(
             mixer.out.weight.new_zeros(rows, mixer.reach - 1, mixer.split[1]),
-            mixer.out.weight.new_zeros(rows, mixer.heads, mixer.head, mixer.state),
+            precise(mixer.out.weight.new_zeros(rows, mixer.heads, mixer.head, mixer.state)),
         )
         return StateCache(empty, layers=len(self.blocks), rows=rows)
