@@ -90,3 +90,23 @@ def test_the_pool_is_attention_of_its_query_and_an_mlp():
     mlp = pool.mlp.inner
     expected = seen[0] + mlp.down(F.gelu(mlp.up(pool.mlp.norm(seen[0]))))
     torch.testing.assert_close(pool(features), expected)
+
+
+def test_registers_pass_in_front_of_all_and_are_no_features():
+    eye = vision.dino(pixels=8, patch=4, width=8, depth=3, heads=2, registers=3)
+    squares, seen = torch.randn(2, 4, 48), []
+    eye.blocks[0].register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    assert eye(squares).shape == (2, 4, 8) and len(eye.blocks) == 2
+    assert torch.equal(seen[0][:, :3], eye.registers.expand(2, -1, -1))
+    torch.testing.assert_close(seen[0][:, 3:], eye.embed(squares) + eye.positions.weight)
+    assert all(torch.equal(step.scale, torch.full((8,), 1e-5)) for block in eye.blocks for step in block.steps)
+
+
+def test_two_eyes_are_shown_the_colours_that_each_of_them_wants():
+    one, other = vision.siglip(pixels=8, patch=4, width=8, heads=2), vision.siglip(pixels=8, patch=4, width=16, heads=2)
+    mean, spread = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    two, pixels = vision.TwoEyes(one, other, mean=mean, spread=spread), torch.rand(1, 3, 8, 8)
+    wanted = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(spread).view(3, 1, 1)
+    squares = patchify(2 * pixels - 1, 4)
+    torch.testing.assert_close(two(squares)[..., :8], one(patchify(wanted, 4)), atol=1e-5, rtol=1e-5)
+    assert torch.equal(two(squares)[..., 8:], other(squares)) and two.width == 24

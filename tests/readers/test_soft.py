@@ -73,3 +73,10 @@ def test_distances_keep_their_digits_under_autocast(tokens):
 def test_a_temperature_is_more_than_nothing(tokens):
     with pytest.raises(ValueError, match=r"SoftReader: temperature 0\.0; more than 0 is accepted; near 0 it rounds"):
         soft(tokens, 0.0)
+
+
+def test_features_may_come_scaled_and_the_codebook_not(tokens):
+    x = torch.randn(2, 4, 2)
+    reader = SoftReader(tokens, book(), first=5, scale=0.1)
+    torch.testing.assert_close(reader.weights(0.1 * x), soft(tokens, 1.0).weights(x))
+    assert not torch.allclose(reader.weights(x), soft(tokens, 1.0).weights(x))

@@ -62,18 +62,20 @@ class Features(nn.Module):
     Gaussian noise of a strength between 0 and `noise` (times their own): so it paints by features that are not quite right.
     Features fix nearly all of a picture; a net that said the velocity had to pass all the noise through, and on the world's
     easy level left much of it in the picture. `decode` takes noise from each draw, without draws the same for all, and goes
-    to the clean picture as it looks now in `steps` steps.
+    to the clean picture as it looks now in `steps` steps. Without a painter, which published files leave out,
+    pictures are read and not painted; one may be put there later.
     Source: MetaMorph (Tong et al. 2024, arXiv:2412.14164) and Emu (Sun et al. 2023, arXiv:2307.05222), who condition Stable
     Diffusion on features.
     """
 
     eye: Eye
     former: Former | None
+    painter: Painter | None
 
     def __init__(
         self,
         eye: Eye,
-        painter: Painter,
+        painter: Painter | None,
         *,
         former: Former | None = None,
         columns: int = 0,
@@ -105,10 +107,16 @@ class Features(nn.Module):
 
     # ------------------------------------------------------------------ learning to paint
 
+    @property
+    def _paints(self) -> nn.Module:
+        if self.painter is None:
+            raise ValueError("Features: a picture is to be painted, and there is no painter; put one there (`painter`), or ask for text")
+        return self.painter
+
     @torch.no_grad()
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Painting:
         """All pictures of the documents, whoever gave them, each at a time of the path."""
-        like = next(self.painter.parameters())
+        like = next(self._paints.parameters())
         pairs = [(picture, draw) for document, draw in zip(documents, draws, strict=True) for picture in document.pictures]
         if not pairs:
             pixels, error = like.new_zeros(0, 3, self.pixels, self.pixels), like.new_zeros(0, self.elements, self.features)
@@ -126,10 +134,10 @@ class Features(nn.Module):
         """The squared error per pixel, summed over pictures."""
         pixels, seen, time, noise, error = painting
         if not len(pixels):
-            return {"pixels": (next(self.painter.parameters())[:0].sum(), 0)}
+            return {"pixels": (next(self._paints.parameters())[:0].sum(), 0)}
         features = self.form(seen)
         features = features + error * features.square().mean(-1, keepdim=True).sqrt()
-        said = self.painter(noised(self.path, Ends(pixels, noise), time[:, None, None, None]), self.path.clock(time), features)
+        said = self._paints(noised(self.path, Ends(pixels, noise), time[:, None, None, None]), self.path.clock(time), features)
         return {"pixels": ((said.to(pixels.dtype) - pixels).square().mean((1, 2, 3)).sum(), len(pixels))}
 
     # ------------------------------------------------------------------ the codec
@@ -137,12 +145,13 @@ class Features(nn.Module):
     @torch.no_grad()
     def encode(self, raws: Sequence[Tensor], draws: Sequence[Draw] = ()) -> Encoded:
         """Features of each uint8 picture."""
-        return Encoded(self.form(self.see(floats(raws, next(self.painter.parameters()), self.pixels))))
+        like = next((self.painter or self).parameters())
+        return Encoded(self.form(self.see(floats(raws, like, self.pixels))))
 
     @torch.no_grad()
     def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped, painted from the noise of each draw; without draws from one noise, the same for all."""
-        like = next(self.painter.parameters())
+        like = next(self._paints.parameters())
         features = torch.stack(tuple(cleans)).to(like)
         rngs = [draw.rng for draw in draws] or [Draw(0).rng for _ in cleans]
         blank = like.new_zeros(3, self.pixels, self.pixels)
@@ -150,7 +159,7 @@ class Features(nn.Module):
         walk = DDIM()(self.path, start, self.path.grid(self.steps), lambda: start)
         value, time = next(walk)
         while True:
-            said = self.painter(value, self.path.clock(time).expand(len(value)), features)
+            said = self._paints(value, self.path.clock(time).expand(len(value)), features)
             try:
                 value, time = walk.send(resolve(self.path, Predicts.CLEAN, value, said, time))
             except StopIteration as finished:

@@ -70,7 +70,8 @@ class BPE:
     Markers that the file does not know are added behind its vocabulary; ids, where they are given instead, are those of a published
     vocabulary. No marker is ever read out of a user's text: what looks like one is encoded as the characters it is; only where it
     `trusts` texts, because a template made them, is a special token what it says. `behind` is a special token; texts inside of a
-    document are read as they are behind it (some tokenizers put something in front of what comes first).
+    document are read as they are behind it (some tokenizers put something in front of what comes first). Special tokens `added` that the
+    file does not know get the ids behind its vocabulary.
     Raises ValueError where the file is missing or is no tokenizer.
     """
 
@@ -82,6 +83,7 @@ class BPE:
         canvas: Canvas | None = None,
         trusts: bool = False,
         behind: str = "",
+        added: Sequence[str] = (),
     ):
         path, self.canvas = path or SHIPPED, canvas
         try:
@@ -91,6 +93,7 @@ class BPE:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.tokenizer.encode_special_tokens = not trusts
+        self.tokenizer.add_special_tokens(list(added))
         self.behind = behind
         self.markers = markers if isinstance(markers, MarkerIds) else self._added(markers)
         self.size = max(self.tokenizer.get_vocab().values()) + 1  # ids may have gaps

@@ -7,12 +7,12 @@ import torch
 from PIL import Image as Pillow
 
 from tessera.attention import causal
-from tessera.codecs import VQ, Shifted
+from tessera.codecs import VQ, VQGAN, Shifted
 from tessera.document import Image
 from tessera.drops import Absent
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.folder import Folder, Settings
-from tessera.hub.language import TURNS, language, named, text_port, tied, transformer
+from tessera.hub.language import TURNS, Language, language, named, text_port, tied, transformer
 from tessera.hub.language import USUAL as LANGUAGES
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers
@@ -47,18 +47,12 @@ NORMED: Names = {
 def chameleon(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`ChameleonForConditionalGeneration`: it draws, too, which that class forbids it. What paints its codes is not in every file."""
     said = Settings(folder.config, USUAL)
-    heads, few = said["num_attention_heads"], said["num_key_value_heads"]
-    norms = partial(HeadwiseLayerNorm, heads), partial(HeadwiseLayerNorm, few)
-    trunk = transformer(said, qk_norm=norms, step=SwinNorm if said["swin_norm"] else PreNorm)
-    speaker = language(said, tied=tied(folder.config, said, weights, "lm_head"), trunk=trunk)
+    speaker = speaking(said, weights)
     ids = codes(folder.config.get("vocabulary_map") or {})
     words = text_port(folder, speaker, markers(folder, said, begin_image=[BEGIN], end_image=[END]), beside=ids)
 
-    told = said.part("vq_config", CODECS)
     paints = any(name.startswith("model.vqmodel.decoder.") for name in weights)
-    pixels = told["resolution"]
-    attended = [level for level in range(len(told["channel_multiplier"])) if pixels >> level in (told["attn_resolutions"] or ())]
-    codec = of_transformers(told, pixels=pixels, attended=attended, paints=paints)
+    codec = coding(said, paints=paints)
     squares = TokenReader(speaker.words.table, columns=codec.columns)
     law = Categorical(allowed=ids, sampling=Sampling(temperature=0.7, top_p=0.9, guidance=3.0))
     image = Port("image", Image, codec=Shifted(codec, ids=ids), reader=squares, writer=speaker.head, order=Next(), law=law)
@@ -68,12 +62,31 @@ def chameleon(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **named(model="model", head="lm_head"),
         **under(vqgan(codec, TAMING), ours="by_name.image.codec.codec", theirs="model.vqmodel"),
     }
-    system = System("chameleon", trunk=trunk, ports=(words, image), attention=causal, drop=Absent())
+    system = System("chameleon", trunk=speaker.trunk, ports=(words, image), attention=causal, drop=Absent())
     unread = (*TURNS, *(() if paints else ("model.vqmodel.post_quant_conv.*",)))
     assert isinstance(codec.quantizer, VQ)
+    return Blueprint(system, names, unread, codec.quantizer.settle, manners(folder, codec.pixels))
+
+
+def speaking(said: Settings, weights: Mapping[str, Stored]) -> Language:
+    """The language model: Llama's, queries and keys normed head by head."""
+    norms = partial(HeadwiseLayerNorm, said["num_attention_heads"]), partial(HeadwiseLayerNorm, said["num_key_value_heads"])
+    trunk = transformer(said, qk_norm=norms, step=SwinNorm if said["swin_norm"] else PreNorm)
+    return language(said, tied=tied(said.said, said, weights, "lm_head"), trunk=trunk)
+
+
+def coding(said: Settings, *, paints: bool) -> VQGAN:
+    """The codec of pictures."""
+    told = said.part("vq_config", CODECS)
+    pixels = told["resolution"]
+    attended = [level for level in range(len(told["channel_multiplier"])) if pixels >> level in (told["attn_resolutions"] or ())]
+    return of_transformers(told, pixels=pixels, attended=attended, paints=paints)
+
+
+def manners(folder: Folder, pixels: int) -> Published:
+    """A user's turn ends with a token of its own, pictures are cut."""
     words_around = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>"))
-    manners = Published(words_around, cropped(pixels, resample(folder, Pillow.Resampling.LANCZOS)))
-    return Blueprint(system, names, unread, codec.quantizer.settle, manners)
+    return Published(words_around, cropped(pixels, resample(folder, Pillow.Resampling.LANCZOS)))
 
 
 def codes(vocabulary: Mapping[str, int]) -> Sequence[int]:

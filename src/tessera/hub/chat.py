@@ -1,7 +1,7 @@
 """Chats: documents in the words that a published template puts around them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +43,8 @@ class Chat:
 
     `picture` is what the template says where a picture stands, `special` are tokens that only templates may say, `begin` is the one
     that the system's own marker puts in front, `end` the one that closes a turn. `preface` stands in front of chats that end in text;
-    `behind` what a prompt of a picture ends with, which is no chat where `drawn_plainly`. `bare` messages are text, not lists of parts.
+    `ahead` and `behind` what a prompt of a picture begins and ends with, which is no chat where `drawn_plainly`, and `filled` makes it as
+    long as it must be. `bare` messages are text, not lists of parts.
     """
 
     template: str
@@ -52,8 +53,10 @@ class Chat:
     begin: str = ""
     end: str = ""
     preface: str = ""
+    ahead: str = ""
     behind: str = ""
     drawn_plainly: bool = False
+    filled: Callable[[str], str] = lambda text: text
     bare: bool = False
 
     def document(self, document: Document) -> Document:
@@ -77,7 +80,8 @@ class Chat:
     def _until(self, before: Sequence[Segment], learned: Segment) -> str:
         """All that is said up to a learned segment."""
         if self.drawn_plainly and isinstance(learned, Image):
-            return "".join(s.content or "" if isinstance(s, Text) else self.picture for s in before) + self.behind
+            asked = "".join(s.content or "" if isinstance(s, Text) else self.picture for s in before)
+            return self.ahead + self.filled(asked) + self.behind
         return self._opened(learned) + self._said(before, asks=True)
 
     def _opened(self, learned: Segment) -> str:

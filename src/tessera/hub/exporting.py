@@ -12,7 +12,7 @@ from torch import Tensor
 from tessera.hub.filling import own, places
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.loading import ORIGIN, blueprint
-from tessera.hub.names import Table, table
+from tessera.hub.names import Row, Table, table
 from tessera.hub.tensors import ALONE, INDEX, Stored, stored
 from tessera.system import System
 from tessera.trunk import LoRA
@@ -38,10 +38,15 @@ def export_published(system: System, into: Path) -> list[Path]:
     folder = open_folder(arguments["path"], trust_pickle=arguments["trust_pickle"])
     weights = stored(folder.path, trust_pickle=arguments["trust_pickle"])
     mine = Merged(system)
-    plan = table(mine, blueprint(folder, weights).names)
+    plan = {ours: row for ours, row in table(mine, blueprint(folder, weights).names).items() if here(row, weights)}
     into.mkdir(parents=True)
     copy(folder, into, next(system.parameters()).dtype)
     return write(plan, mine, weights, into)
+
+
+def here(row: Row, weights: Mapping[str, Stored]) -> bool:
+    """Whether a tensor belongs to the folder itself, not to a model beside it."""
+    return all(part.name in weights for part in row.parts)
 
 
 def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:

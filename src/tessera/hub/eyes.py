@@ -37,6 +37,14 @@ TIMM: Names = {
     "after": "norm",
 }
 
+DINO: Names = {
+    **TIMM,
+    "registers": shaped("cls_token", "reg_token"),
+    "blocks.*.attention.scale": "blocks.*.ls1.gamma",
+    "blocks.*.mlp.scale": "blocks.*.ls2.gamma",
+}
+"""DINOv2 with registers, in timm's layout."""
+
 
 def siglip_pool(width: int) -> Names:
     """SigLIP's pooling head as transformers has it."""

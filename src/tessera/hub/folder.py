@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ PICKLES = ("*.bin", "*.pt", "*.pth")
 
 @dataclass(frozen=True)
 class Folder:
-    """A published model: where it lies, and what its config.json says."""
+    """A published model: where it lies, and what its config.json says; whether the hub gave it, and whether its pickles are trusted."""
 
     path: Path
     config: Mapping[str, Any]
+    fetched: bool = False
+    trusts: bool = False
 
     def file(self, name: str) -> Path:
         """A file that must be there. Raises ValueError where it is not."""
@@ -28,6 +30,21 @@ class Folder:
     def read(self, name: str) -> dict[str, Any]:
         """What a JSON file says; nothing where there is none."""
         return _json(self.path / name) if (self.path / name).is_file() else {}
+
+    def beside(self, id: str, *, numbers: bool) -> "Folder":
+        """The folder of another model that this one needs, with its `numbers` or without; its config.json may be missing.
+
+        It lies inside this one or beside it, under the last part of its id; or the hub gives it, where it gave this one. Raises
+        ValueError where it is nowhere.
+        """
+        name = id.rpartition("/")[2]
+        place = next((place for place in (self.path / name, self.path.parent / name) if place.is_dir()), None)
+        if place is None and self.fetched:
+            place = _fetched(id, patterns(numbers, self.trusts))
+        if place is None:
+            raise ValueError(f"hub: {self.path} needs {id}; a folder {name} inside or beside it is accepted; fetch it there")
+        made = Folder(place, {}, self.fetched, self.trusts)
+        return replace(made, config=made.read("config.json"))
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,16 @@ def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool =
     Raises ValueError where there is neither, and where it has no config.json.
     """
     place = Path(path)
-    if not place.is_dir():
-        place = _fetched(str(path), (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ())))
-    folder = Folder(place, {})
-    return Folder(place, _json(folder.file("config.json")))
+    fetched = not place.is_dir()
+    if fetched:
+        place = _fetched(str(path), patterns(numbers, trust_pickle))
+    folder = Folder(place, {}, fetched, trust_pickle)
+    return replace(folder, config=_json(folder.file("config.json")))
+
+
+def patterns(numbers: bool, trust_pickle: bool) -> tuple[str, ...]:
+    """Which files of a model are fetched."""
+    return (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ()))
 
 
 def _fetched(id: str, patterns: Sequence[str]) -> Path:

@@ -1,6 +1,6 @@
 """Language models of Llama's family as trunks: Llama, Mistral, Qwen2, Qwen3, and what is built on them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import pi
 from typing import Any, NamedTuple
@@ -55,6 +55,7 @@ QKNorm = tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]] | None
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
 }
 
@@ -71,6 +72,14 @@ class Language(NamedTuple):
     def width(self) -> int:
         """Features of a place."""
         return self.said["hidden_size"]
+
+
+class Words(NamedTuple):
+    """The part of a language model that is about ids: what reads them and what writes them."""
+
+    words: TokenReader
+    head: LinearWriter
+    said: Settings
 
 
 def settings(said: Mapping[str, Any], where: str = "config.json") -> Settings:
@@ -151,10 +160,12 @@ def named(*, model: str, head: str) -> dict[str, Any]:
     return {**names, "by_name.text.reader.table": f"{model}.embed_tokens", "by_name.text.writer.out": head}
 
 
-def text_port(folder: Folder, model: Language, markers: MarkerIds, *, beside: Iterable[int] = ()) -> Port:
-    """The port of text. Ids that the vocabulary has beside text are codes of pictures, say."""
+def text_port(
+    folder: Folder, model: Language | Words, markers: MarkerIds, *, beside: Iterable[int] = (), added: Sequence[str] = ()
+) -> Port:
+    """The port of text. Ids that the vocabulary has `beside` text are codes of pictures, say; special tokens `added` stand behind it."""
     behind, others = special(folder, markers.end), frozenset((*beside, *markers.outside))
-    bpe = BPE(folder.file("tokenizer.json"), markers=markers, trusts=True, behind=behind)
+    bpe = BPE(folder.file("tokenizer.json"), markers=markers, trusts=True, behind=behind, added=added)
     allowed = torch.tensor([id for id in bpe.writable.tolist() if id < model.said["vocab_size"] and id not in others])
     law = Categorical(allowed=allowed, sampling=Sampling(temperature=0.0))
     return Port("text", Text, codec=bpe, reader=model.words, writer=model.head, order=Next(), law=law)

@@ -16,7 +16,11 @@ from tessera.hub.janus import janus
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
+from tessera.hub.metamorph import metamorph
 from tessera.hub.names import table
+from tessera.hub.omnimamba import omnimamba
+from tessera.hub.orthus import orthus
+from tessera.hub.show_o import show_o
 from tessera.hub.tensors import Stored, stored
 from tessera.system import System
 from tessera.weightless import allot, weightless
@@ -28,7 +32,11 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "janus": janus,
     "llava": llava,
     "llava_next": llava_next,
+    "metamorph_llama": metamorph,
     "multi_modality": janus,
+    "omnimamba": omnimamba,
+    "OrthusForConditionalGeneration": orthus,
+    "Showo": show_o,
 }
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,7 +54,7 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     folder = open_folder(path, trust_pickle=trust_pickle)
     weights = stored(folder.path, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
-    fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
+    fill(made.system, made.names, {**weights, **made.beside}, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
     system = prepared(made, lora)
     system.origin = {"recipe": ORIGIN, "arguments": arguments(path, precision, trust_pickle, lora)}
@@ -90,8 +98,15 @@ def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """The system that a folder describes, without weights. Raises ValueError for kinds of models that are not known here."""
-    kind = folder.config.get("model_type", "")
-    if kind not in KINDS:
-        raise ValueError(f"hub: {folder.path} is of model_type {kind!r}; there are {', '.join(KINDS)}; choose a model of these")
+    said = kinds(folder)
+    kind = next((kind for kind in said if kind in KINDS), None)
+    if kind is None:
+        raise ValueError(f"hub: {folder.path} is of model_type {said[-1]!r}; there are {', '.join(KINDS)}; choose a model of these")
     with weightless():
         return KINDS[kind](folder, weights)
+
+
+def kinds(folder: Folder) -> list[str]:
+    """What a folder calls its model: by a class, which says more where several share a configuration, then by its type."""
+    config = folder.config
+    return [*(config.get("architectures") or []), config.get("_class_name", ""), config.get("model_type", "")]

@@ -74,4 +74,4 @@ def chat(folder: Folder, usual: str, *, picture: str = "", preface: str = "", be
     added = json.loads(tokenizer(folder).to_str()).get("added_tokens", [])
     special = frozenset(one["content"] for one in added if one["special"])
     begin, end = token(folder, "bos_token"), token(folder, "eos_token")
-    return Chat(template(folder, usual), picture, special, begin, end, preface, behind, plain, bare=not picture)
+    return Chat(template(folder, usual), picture, special, begin, end, preface, behind=behind, drawn_plainly=plain, bare=not picture)

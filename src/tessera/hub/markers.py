@@ -37,6 +37,15 @@ def markers(
     return MarkerIds(opened, ids(begin_image), ids(end_image), end, closes_given=False)
 
 
+def alone(folder: Folder, end: str) -> MarkerIds:
+    """Nothing stands between segments, because templates say it, or pictures hold it; `end`, a token, closes what the system says.
+
+    Raises ValueError where the tokenizer does not know it.
+    """
+    (id,) = ids_of(tokenizer(folder), end)
+    return MarkerIds((), (), (), id, closes_given=False)
+
+
 def ids_of(made: Tokenizer, token: str) -> list[int]:
     """The id of a token, or the ids of a text. Raises ValueError where a token is missing."""
     id = made.token_to_id(token)

@@ -90,6 +90,15 @@ def squared(side: int, how: Pillow.Resampling, background: tuple[int, ...]) -> F
     return fit
 
 
+def covered(side: int, seen: int, how: Pillow.Resampling) -> Fit:
+    """The picture scaled to a square, less its last rows and columns, which whole squares of an eye do not cover: `seen` are left."""
+
+    def fit(picture: Picture) -> Fitted:
+        return resized(picture, side, side, how)[:, :seen, :seen].contiguous()
+
+    return fit
+
+
 def background(folder: Folder) -> tuple[int, ...]:
     """The mean colour, in bytes."""
     return tuple(int(255 * value) for value in colours(folder)["mean"])

@@ -4,6 +4,7 @@ from tessera.readers.adaptive import AdaptiveReader
 from tessera.readers.base import Read, Reader, grid_coordinates
 from tessera.readers.eye import EyeReader
 from tessera.readers.features import FeatureReader
+from tessera.readers.framed import FramedReader
 from tessera.readers.hidden import HiddenReader
 from tessera.readers.linear import LinearReader
 from tessera.readers.noisy import GridReader, NoisyReader
@@ -18,6 +19,7 @@ __all__ = [
     "Digits",
     "EyeReader",
     "FeatureReader",
+    "FramedReader",
     "GridReader",
     "HiddenReader",
     "LinearReader",

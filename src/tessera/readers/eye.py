@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tessera.readers.base import Read, grid_coordinates
-from tessera.vision import ViT
+from tessera.vision import TwoEyes, ViT
 
 
 class EyeReader(nn.Module):
@@ -18,7 +18,7 @@ class EyeReader(nn.Module):
 
     elementwise = False
 
-    def __init__(self, eye: ViT, projector: nn.Module, *, begin: nn.Embedding | None = None):
+    def __init__(self, eye: ViT | TwoEyes, projector: nn.Module, *, begin: nn.Embedding | None = None):
         super().__init__()
         self.eye, self.projector, self.begin = eye, projector, begin
 

@@ -23,7 +23,8 @@ class FeatureReader(nn.Module):
     def forward(self, visible: Float[Tensor, "batch element feature"], start: Int[Tensor, "batch"]) -> Read:
         """One place per element."""
         number = torch.arange(visible.shape[1], device=visible.device)
-        embeddings = self.projector(visible)
+        like = next(self.projector.parameters(), visible)  # what is drawn may be of another precision than what was encoded
+        embeddings = self.projector(visible.to(like.dtype))
         if self.positions is not None:
             embeddings = embeddings + self.positions(start[:, None] + number)
         return Read(embeddings, number, grid_coordinates(start, len(number), self.columns))

@@ -4,13 +4,14 @@ from tessera.trunk.base import Trunk
 from tessera.trunk.cache import Cache
 from tessera.trunk.encoder_decoder import EncoderDecoder
 from tessera.trunk.experts import Experts
+from tessera.trunk.fronts import Entry, TaskFront
 from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
 from tessera.trunk.layers import MLP, CrossAttention, SelfAttention, SwiGLU
 from tessera.trunk.lora import LoRA, TaskLoRA
 from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import GridRotary, Rotary
-from tessera.trunk.transformer import Block, DecoderBlock, OnlySeen, ParallelBlock, PreNorm, SwinNorm, Transformer
+from tessera.trunk.transformer import Block, DecoderBlock, OnlySeen, ParallelBlock, PreNorm, ScaledNorm, SwinNorm, Transformer
 
 __all__ = [
     "MLP",
@@ -20,6 +21,7 @@ __all__ = [
     "CrossAttention",
     "DecoderBlock",
     "EncoderDecoder",
+    "Entry",
     "Experts",
     "GridRotary",
     "HeadwiseLayerNorm",
@@ -32,9 +34,11 @@ __all__ = [
     "ParallelBlock",
     "PreNorm",
     "Rotary",
+    "ScaledNorm",
     "SelfAttention",
     "SwiGLU",
     "SwinNorm",
+    "TaskFront",
     "TaskLoRA",
     "Transformer",
     "Trunk",

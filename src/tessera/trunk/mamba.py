@@ -12,6 +12,7 @@ from tessera.attention import AttentionRule, causal
 from tessera.places import Places
 from tessera.precision import precise
 from tessera.trunk.base import Hidden, Served
+from tessera.trunk.fronts import TaskFront
 from tessera.trunk.norms import GroupRMSNorm
 from tessera.trunk.states import State, StateCache, StatePass
 
@@ -182,14 +183,16 @@ class MambaBlock(nn.Module):
 class Mamba(nn.Module):
     """A stack of Mamba-2 layers. It serves causal attention and orders that read what they predict (Next); others are refused.
 
-    A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other.
+    A state holds all places that passed, so none can be hidden from those behind it. Documents of a row do not see each other. `front`
+    is done to places before the first layer (`TaskFront`).
     """
 
     opens = False
     blocks: Sequence[MambaBlock]
 
-    def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module):
+    def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module, front: TaskFront | None = None):
         super().__init__()
+        self.front = front
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.norm, self.embedded = norm, nn.Identity()
         for block in blocks:
@@ -214,7 +217,7 @@ class Mamba(nn.Module):
         documents = (places.document.diff(dim=1) != 0).long().cumsum(1)
         documents = torch.cat([documents.new_zeros(len(documents), 1), documents], 1)
         opened = opened or self.cache(rows=len(embeddings), capacity=0).open(range(len(embeddings)), places)
-        x = self.embedded(embeddings)
+        x = self.embedded(embeddings if self.front is None else self.front(embeddings, places))
         for block in self.blocks:
             x, state = block(x, places, documents, opened.state())
             opened.pass_on(state)
@@ -227,10 +230,10 @@ class Mamba(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters()) - idle
 
     def cache(self, *, rows: int, capacity: int) -> StateCache:
-        """States of zeros, of this trunk's shape and device; `capacity` changes nothing."""
+        """States of zeros, of this trunk's shape and device; `capacity` changes nothing. Memories are kept in the precision of the scan."""
         mixer = self.blocks[0].mixer
         empty = State(
             mixer.out.weight.new_zeros(rows, mixer.reach - 1, mixer.split[1]),
-            mixer.out.weight.new_zeros(rows, mixer.heads, mixer.head, mixer.state),
+            precise(mixer.out.weight.new_zeros(rows, mixer.heads, mixer.head, mixer.state)),
         )
         return StateCache(empty, layers=len(self.blocks), rows=rows)

@@ -85,16 +85,36 @@ class SwinNorm(nn.Module):
         return x + self.norm(self.inner(x, sight))
 
 
-class Block(nn.Module):
-    """Attention, then an MLP, each a residual step (`PreNorm`, `SwinNorm`), with an observation point behind each."""
+class ScaledNorm(nn.Module):
+    """A residual step that norms what goes in and scales what comes out: x + scale f(norm x), a number for each feature, small at first.
 
-    def __init__(self, attention: PreNorm | SwinNorm, mlp: PreNorm | SwinNorm):
+    DINOv2's, after CaiT (Touvron et al. 2021, arXiv:2103.17239).
+    """
+
+    inner: Any  # SelfAttention, or an MLP
+
+    def __init__(self, norm: nn.Module, inner: nn.Module, width: int, *, start: float = 1e-5):
+        super().__init__()
+        self.norm, self.inner, self.scale = norm, inner, nn.Parameter(torch.full((width,), start))
+
+    def forward(self, x: Hidden, sight: Sight) -> Hidden:
+        """The stream with the step added."""
+        return x + self.scale * self.inner(self.norm(x).to(x.dtype), sight)
+
+
+Step = PreNorm | SwinNorm | ScaledNorm
+
+
+class Block(nn.Module):
+    """Attention, then an MLP, each a residual step (`PreNorm`, `SwinNorm`, `ScaledNorm`), with an observation point behind each."""
+
+    def __init__(self, attention: Step, mlp: Step):
         super().__init__()
         self.attention, self.mlp = attention, mlp
         self.after_attention, self.after_mlp = nn.Identity(), nn.Identity()
 
     @property
-    def steps(self) -> tuple[PreNorm | SwinNorm, PreNorm | SwinNorm]:
+    def steps(self) -> tuple[Step, Step]:
         """Both residual steps."""
         return self.attention, self.mlp
 
@@ -135,7 +155,7 @@ class ParallelBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Self-attention, attention to an encoder's places, then an MLP: residual steps with an observation point behind each."""
 
-    def __init__(self, attention: PreNorm | SwinNorm, cross: PreNorm | SwinNorm, mlp: PreNorm | SwinNorm):
+    def __init__(self, attention: Step, cross: Step, mlp: Step):
         super().__init__()
         self.attention, self.cross, self.mlp = attention, cross, mlp
         self.after_attention, self.after_cross, self.after_mlp = nn.Identity(), nn.Identity(), nn.Identity()
