@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,16 @@ PICKLES = ("*.bin", "*.pt", "*.pth")
 
 @dataclass(frozen=True)
 class Folder:
-    """A published model: where it lies, and what its config.json says."""
+    """A published model: where it lies, and what its config.json says.
+
+    `parts` are folders of their own that belong to it, by the name that stands in front of their tensors here. `fetched` are the
+    patterns of the files that the hub gave, where it comes from there.
+    """
 
     path: Path
     config: Mapping[str, Any]
+    parts: Mapping[str, "Folder"] = field(default_factory=dict)
+    fetched: Sequence[str] = ()
 
     def file(self, name: str) -> Path:
         """A file that must be there. Raises ValueError where it is not."""
@@ -28,6 +34,26 @@ class Folder:
     def read(self, name: str) -> dict[str, Any]:
         """What a JSON file says; nothing where there is none."""
         return _json(self.path / name) if (self.path / name).is_file() else {}
+
+    def apart(self, name: str, published: str) -> "Folder":
+        """A part that is published apart, under owner/name or owner/name/folder.
+
+        It is the folder `name` in this one, or else one beside this one that is called as it was published, or else, where this one came
+        from the hub, what the hub has under that id. Raises ValueError where there is none.
+        """
+        owner, called, *inside = published.split("/")
+        beside = self.path.resolve().parent / called
+        for place in (self.path / name, beside.joinpath(*inside), beside):
+            if (place / "config.json").is_file():
+                return Folder(place, _json(place / "config.json"))
+        if not self.fetched:
+            raise ValueError(
+                f"hub: {self.path} holds no folder {name}, and beside it is none called {'/'.join([called, *inside])}; {published} in one "
+                "of both places is accepted; fetch it"
+            )
+        place = _fetched(f"{owner}/{called}", ["/".join([*inside, pattern]) for pattern in self.fetched]).joinpath(*inside)
+        part = Folder(place, {})
+        return replace(part, config=_json(part.file("config.json")))
 
 
 @dataclass(frozen=True)
@@ -62,11 +88,12 @@ def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool =
 
     Raises ValueError where there is neither, and where it has no config.json.
     """
-    place = Path(path)
+    place, patterns = Path(path), ()
     if not place.is_dir():
-        place = _fetched(str(path), (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ())))
-    folder = Folder(place, {})
-    return Folder(place, _json(folder.file("config.json")))
+        patterns = (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ()))
+        place = _fetched(str(path), patterns)
+    folder = Folder(place, {}, fetched=patterns)
+    return replace(folder, config=_json(folder.file("config.json")))
 
 
 def _fetched(id: str, patterns: Sequence[str]) -> Path:

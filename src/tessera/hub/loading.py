@@ -1,6 +1,7 @@
 """Published checkpoints as systems: what a folder's config.json describes is built without weights, and filled with its own."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from tessera.hub.filling import fill, own
 from tessera.hub.finetuning import adapt, finetune
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
+from tessera.hub.janusflow import LATENTS as SDXL
+from tessera.hub.janusflow import janusflow
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
 from tessera.hub.names import table
 from tessera.hub.tensors import Stored, stored
+from tessera.hub.vae import PART
 from tessera.system import System
 from tessera.weightless import allot, weightless
 
@@ -26,10 +30,13 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "chameleon": chameleon,
     "emu3": emu3,
     "janus": janus,
+    "janusflow": janusflow,
     "llava": llava,
     "llava_next": llava_next,
     "multi_modality": janus,
 }
+APART: Mapping[str, Mapping[str, str]] = {"janusflow": {PART: SDXL}}
+"""Parts that are published in folders of their own, and where (`Folder.apart`)."""
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -43,8 +50,8 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     pickles unless `trust_pickle`.
     """
     check(precision, lora)
-    folder = open_folder(path, trust_pickle=trust_pickle)
-    weights = stored(folder.path, trust_pickle=trust_pickle)
+    folder = whole(path, trust_pickle=trust_pickle)
+    weights = gathered(folder, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
     fill(made.system, made.names, weights, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
@@ -59,7 +66,7 @@ def outline_published(path: str | Path, *, precision: str = "", lora: int = 0) -
     `precision` is by default the one that its config.json states.
     """
     check(precision, lora)
-    folder = open_folder(path, numbers=False)
+    folder = whole(path, numbers=False)
     made = blueprint(folder, {})
     stated = precision or folder.config.get("dtype") or folder.config.get("torch_dtype") or "float32"
     allot(made.system, PRECISIONS.get(stated, torch.float32), "meta")
@@ -90,8 +97,29 @@ def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """The system that a folder describes, without weights. Raises ValueError for kinds of models that are not known here."""
-    kind = folder.config.get("model_type", "")
+    kind = kind_of(folder)
     if kind not in KINDS:
         raise ValueError(f"hub: {folder.path} is of model_type {kind!r}; there are {', '.join(KINDS)}; choose a model of these")
     with weightless():
         return KINDS[kind](folder, weights)
+
+
+def kind_of(folder: Folder) -> str:
+    """What kind of model a folder describes: its model_type; JanusFlow has Janus' own, and parts that Janus has not."""
+    if "vision_gen_enc_config" in folder.config:
+        return "janusflow"
+    return folder.config.get("model_type", "")
+
+
+def whole(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
+    """A folder with all parts of its model that were published apart. Raises ValueError where one is missing."""
+    folder = open_folder(path, trust_pickle=trust_pickle, numbers=numbers)
+    return replace(folder, parts={name: folder.apart(name, id) for name, id in APART.get(kind_of(folder), {}).items()})
+
+
+def gathered(folder: Folder, *, trust_pickle: bool = False) -> dict[str, Stored]:
+    """The tensors of a folder and of its parts, whose names stand in front of theirs."""
+    found = stored(folder.path, trust_pickle=trust_pickle)
+    for name, part in folder.parts.items():
+        found |= {f"{name}.{inside}": one for inside, one in stored(part.path, trust_pickle=trust_pickle).items()}
+    return found
