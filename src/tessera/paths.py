@@ -230,6 +230,14 @@ def resolve(path: Path, predicts: Predicts, x: Tensor, said: Tensor, time: Tenso
     return Ends((of_noise * x - noise * said) / whole, (signal * said - of_clean * x) / whole)
 
 
+def heard(said: Tensor, features: int) -> tuple[Tensor, Tensor | None]:
+    """What a network predicts of `features` numbers, and the spread of a step back (`Ends`), where it says twice as many.
+
+    The second half is from -1 to 1 (Nichol and Dhariwal 2021, arXiv:2102.09672, section 3.1).
+    """
+    return said[..., :features], (said[..., features:] + 1) / 2 if said.shape[-1] > features else None
+
+
 # ---------------------------------------------------------------- solvers
 
 Fresh = Callable[[], Tensor]  # standard normal noise in the shape of a value

@@ -1,13 +1,13 @@
 """Folders as official code publishes them, of what fixtures keep: their weights, a configuration of their sizes, a tokenizer."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from hub.oracle import redrawn
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
@@ -84,3 +84,18 @@ def painted(theirs: Any, clean: Tensor, patch: int, columns: int) -> Tensor:
     inside = theirs.config
     found = cells(clean, patch, columns)[None] / inside.scaling_factor + (inside.shift_factor or 0.0)
     return ((theirs.decode(found).sample[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def change(file: Path, how: Callable[[dict[str, Tensor]], Any]) -> None:
+    """A weights file with its tensors changed."""
+    tensors = load_file(file)
+    how(tensors)
+    save_file(tensors, file)
+
+
+CHANGES: Mapping[str, Callable[[dict[str, Tensor], str], Any]] = {
+    "missing": lambda tensors, name: tensors.pop(name),
+    "have no place": lambda tensors, name: tensors.update({f"{name}.more": torch.ones(2)}),
+    "have another shape": lambda tensors, name: tensors.update({name: tensors[name][:-1].clone()}),
+}
+"""What may be wrong about one tensor of a file, by what is said of it."""

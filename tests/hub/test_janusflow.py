@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
-from hub.official import FromNoise, cells, elements, latents, painted, said, write_weights, write_words
+from hub.official import CHANGES, FromNoise, cells, change, elements, latents, painted, said, write_weights, write_words
 from hub.oracle import laid, near, states
 from parity.fixture import load
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
@@ -150,19 +150,6 @@ def test_a_mutated_system_draws_something_else(published, which):
 
 
 # ---------------------------------------------------------------- folders
-
-
-def change(file, how):
-    tensors = load_file(file)
-    how(tensors)
-    save_file(tensors, file)
-
-
-CHANGES = {
-    "missing": lambda tensors, name: tensors.pop(name),
-    "have no place": lambda tensors, name: tensors.update({f"{name}.more": torch.ones(2)}),
-    "have another shape": lambda tensors, name: tensors.update({name: tensors[name][:-1].clone()}),
-}
 
 
 @pytest.mark.parametrize("how", CHANGES)

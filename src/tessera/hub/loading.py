@@ -19,6 +19,8 @@ from tessera.hub.janusflow import janusflow
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
+from tessera.hub.monoformer import LATENTS as MSE
+from tessera.hub.monoformer import monoformer
 from tessera.hub.names import table
 from tessera.hub.tensors import Stored, stored
 from tessera.hub.vae import PART
@@ -27,6 +29,7 @@ from tessera.weightless import allot, weightless
 
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
+    "MonoFormerForCausalLM": monoformer,
     "chameleon": chameleon,
     "emu3": emu3,
     "janus": janus,
@@ -35,7 +38,7 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava_next": llava_next,
     "multi_modality": janus,
 }
-APART: Mapping[str, Mapping[str, str]] = {"janusflow": {PART: SDXL}}
+APART: Mapping[str, Mapping[str, str]] = {"MonoFormerForCausalLM": {PART: MSE}, "janusflow": {PART: SDXL}}
 """Parts that are published in folders of their own, and where (`Folder.apart`)."""
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -105,10 +108,14 @@ def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
 
 
 def kind_of(folder: Folder) -> str:
-    """What kind of model a folder describes: its model_type; JanusFlow has Janus' own, and parts that Janus has not."""
+    """What kind of model a folder describes: its class, where that is known here, or its model_type.
+
+    JanusFlow has Janus' own, and parts that Janus has not.
+    """
     if "vision_gen_enc_config" in folder.config:
         return "janusflow"
-    return folder.config.get("model_type", "")
+    classes = folder.config.get("architectures") or ()
+    return next((name for name in classes if name in KINDS), folder.config.get("model_type", ""))
 
 
 def whole(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
