@@ -114,7 +114,7 @@ class ConvNeXtDown(nn.Module):
 
     def forward(self, elements: Elements, told: Told) -> Descent:
         """The same features for the trunk and as skips."""
-        x = self.stem(apart(elements, self.patch)).movedim(1, -1)
+        x = self.stem(apart(elements, self.patch).to(self.stem.weight.dtype)).movedim(1, -1)
         for block in self.blocks:
             x = block(x, told)
         return Descent(x, x)

@@ -149,6 +149,12 @@ def test_a_mutated_system_draws_something_else(published, which):
     assert not near(cells(written.clean[-1], PATCH, COLUMNS), JANUSFLOW.outputs["gen_latents"][-1], 1e-2)
 
 
+def test_in_half_precision_it_draws(published):
+    system = load_published(published[0], precision="bfloat16")
+    written = generate(system, Document((said(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
+    assert next(system.trunk.parameters()).dtype == torch.bfloat16 and written.clean[-1].isfinite().all()
+
+
 # ---------------------------------------------------------------- folders
 
 

@@ -146,6 +146,12 @@ def test_it_answers_and_learns_to_draw(published):
     assert losses["image"][1] == COLUMNS**2 and losses["image"][0].isfinite()
 
 
+def test_in_half_precision_it_draws(published):
+    system = load_published(published[0], precision="bfloat16")
+    written = generate(system, Document((said(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
+    assert next(system.trunk.parameters()).dtype == torch.bfloat16 and written.clean[-1].isfinite().all()
+
+
 # ---------------------------------------------------------------- folders
 
 

@@ -43,7 +43,7 @@ def export_published(system: System, into: Path) -> list[Path]:
     written = []
     for name, part in {"": folder, **folder.parts}.items():
         some = {tensor: one for tensor, one in weights.items() if name == next((p for p in folder.parts if tensor.startswith(f"{p}.")), "")}
-        (into / name).mkdir(parents=True)
+        (into / name).mkdir(parents=True, exist_ok=True)
         copy(part, into / name, next(system.parameters()).dtype)
         written += write(plan, mine, some, into / name, front=f"{name}." if name else "")
     return written
@@ -51,13 +51,14 @@ def export_published(system: System, into: Path) -> list[Path]:
 
 def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:
     """Configuration and tokenizer, as they were but for the precision."""
-    for pattern in KEPT:
+    for pattern in (*KEPT, *(f"*/{pattern}" for pattern in KEPT if folder.pipeline)):
         for file in folder.path.glob(pattern):
             if not file.name.endswith(".index.json"):
-                shutil.copy(file, into / file.name)
+                (into / file.relative_to(folder.path)).parent.mkdir(exist_ok=True)
+                shutil.copy(file, into / file.relative_to(folder.path))
     name = "torch_dtype" if "torch_dtype" in folder.config else "dtype"
     stated = {} if "_class_name" in folder.config else {name: str(dtype).removeprefix("torch.")}  # diffusers' say nothing of it
-    (into / "config.json").write_text(json.dumps({**folder.config, **stated}, indent=2, ensure_ascii=False))
+    (into / folder.said).write_text(json.dumps({**folder.config, **stated}, indent=2, ensure_ascii=False))
 
 
 class Merged(Mapping[str, Tensor]):

@@ -8,6 +8,7 @@ from typing import Any
 
 DESCRIBED = ("*.json", "*.jinja", "tokenizer.model")
 NUMBERS = ("*.safetensors",)
+SAID = ("config.json", "model_index.json")  # of a model, and of a pipeline of diffusers, whose models stand in folders inside
 PICKLES = ("*.bin", "*.pt", "*.pth")
 
 
@@ -23,6 +24,16 @@ class Folder:
     config: Mapping[str, Any]
     parts: Mapping[str, "Folder"] = field(default_factory=dict)
     fetched: Sequence[str] = ()
+
+    @property
+    def said(self) -> str:
+        """The file that its configuration is from."""
+        return next((name for name in SAID if (self.path / name).is_file()), SAID[0])
+
+    @property
+    def pipeline(self) -> bool:
+        """Whether all its tensors are those of its parts."""
+        return self.said == SAID[1]
 
     def file(self, name: str) -> Path:
         """A file that must be there. Raises ValueError where it is not."""
@@ -86,14 +97,14 @@ class Settings:
 def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
     """The folder of this path, or the one that the hub keeps under this id, fetched where it is not here yet: all of it, or no `numbers`.
 
-    Raises ValueError where there is neither, and where it has no config.json.
+    Raises ValueError where there is neither, and where it has no config.json, and no model_index.json in its stead.
     """
     place, patterns = Path(path), ()
     if not place.is_dir():
         patterns = (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ()))
         place = _fetched(str(path), patterns)
     folder = Folder(place, {}, fetched=patterns)
-    return replace(folder, config=_json(folder.file("config.json")))
+    return replace(folder, config=_json(folder.file(folder.said)))
 
 
 def _fetched(id: str, patterns: Sequence[str]) -> Path:

@@ -9,6 +9,7 @@ import torch
 
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
+from tessera.hub.d_dit import ENCODER, TRANSFORMER, d_dit
 from tessera.hub.emu3 import emu3
 from tessera.hub.filling import fill, own
 from tessera.hub.finetuning import adapt, finetune
@@ -29,6 +30,7 @@ from tessera.weightless import allot, weightless
 
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
+    "DualDiffSD3Pipeline": d_dit,
     "MonoFormerForCausalLM": monoformer,
     "chameleon": chameleon,
     "emu3": emu3,
@@ -38,7 +40,11 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "llava_next": llava_next,
     "multi_modality": janus,
 }
-APART: Mapping[str, Mapping[str, str]] = {"MonoFormerForCausalLM": {PART: MSE}, "janusflow": {PART: SDXL}}
+APART: Mapping[str, Mapping[str, str]] = {
+    "DualDiffSD3Pipeline": {part: f"JleeOfficial/dual_diff_sd3_512_base/{part}" for part in (TRANSFORMER, PART, ENCODER)},
+    "MonoFormerForCausalLM": {PART: MSE},
+    "janusflow": {PART: SDXL},
+}
 """Parts that are published in folders of their own, and where (`Folder.apart`)."""
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -114,7 +120,7 @@ def kind_of(folder: Folder) -> str:
     """
     if "vision_gen_enc_config" in folder.config:
         return "janusflow"
-    classes = folder.config.get("architectures") or ()
+    classes = (folder.config.get("_class_name"), *(folder.config.get("architectures") or ()))
     return next((name for name in classes if name in KINDS), folder.config.get("model_type", ""))
 
 
@@ -126,7 +132,7 @@ def whole(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True)
 
 def gathered(folder: Folder, *, trust_pickle: bool = False) -> dict[str, Stored]:
     """The tensors of a folder and of its parts, whose names stand in front of theirs."""
-    found = stored(folder.path, trust_pickle=trust_pickle)
+    found = {} if folder.pipeline else stored(folder.path, trust_pickle=trust_pickle)
     for name, part in folder.parts.items():
         found |= {f"{name}.{inside}": one for inside, one in stored(part.path, trust_pickle=trust_pickle).items()}
     return found
