@@ -87,6 +87,21 @@ def test_within_opens_the_segments_of_its_port_only(document):
     assert torch.equal(within(Eye()).dense(document, document)[0], table(expected))
 
 
+def test_within_behind_a_place_in_front_leaves_that_place_as_it_is(places):
+    """A time (1) and a picture of three places behind it (1, but the first)."""
+    document = places(segment=[0, 1, 1, 1, 1, 2], port=[0, 1, 1, 1, 1, 0], order=[0, 1, 2, 3, 4, 5], begins=[0, 1, 1, 1, 1, 5])
+    expected = """
+        x . . . . .
+        x x . . . .
+        x x x x x .
+        x x x x x .
+        x x x x x .
+        x x x x x x
+    """
+    rule = causal | within(Eye(), behind=1)
+    assert torch.equal(rule.dense(document, document)[0], table(expected)) and str(rule) == "(causal | within(eye, behind=1))"
+
+
 def test_the_bar_hides_private_views_from_other_segments(document):
     expected = """
         x x . . x x x

@@ -84,6 +84,15 @@ def test_a_flow_s_velocity_is_its_slope():
     torch.testing.assert_close(target(path, Predicts.VELOCITY, ends, time), slope, rtol=1e-6, atol=1e-6)
 
 
+def test_a_flow_that_is_told_backwards_is_the_same_flow():
+    ahead, back, ends, time = Flow(), Flow(backwards=True), Ends(values(4), values(4, seed=1)), torch.tensor(0.3, dtype=torch.float64)
+    x = noised(ahead, ends, time)
+    assert torch.equal(noised(back, ends, time), x) and float(back.clock(time)) == pytest.approx(1000 - float(ahead.clock(time)))
+    assert torch.equal(target(back, Predicts.VELOCITY, ends, time), -target(ahead, Predicts.VELOCITY, ends, time))
+    found = resolve(back, Predicts.VELOCITY, x, target(back, Predicts.VELOCITY, ends, time), time)
+    torch.testing.assert_close(found.clean, ends.clean)
+
+
 def test_times_are_drawn_as_said():
     rng = torch.Generator().manual_seed(0)
     drawn = Flow(times=logit_normal(0.5, 2.0)).sample(rng, 40_000).logit()

@@ -122,6 +122,19 @@ def test_euler_on_a_flow(shift):
     torch.testing.assert_close(ours(path, DDIM(), Predicts.VELOCITY, start(), clock=lambda p, t: p.clock(t)), x, **EXACT)
 
 
+def test_euler_on_a_flow_that_is_told_backwards_and_ends_before_it_is_clean():
+    """As Stable Diffusion 3 walks: its scheduler shifts the time at which it ends twice."""
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    theirs.set_timesteps(STEPS)
+    path = Flow(shift=3.0, least=3 * 0.001 / (1 + 2 * 0.001), backwards=True)
+    torch.testing.assert_close(1 - path.grid(STEPS), theirs.sigmas.double(), rtol=1e-5, atol=1e-6)
+    x = start()
+    for time in theirs.timesteps:
+        x = theirs.step(said(x, time), time, x.float()).prev_sample.double()
+    found = ours(path, DDIM(), Predicts.VELOCITY, start(), clock=lambda p, t: p.clock(t))
+    torch.testing.assert_close(found, x, rtol=1e-4, atol=1e-4)
+
+
 def test_heun_on_a_flow():
     theirs = diffusers.FlowMatchHeunDiscreteScheduler()
     theirs.set_timesteps(STEPS)

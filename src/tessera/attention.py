@@ -91,6 +91,9 @@ apart = AttentionRule("apart", lambda q, k: (q.learned == 1) | (k.learned == 0))
 """What is given does not look at what is learned."""
 
 
-def within(port: Numbered) -> AttentionRule:
-    """Look anywhere inside the same segment, if `port` reads it."""
-    return AttentionRule(f"within({port.name})", lambda q, k: (q.segment == k.segment) & (q.port == port.number))
+def within(port: Numbered, *, behind: int = 0) -> AttentionRule:
+    """Look anywhere inside the same segment, if `port` reads it; of its places those `behind` so many (a time, say, in front)."""
+    inside = lambda q, k: (q.segment == k.segment) & (q.port == port.number)
+    if not behind:
+        return AttentionRule(f"within({port.name})", inside)
+    return AttentionRule(f"within({port.name}, behind={behind})", lambda q, k: inside(q, k) & (q.order >= q.begins + behind))

@@ -81,15 +81,17 @@ class Flow:
     """A straight path from noise (time 0) to clean (time 1); its velocity is clean - noise.
 
     `times` draws times to learn from. `shift` over 1 makes steps shorter near the noise: with s the share of noise, the even
-    grid becomes shift s / (1 + (shift - 1) s). Sources: Liu et al. 2022, arXiv:2209.03003; Lipman et al. 2022, arXiv:2210.02747.
+    grid becomes shift s / (1 + (shift - 1) s). With a `least` share, the even grid ends there, and the last step goes on from it to clean.
+    Where it is told `backwards`, networks hear 1,000 of noise and 0 of clean, and say noise - clean, as Stable Diffusion 3's do.
+    Sources: Liu et al. 2022, arXiv:2209.03003; Lipman et al. 2022, arXiv:2210.02747.
     """
 
     clean = 1.0
 
-    def __init__(self, *, times: Times = uniform, shift: float = 1.0):
+    def __init__(self, *, times: Times = uniform, shift: float = 1.0, least: float = 0.0, backwards: bool = False):
         if shift <= 0:
             raise ValueError(f"Flow: shift {shift}; more than 0 is accepted; 1 leaves the grid even")
-        self.times, self.shift = times, shift
+        self.times, self.shift, self.least, self.backwards = times, shift, least, backwards
 
     def weights(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """Straight."""
@@ -97,11 +99,12 @@ class Flow:
 
     def velocity(self, time: Tensor) -> tuple[Tensor, Tensor]:
         """The same everywhere."""
-        return torch.ones_like(time), -torch.ones_like(time)
+        ahead = -torch.ones_like(time) if self.backwards else torch.ones_like(time)
+        return ahead, -ahead
 
     def clock(self, time: Tensor) -> Tensor:
-        """From 0, noise, to 1,000, clean."""
-        return 1000 * time
+        """From 0, noise, to 1,000, clean, or backwards."""
+        return 1000 * (1 - time if self.backwards else time)
 
     def sample(self, rng: torch.Generator, n: int) -> Float[Tensor, "number"]:
         """As `times` draws them."""
@@ -109,7 +112,8 @@ class Flow:
 
     def grid(self, steps: int) -> Float[Tensor, "number"]:
         """Even, then shifted."""
-        noise = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        noise = torch.linspace(1, self.least, steps if self.least else steps + 1, dtype=torch.float64)
+        noise = torch.cat([noise, noise.new_zeros(1)]) if self.least else noise
         return 1 - self.shift * noise / (1 + (self.shift - 1) * noise)
 
 
@@ -228,6 +232,14 @@ def resolve(path: Path, predicts: Predicts, x: Tensor, said: Tensor, time: Tenso
     of_clean, of_noise = _said(path, predicts, time)
     whole = signal * of_noise - noise * of_clean
     return Ends((of_noise * x - noise * said) / whole, (signal * said - of_clean * x) / whole)
+
+
+def heard(said: Tensor, features: int) -> tuple[Tensor, Tensor | None]:
+    """What a network predicts of `features` numbers, and the spread of a step back (`Ends`), where it says twice as many.
+
+    The second half is from -1 to 1 (Nichol and Dhariwal 2021, arXiv:2102.09672, section 3.1).
+    """
+    return said[..., :features], (said[..., features:] + 1) / 2 if said.shape[-1] > features else None
 
 
 # ---------------------------------------------------------------- solvers

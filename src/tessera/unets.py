@@ -104,17 +104,17 @@ class ConvNeXt(nn.Module):
 
 
 class ConvNeXtDown(nn.Module):
-    """A convolution in steps of `patch`, then blocks; what it says also skips the trunk."""
+    """A convolution in steps of `patch`, then blocks; what it says also skips the trunk. It looks `margin` cells around its square."""
 
-    def __init__(self, features: int, channels: int, told: int, *, patch: int, depth: int = 2):
+    def __init__(self, features: int, channels: int, told: int, *, patch: int, depth: int = 2, margin: int = 1):
         super().__init__()
         self.channels, self.skips, self.patch = channels, channels, patch
-        self.stem = nn.Conv2d(features // patch**2, channels, patch + 2, stride=patch, padding=1)
+        self.stem = nn.Conv2d(features // patch**2, channels, patch + 2 * margin, stride=patch, padding=margin)
         self.blocks = nn.ModuleList(ConvNeXt(channels, told) for _ in range(depth))
 
     def forward(self, elements: Elements, told: Told) -> Descent:
         """The same features for the trunk and as skips."""
-        x = self.stem(apart(elements, self.patch)).movedim(1, -1)
+        x = self.stem(apart(elements, self.patch).to(self.stem.weight.dtype)).movedim(1, -1)
         for block in self.blocks:
             x = block(x, told)
         return Descent(x, x)

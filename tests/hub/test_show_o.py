@@ -170,7 +170,7 @@ def test_what_stands_beside_may_stand_inside_and_must_stand_somewhere(tmp_path, 
     shutil.move(tmp_path / "magvitv2", folder / "magvitv2")
     assert load_published(folder).state_dict().keys() == system.state_dict().keys()
     shutil.rmtree(folder / "magvitv2")
-    with pytest.raises(ValueError, match=r"needs showlab/magvitv2; a folder magvitv2 inside or beside it is accepted"):
+    with pytest.raises(ValueError, match=r"beside it is none called magvitv2; showlab/magvitv2 in one of both places"):
         load_published(folder)
 
 

@@ -138,3 +138,10 @@ def test_a_row_draws_the_same_whatever_is_beside_it():
 def test_nothing_is_drawn_in_training():
     draws = Draw(1)
     assert Categorical(allowed=[0]).noise(torch.tensor([1]), draws) is None and "rng" not in vars(draws)
+
+
+def test_where_there_are_only_these_values_learning_sees_no_other():
+    logits, target = torch.randn(5, 6), torch.tensor([0, 2, 5, 5, 2])
+    found = Categorical(allowed=[0, 2, 5], only=True).loss(as_it_is, logits, None, target, None)
+    torch.testing.assert_close(found, F.cross_entropy(logits[:, [0, 2, 5]], torch.tensor([0, 1, 2, 2, 1]), reduction="none"))
+    assert not torch.allclose(found, Categorical(allowed=[0, 2, 5]).loss(as_it_is, logits, None, target, None))

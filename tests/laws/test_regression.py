@@ -46,3 +46,19 @@ def test_what_is_drawn_is_what_is_predicted_guided(unit):
     asked, dropped = writer(hidden)
     guided = dropped + 3 * (asked - dropped)
     torch.testing.assert_close(drawn.value, guided / guided.norm(dim=-1, keepdim=True) if unit else guided)
+
+
+def test_what_is_said_beyond_the_target_is_drawn_and_not_learned():
+    writer, hidden, wanted = LinearWriter(4, 6), torch.randn(5, 4), torch.randn(5, 3)
+    loss = Regression().loss(writer, hidden, None, wanted, None)
+    torch.testing.assert_close(loss, ((writer(hidden)[:, :3] - wanted) ** 2).mean(1))
+    assert Regression().draw(writer, Seen(hidden[None]), Sampling(), streams(5)).value.shape == (5, 6)
+
+
+def test_guidance_moves_the_first_features():
+    writer, hidden = LinearWriter(4, 6), torch.randn(2, 5, 4)
+    value = Regression(guided=2).draw(writer, Seen(hidden), Sampling(guidance=3.0), streams(5)).value
+    asked, dropped = writer(hidden)
+    torch.testing.assert_close(value, torch.cat([(dropped + 3 * (asked - dropped))[:, :2], asked[:, 2:]], 1))
+    alone = Regression(guided=2).draw(writer, Seen(hidden[:1]), Sampling(), streams(5)).value
+    torch.testing.assert_close(alone, asked)

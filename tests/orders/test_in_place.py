@@ -105,3 +105,20 @@ def test_given_elements_are_shown_clean_at_every_pass_and_come_back(path):
 def test_steps_asked_for_win_and_a_solver_may_pass_twice(solver, passes):
     _, asked = written(InPlace(Flow(), solver=solver, steps=9), lambda v: v.value * 0, blank(torch.zeros(4, 3), steps=4))
     assert len(asked) == passes
+
+
+def test_variances_that_are_said_are_followed():
+    """The least of them are the posterior's, which is what a walk takes without any."""
+    path = PATHS["diffusion"]
+    order = InPlace(path, predicts=Predicts.NOISE, solver=DDIM(eta=1.0), steps=10)
+    mean = lambda visible: of_the_mixture(path, Predicts.NOISE, visible.value, visible.time[0].double())
+    drawn = {
+        said: written(order, says, blank(torch.zeros(50, 2, dtype=torch.float64)))[0]
+        for said, says in {
+            "nothing": mean,
+            "least": lambda visible: torch.cat([mean(visible), -torch.ones_like(visible.value)], -1),
+            "most": lambda visible: torch.cat([mean(visible), torch.ones_like(visible.value)], -1),
+        }.items()
+    }
+    torch.testing.assert_close(drawn["least"], drawn["nothing"])
+    assert (drawn["most"] - drawn["nothing"]).abs().max() > 0.1

@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.trunk import MLP, Block, Experts, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.trunk.experts import heard
 
 WIDTH, TEXT, IMAGE, EYE = 16, 0, 1, 2
 
@@ -105,3 +107,12 @@ def test_towers_may_share_their_attention(laid):
     assert len(ran) == 2, "once in the one that shares, once for the text's own in the other"
     assert sum(p.numel() for p in sharing.parameters()) < sum(p.numel() for p in copying.parameters())
     assert sharing.active_parameters == copying.active_parameters
+
+
+def test_all_hear_what_the_first_place_of_a_port_hears(places):
+    """Row by row and document by document; a document without that port hears what it heard, and so do that port's own places."""
+    where = places(port=[[TEXT, IMAGE, IMAGE, TEXT, TEXT], [TEXT, TEXT, IMAGE, IMAGE, EYE]], document=[[0, 0, 0, 0, 1], [2, 3, 3, 3, 3]])
+    condition = torch.randn(2, 5, WIDTH)
+    found = heard(condition, where, SimpleNamespace(name="image", number=IMAGE))
+    expected = [[(0, 1), (0, 1), (0, 2), (0, 1), (0, 4)], [(1, 0), (1, 2), (1, 2), (1, 3), (1, 2)]]
+    assert torch.equal(found, torch.stack([torch.stack([condition[at] for at in row]) for row in expected]))

@@ -146,6 +146,17 @@ def test_a_gated_step_starts_as_the_plain_one_and_adds_as_much_as_its_condition_
     torch.testing.assert_close(step(x, seen), said_to_zeros)
 
 
+def test_a_gated_step_that_rests_closed_adds_nothing_before_it_is_told_to(places):
+    x, condition, norm = torch.randn(1, 3, 8), torch.randn(1, 3, 8), nn.RMSNorm(8)
+    step, seen = PreNorm(norm, Doubled(), condition=8, gated=True, rest=0.0), sight(places, 3, 4, torch.float32)
+    seen.condition = condition
+    assert torch.equal(step(x, seen), x)
+    for parameter in step.adapt.parameters():
+        nn.init.normal_(parameter)
+    scale, shift, gate = (F.silu(condition) @ step.adapt.weight.T + step.adapt.bias).chunk(3, -1)
+    torch.testing.assert_close(step(x, seen), x + gate * 2 * (norm(x) * (1 + scale) + shift))
+
+
 def test_dropout_drops_in_training_only(places):
     step, x, seen = PreNorm(nn.Identity(), Doubled(), dropout=0.5), torch.ones(1, 100, 8), sight(places, 100, 4, torch.float32)
     assert set(step(x, seen).unique().tolist()) == {1.0, 5.0}  # nothing added, or twice as much

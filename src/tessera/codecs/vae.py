@@ -78,7 +78,8 @@ class VAE(nn.Module):
 
     def posterior(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Normal:
         """Of pictures from -1 to 1."""
-        return Normal(*self.encoder(pixels).to(pixels.dtype).clamp(-20, 20).chunk(2, 1))
+        mean, log_variance = self.encoder(pixels).to(pixels.dtype).chunk(2, 1)
+        return Normal(mean, log_variance.clamp(-30, 20))
 
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Sampled:
         """All pictures of the documents, whoever gave them, and how the encoder sees them."""

@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tessera.hub.filling import own, places
-from tessera.hub.folder import Folder, open_folder
-from tessera.hub.loading import ORIGIN, blueprint
+from tessera.hub.folder import Folder
+from tessera.hub.loading import ORIGIN, blueprint, gathered, whole
 from tessera.hub.names import Row, Table, table
-from tessera.hub.tensors import ALONE, INDEX, Stored, stored
+from tessera.hub.tensors import ALONE, INDEX, Stored
 from tessera.system import System
 from tessera.trunk import LoRA
 
@@ -23,8 +23,9 @@ KEPT = ("*.json", "*.jinja", "tokenizer.model")  # what is copied as it is
 def export_published(system: System, into: Path) -> list[Path]:
     """Write the folder that transformers loads this system from; returns the weights files.
 
-    The system must have come from a published folder, whose files are taken for all that is no number. Adapters become part of the
-    layers that they change. One file of weights is in memory at a time. Raises ValueError for other systems, and where the folder exists.
+    The system must have come from a published folder, whose files are taken for all that is no number. What was published apart stands
+    in a folder inside. Adapters become part of the layers that they change. One file of weights is in memory at a time. Raises
+    ValueError for other systems, and where the folder exists.
     """
     origin = getattr(system, "origin", {})
     if origin.get("recipe") != ORIGIN:
@@ -35,13 +36,17 @@ def export_published(system: System, into: Path) -> list[Path]:
     if into.exists():
         raise ValueError(f"export: {into} exists; a new folder is accepted; choose another")
     arguments = origin["arguments"]
-    folder = open_folder(arguments["path"], trust_pickle=arguments["trust_pickle"])
-    weights = stored(folder.path, trust_pickle=arguments["trust_pickle"])
+    folder = whole(arguments["path"], trust_pickle=arguments["trust_pickle"])
+    weights = gathered(folder, trust_pickle=arguments["trust_pickle"])
     mine = Merged(system)
     plan = {ours: row for ours, row in table(mine, blueprint(folder, weights).names).items() if here(row, weights)}
-    into.mkdir(parents=True)
-    copy(folder, into, next(system.parameters()).dtype)
-    return write(plan, mine, weights, into)
+    written = []
+    for name, part in {"": folder, **folder.parts}.items():
+        some = {tensor: one for tensor, one in weights.items() if name == next((p for p in folder.parts if tensor.startswith(f"{p}.")), "")}
+        (into / name).mkdir(parents=True, exist_ok=True)
+        copy(part, into / name, next(system.parameters()).dtype)
+        written += write(plan, mine, some, into / name, front=f"{name}." if name else "")
+    return written
 
 
 def here(row: Row, weights: Mapping[str, Stored]) -> bool:
@@ -51,13 +56,14 @@ def here(row: Row, weights: Mapping[str, Stored]) -> bool:
 
 def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:
     """Configuration and tokenizer, as they were but for the precision."""
-    for pattern in KEPT:
+    for pattern in (*KEPT, *(f"*/{pattern}" for pattern in KEPT if folder.pipeline)):
         for file in folder.path.glob(pattern):
             if not file.name.endswith(".index.json"):
-                shutil.copy(file, into / file.name)
-    config = dict(folder.config)
-    name = "torch_dtype" if "torch_dtype" in config else "dtype"
-    (into / "config.json").write_text(json.dumps({**config, name: str(dtype).removeprefix("torch.")}, indent=2, ensure_ascii=False))
+                (into / file.relative_to(folder.path)).parent.mkdir(exist_ok=True)
+                shutil.copy(file, into / file.relative_to(folder.path))
+    name = "torch_dtype" if "torch_dtype" in folder.config else "dtype"
+    stated = {} if "_class_name" in folder.config else {name: str(dtype).removeprefix("torch.")}  # diffusers' say nothing of it
+    (into / folder.said).write_text(json.dumps({**folder.config, **stated}, indent=2, ensure_ascii=False))
 
 
 class Merged(Mapping[str, Tensor]):
@@ -78,9 +84,10 @@ class Merged(Mapping[str, Tensor]):
         return len(self.plain)
 
 
-def write(plan: Table, mine: Merged, weights: Mapping[str, Stored], into: Path) -> list[Path]:
-    """The weights files, split as the published ones were, and their index."""
-    where = {name: Path(one.at[0]).name or ALONE for name, one in weights.items()}
+def write(plan: Table, mine: Merged, weights: Mapping[str, Stored], into: Path, front: str) -> list[Path]:
+    """The weights files, split as the published ones were, and their index. In files, names stand without what is in `front` here."""
+    where = {name: Path(one.at[0]).name or ALONE[0] for name, one in weights.items()}
+    plan = {ours: row for ours, row in plan.items() if all(part.name in weights for part in row.parts)}
     files = sorted(set(where.values()))
     dtype = next(tensor.dtype for tensor in mine.plain.values() if tensor.is_floating_point())
     for file in files:
@@ -95,10 +102,12 @@ def write(plan: Table, mine: Merged, weights: Mapping[str, Stored], into: Path) 
         spoken = {part.name for row in plan.values() for part in row.parts}
         for name in tensors.keys() - spoken:  # what the system has no use for stays as it was
             weights[name].into(tensors[name])
-        save_file(tensors, into / file, {"format": "pt"})
+        save_file({name.removeprefix(front): tensor for name, tensor in tensors.items()}, into / file, {"format": "pt"})
     if len(files) > 1:
         total = sum((into / file).stat().st_size for file in files)
-        (into / INDEX).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": where}, indent=2))
+        index = next(one for one in INDEX if one.startswith(f"{files[0].partition('-')[0]}."))
+        shards = {name.removeprefix(front): file for name, file in where.items()}
+        (into / index).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": shards}, indent=2))
     return [into / file for file in files]
 
 

@@ -66,10 +66,8 @@ def commonest(weights: Mapping[str, Stored]) -> torch.dtype:
 
 
 def taken(shape: tuple[int, ...], rows: Tensor | slice | None) -> tuple[int, ...]:
-    """The shape of some rows of a tensor."""
-    if rows is None:
-        return shape
-    return (len(range(shape[0])[rows]) if isinstance(rows, slice) else len(rows), *shape[1:])
+    """The shape of some rows of a tensor; an order of rows is one of all of them."""
+    return (len(range(shape[0])[rows]), *shape[1:]) if isinstance(rows, slice) else shape
 
 
 def check(plan: Table, shapes: Mapping[str, torch.Size], weights: Mapping[str, Stored], unread: Sequence[str]) -> None:

@@ -8,17 +8,33 @@ from typing import Any
 
 DESCRIBED = ("*.json", "*.jinja", "tokenizer.model")
 NUMBERS = ("*.safetensors",)
+SAID = ("config.json", "model_index.json")  # of a model, and of a pipeline of diffusers, whose models stand in folders inside
 PICKLES = ("*.bin", "*.pt", "*.pth")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A published model: where it lies, and what its config.json says; whether the hub gave it, and whether its pickles are trusted."""
+    """A published model: where it lies, and what its config.json says.
+
+    `parts` are folders of their own that belong to it, by the name that stands in front of their tensors here. `fetched` are the
+    patterns of the files that the hub gave, where it comes from there; `trusts` says whether its pickles are opened.
+    """
 
     path: Path
     config: Mapping[str, Any]
-    fetched: bool = False
+    parts: Mapping[str, "Folder"] = field(default_factory=dict)
+    fetched: Sequence[str] = ()
     trusts: bool = False
+
+    @property
+    def said(self) -> str:
+        """The file that its configuration is from."""
+        return next((name for name in SAID if (self.path / name).is_file()), SAID[0])
+
+    @property
+    def pipeline(self) -> bool:
+        """Whether all its tensors are those of its parts."""
+        return self.said == SAID[1]
 
     def file(self, name: str) -> Path:
         """A file that must be there. Raises ValueError where it is not."""
@@ -31,19 +47,26 @@ class Folder:
         """What a JSON file says; nothing where there is none."""
         return _json(self.path / name) if (self.path / name).is_file() else {}
 
-    def beside(self, id: str, *, numbers: bool) -> "Folder":
-        """The folder of another model that this one needs, with its `numbers` or without; its config.json may be missing.
+    def apart(self, published: str, *, within: str = "", numbers: bool = True) -> "Folder":
+        """A model that this one needs and that is published apart, as owner/name or owner/name/folder, with its `numbers` or without.
 
-        It lies inside this one or beside it, under the last part of its id; or the hub gives it, where it gave this one. Raises
-        ValueError where it is nowhere.
+        It is the folder `within` this one (called as it was published, if nothing else is said), or one beside this one that is called as
+        it was published, or else, where this one came from the hub, what the hub has under that id. Its config.json may be missing.
+        Raises ValueError where there is none.
         """
-        name = id.rpartition("/")[2]
-        place = next((place for place in (self.path / name, self.path.parent / name) if place.is_dir()), None)
+        owner, called, *inside = published.split("/")
+        name, beside = within or called, self.path.resolve().parent / called
+        places = [place for place in (self.path / name, beside.joinpath(*inside), beside) if place.is_dir()]
+        place = next((place for place in places if (place / "config.json").is_file()), places[0] if places else None)
         if place is None and self.fetched:
-            place = _fetched(id, patterns(numbers, self.trusts))
+            patterns = self.fetched if numbers else DESCRIBED
+            place = _fetched(f"{owner}/{called}", ["/".join([*inside, pattern]) for pattern in patterns]).joinpath(*inside)
         if place is None:
-            raise ValueError(f"hub: {self.path} needs {id}; a folder {name} inside or beside it is accepted; fetch it there")
-        made = Folder(place, {}, self.fetched, self.trusts)
+            raise ValueError(
+                f"hub: {self.path} holds no folder {name}, and beside it is none called {'/'.join([called, *inside])}; {published} in one "
+                "of both places is accepted; fetch it"
+            )
+        made = Folder(place, {}, fetched=self.fetched, trusts=self.trusts)
         return replace(made, config=made.read("config.json"))
 
 
@@ -77,19 +100,14 @@ class Settings:
 def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
     """The folder of this path, or the one that the hub keeps under this id, fetched where it is not here yet: all of it, or no `numbers`.
 
-    Raises ValueError where there is neither, and where it has no config.json.
+    Raises ValueError where there is neither, and where it has no config.json, and no model_index.json in its stead.
     """
-    place = Path(path)
-    fetched = not place.is_dir()
-    if fetched:
-        place = _fetched(str(path), patterns(numbers, trust_pickle))
-    folder = Folder(place, {}, fetched, trust_pickle)
-    return replace(folder, config=_json(folder.file("config.json")))
-
-
-def patterns(numbers: bool, trust_pickle: bool) -> tuple[str, ...]:
-    """Which files of a model are fetched."""
-    return (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ()))
+    place, patterns = Path(path), ()
+    if not place.is_dir():
+        patterns = (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ()))
+        place = _fetched(str(path), patterns)
+    folder = Folder(place, {}, fetched=patterns, trusts=trust_pickle)
+    return replace(folder, config=_json(folder.file(folder.said)))
 
 
 def _fetched(id: str, patterns: Sequence[str]) -> Path:

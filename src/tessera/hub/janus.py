@@ -137,10 +137,10 @@ def built(folder: Folder, weights: Mapping[str, Stored], said: Described, layout
     return Blueprint(system, names, UNREAD, codec.quantizer.settle, manners(folder, said.eye.pixels, codec.pixels))
 
 
-def manners(folder: Folder, side: int, drawn: int) -> Published:
+def manners(folder: Folder, side: int, drawn: int, usual: str = TEMPLATE) -> Published:
     """Pictures that are seen are padded, those to be drawn are cut; answers stand behind a preface, where the folder says so."""
     told = folder.read("processor_config.json").get("use_default_system_prompt", True)
-    words = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image_placeholder>"), preface=PREFACE if told else "")
+    words = chat(folder, usual, picture=token(folder, "image_token", "<image_placeholder>"), preface=PREFACE if told else "")
     seen = padded(side, resample(folder), background(folder), processing(folder).get("min_size", 14))
     return Published(words, seen, cropped(drawn, resample(folder)))
 
@@ -179,9 +179,7 @@ def of_deepseek(folder: Folder) -> Described:
     params = lambda name: Settings(folder.config.get(f"{name}_config", {}).get("params") or {}, {}, f"config.json, {name}_config, params,")
     text = settings(folder.config.get("language_config") or {}, "config.json, language_config,")
     seeing, aligned, adapted, drawn, coded = map(params, ("vision", "aligner", "gen_aligner", "gen_head", "gen_vision"))
-    seeing.refuse({"model_name": next(iter(OWN_EYES)), "select_layer": -1, "select_feature": "same"})
-    sizes = OWN_EYES[seeing["model_name"]]
-    eye = vision.siglip(pixels=seeing["image_size"], **sizes)
+    eye = own_eye(seeing)
     encoder, decoder = ConvEncoder(features=256, attended=(4,)), ConvDecoder(features=256, attended=(4,))
     quantizer = VQ(size=coded["image_token_size"], features=coded["n_embed"], normalized=True)
     return Described(
@@ -192,3 +190,11 @@ def of_deepseek(folder: Folder) -> Described:
         perceptron(adapted["input_dim"], *[adapted["n_embed"]] * adapted["depth"]),
         MLPWriter(drawn["n_embed"], drawn["image_token_embed"], drawn["image_token_size"]),
     )
+
+
+def own_eye(seeing: Settings) -> vision.ViT:
+    """The eye that DeepSeek's own code calls by its name. Raises ValueError for names that are not known here."""
+    seeing.refuse({"select_layer": -1, "select_feature": "same"})
+    if seeing["model_name"] not in OWN_EYES:
+        raise ValueError(f"hub: {seeing.where} asks for model_name {seeing['model_name']!r}; {', '.join(OWN_EYES)} are accepted")
+    return vision.siglip(pixels=seeing["image_size"], **OWN_EYES[seeing["model_name"]])

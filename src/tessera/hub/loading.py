@@ -1,6 +1,7 @@
 """Published checkpoints as systems: what a folder's config.json describes is built without weights, and filled with its own."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,28 +9,37 @@ import torch
 
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
+from tessera.hub.d_dit import ENCODER, TRANSFORMER, d_dit
 from tessera.hub.emu3 import emu3
 from tessera.hub.filling import fill, own
 from tessera.hub.finetuning import adapt, finetune
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
+from tessera.hub.janusflow import LATENTS as SDXL
+from tessera.hub.janusflow import janusflow
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
 from tessera.hub.metamorph import metamorph
+from tessera.hub.monoformer import LATENTS as MSE
+from tessera.hub.monoformer import monoformer
 from tessera.hub.names import table
 from tessera.hub.omnimamba import omnimamba
 from tessera.hub.orthus import orthus
 from tessera.hub.show_o import show_o
 from tessera.hub.tensors import Stored, stored
+from tessera.hub.vae import PART
 from tessera.system import System
 from tessera.weightless import allot, weightless
 
 KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     **dict.fromkeys(USUAL, llama),
+    "DualDiffSD3Pipeline": d_dit,
+    "MonoFormerForCausalLM": monoformer,
     "chameleon": chameleon,
     "emu3": emu3,
     "janus": janus,
+    "janusflow": janusflow,
     "llava": llava,
     "llava_next": llava_next,
     "metamorph_llama": metamorph,
@@ -38,6 +48,12 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "OrthusForConditionalGeneration": orthus,
     "Showo": show_o,
 }
+APART: Mapping[str, Mapping[str, str]] = {
+    "DualDiffSD3Pipeline": {part: f"JleeOfficial/dual_diff_sd3_512_base/{part}" for part in (TRANSFORMER, PART, ENCODER)},
+    "MonoFormerForCausalLM": {PART: MSE},
+    "janusflow": {PART: SDXL},
+}
+"""Parts that are published in folders of their own, and where (`Folder.apart`)."""
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -51,8 +67,8 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     pickles unless `trust_pickle`.
     """
     check(precision, lora)
-    folder = open_folder(path, trust_pickle=trust_pickle)
-    weights = stored(folder.path, trust_pickle=trust_pickle)
+    folder = whole(path, trust_pickle=trust_pickle)
+    weights = gathered(folder, trust_pickle=trust_pickle)
     made = blueprint(folder, weights)
     fill(made.system, made.names, {**weights, **made.beside}, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
@@ -67,7 +83,7 @@ def outline_published(path: str | Path, *, precision: str = "", lora: int = 0) -
     `precision` is by default the one that its config.json states.
     """
     check(precision, lora)
-    folder = open_folder(path, numbers=False)
+    folder = whole(path, numbers=False)
     made = blueprint(folder, {})
     stated = precision or folder.config.get("dtype") or folder.config.get("torch_dtype") or "float32"
     allot(made.system, PRECISIONS.get(stated, torch.float32), "meta")
@@ -98,15 +114,33 @@ def arguments(path: str | Path, precision: str, trust_pickle: bool, lora: int) -
 
 def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """The system that a folder describes, without weights. Raises ValueError for kinds of models that are not known here."""
-    said = kinds(folder)
-    kind = next((kind for kind in said if kind in KINDS), None)
-    if kind is None:
-        raise ValueError(f"hub: {folder.path} is of model_type {said[-1]!r}; there are {', '.join(KINDS)}; choose a model of these")
+    kind = kind_of(folder)
+    if kind not in KINDS:
+        raise ValueError(f"hub: {folder.path} is of model_type {kind!r}; there are {', '.join(KINDS)}; choose a model of these")
     with weightless():
         return KINDS[kind](folder, weights)
 
 
-def kinds(folder: Folder) -> list[str]:
-    """What a folder calls its model: by a class, which says more where several share a configuration, then by its type."""
-    config = folder.config
-    return [*(config.get("architectures") or []), config.get("_class_name", ""), config.get("model_type", "")]
+def kind_of(folder: Folder) -> str:
+    """What kind of model a folder describes: its class, where that is known here, or its model_type.
+
+    JanusFlow has Janus' own, and parts that Janus has not.
+    """
+    if "vision_gen_enc_config" in folder.config:
+        return "janusflow"
+    classes = (folder.config.get("_class_name"), *(folder.config.get("architectures") or ()))
+    return next((name for name in classes if name in KINDS), folder.config.get("model_type", ""))
+
+
+def whole(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
+    """A folder with all parts of its model that were published apart. Raises ValueError where one is missing."""
+    folder = open_folder(path, trust_pickle=trust_pickle, numbers=numbers)
+    return replace(folder, parts={name: folder.apart(id, within=name) for name, id in APART.get(kind_of(folder), {}).items()})
+
+
+def gathered(folder: Folder, *, trust_pickle: bool = False) -> dict[str, Stored]:
+    """The tensors of a folder and of its parts, whose names stand in front of theirs."""
+    found = {} if folder.pipeline else stored(folder.path, trust_pickle=trust_pickle)
+    for name, part in folder.parts.items():
+        found |= {f"{name}.{inside}": one for inside, one in stored(part.path, trust_pickle=trust_pickle).items()}
+    return found

@@ -77,7 +77,7 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     words = text_port(folder, speaker, marks(folder))
 
     apart = bool(weights) and not any(name.startswith("model.vision_tower.") for name in weights)
-    seen = folder.beside(EYE, numbers=True) if apart else folder
+    seen = folder.apart(EYE) if apart else folder
     tower = "siglip.vision_model" if apart else "model.vision_tower.vision_tower"
     seeing = eye_settings({**SEEING, **(seen.config.get("vision_config") or {})}, f"{seen.path}, config.json, vision_config,")
     side, patch = seeing["image_size"], seeing["patch_size"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Part(NamedTuple):
-    """A published tensor, or some of its `rows`, in their order."""
+    """A published tensor, or some of its `rows` (a slice), or all of them in another order (their numbers)."""
 
     name: str
     rows: Tensor | slice | None = None

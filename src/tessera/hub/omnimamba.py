@@ -82,7 +82,7 @@ LANGUAGE = "llm_backbone.mamba"
 def omnimamba(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`OmniMamba`. What stands around a picture that is shown belongs to it, what stands around a prompt of one is said by the template."""
     said = Settings(folder.config, USUAL)
-    spoken = folder if (folder.path / "tokenizer.json").is_file() else folder.beside(WORDS, numbers=False)
+    spoken = folder if (folder.path / "tokenizer.json").is_file() else folder.apart(WORDS, numbers=False)
     speaker = language(said, tied=f"{LANGUAGE}.lm_head.weight" not in weights)
     words = text_port(spoken, speaker, alone(spoken, END), added=SPECIAL)
     assert isinstance(words.codec, BPE)

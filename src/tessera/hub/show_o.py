@@ -91,7 +91,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     What stands in front of a picture and behind it belongs to it: it sees the picture.
     """
     said = Settings(folder.config, USUAL)
-    spoken = folder.beside(PHI, numbers=False)
+    spoken = folder.apart(PHI, numbers=False)
     text = Settings({**spoken.config, "vocab_size": said["vocab_size"]}, TRUNK, f"{spoken.path}, config.json,")
     speaker, of_trunk = phi(text)
     begin, end = (token(spoken, f"{one}_token", "<|endoftext|>") for one in ("bos", "eos"))
@@ -100,7 +100,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     begins, ends, asks = words.codec.encode(["<|soi|>", "<|eoi|>", "<|mmu|><|soi|>"]).clean
 
     first, mask = said["llm_vocab_size"] + said["num_new_special_tokens"], said["vocab_size"] - 1
-    coder = folder.beside(TOKENIZER, numbers=bool(weights))
+    coder = folder.apart(TOKENIZER, numbers=bool(weights))
     codec = tokens_of(Settings(coder.config, where=f"{coder.path}, config.json,"), isqrt(said["num_vq_tokens"]))
     check(said, words.codec.size, first, mask, codec.quantizer.size)
     known = TokenReader(speaker.words.table, columns=codec.columns)
@@ -144,7 +144,7 @@ class Looked(NamedTuple):
 
 def through_clip(folder: Folder, bpe: BPE, speaker: Language, *, numbers: bool) -> Looked:
     """CLIP's eye and a projector, behind the task's token and what is said of the assistant."""
-    seen = folder.beside(EYE, numbers=numbers)
+    seen = folder.apart(EYE, numbers=numbers)
     said = eye_settings(seen.config.get("vision_config") or {}, f"{seen.path}, config.json, vision_config,")
     eye, of_eye = eye_of(said, layer=-2)
     projector = nn.Sequential(nn.Linear(eye.width, speaker.width), nn.GELU(), nn.Linear(speaker.width, speaker.width))

@@ -22,7 +22,8 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 HEAD = 8  # bytes that say how long the head is
-INDEX, ALONE = "model.safetensors.index.json", "model.safetensors"
+ALONE = ("model.safetensors", "diffusion_pytorch_model.safetensors")  # of transformers and of diffusers
+INDEX = tuple(f"{name}.index.json" for name in ALONE)
 
 
 @runtime_checkable
@@ -133,13 +134,14 @@ def stored(folder: Path, *, trust_pickle: bool = False) -> dict[str, Stored]:
 
     Raises ValueError where there are none, where the index and the files disagree, and for pickles that nobody trusts.
     """
-    if (folder / INDEX).is_file():
-        return _indexed(folder, folder / INDEX)
-    if (folder / ALONE).is_file():
-        return dict(head(folder / ALONE))
+    for index, alone in zip(INDEX, ALONE, strict=True):
+        if (folder / index).is_file():
+            return _indexed(folder, folder / index)
+        if (folder / alone).is_file():
+            return dict(head(folder / alone))
     pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
     if not pickles:
-        raise ValueError(f"hub: {folder} holds no {ALONE} and no {INDEX}; a folder with one of them is accepted; check the path")
+        raise ValueError(f"hub: {folder} holds no {ALONE[0]} and no {INDEX[0]}; a folder with one of them is accepted; check the path")
     if not trust_pickle:
         raise ValueError(
             f"hub: {folder} holds its weights as pickles ({', '.join(file.name for file in pickles)}), which may run code when they are "

@@ -1,4 +1,4 @@
-"""Published VQGANs: their names, in the layouts in which their weights are found."""
+"""Published VQGANs, and the nets of convolutions that picture latents have too: their names, in the layouts in which they are found."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -20,28 +20,36 @@ REMEMBERED: Names = dict.fromkeys(("quantizer.members", "quantizer.sums", "quant
 
 
 class Layout(NamedTuple):
-    """How weights of encoder and decoder are named: levels, blocks inside a level, the middle, and the order of decoder levels."""
+    """How weights of encoder and decoder are named: levels, blocks inside a level, the middle, and the order of decoder levels.
+
+    Then what is named inside a block, an attention, at both ends; and the layers between levels.
+    """
 
     encoder: str
     decoder: str
     block: str
     middle: tuple[str, str, str]
     finest_first: bool
+    inside: Names = BLOCK
+    attention: Names = ATTENTION
+    ends: Names = ENDS
+    between: tuple[str, str] = ("downsample", "upsample")
 
 
-TAMING = Layout("down", "up", "block", ("block_1", "attn_1", "block_2"), finest_first=True)  # also Show-o's and Orthus'
+TAMING = Layout("down", "up", "block", ("mid.block_1", "mid.attn_1", "mid.block_2"), finest_first=True)  # also Show-o's and Orthus'
 TRANSFORMERS = TAMING._replace(finest_first=False)  # of Janus
-LLAMAGEN = Layout("conv_blocks", "conv_blocks", "res", ("0", "1", "2"), finest_first=False)  # also Janus' own and TokenFlow's
+LLAMAGEN = Layout("conv_blocks", "conv_blocks", "res", ("mid.0", "mid.1", "mid.2"), finest_first=False)  # also Janus' own and TokenFlow's
 
 
-def net(part: ConvEncoder | ConvDecoder, side: str, layout: Layout) -> dict[str, Row]:
-    """A whole encoder or decoder; `side` says which."""
-    names = under(ENDS, ours=side, theirs=side)
-    for i, (name, leaves) in enumerate(zip(layout.middle, (BLOCK, ATTENTION, BLOCK), strict=True)):
-        names |= under(leaves, ours=f"{side}.middle.{i}", theirs=f"{side}.mid.{name}")
+def net(part: ConvEncoder | ConvDecoder, side: str, layout: Layout, *, ours: str = "") -> dict[str, Row]:
+    """A whole encoder or decoder; `side` says which. `ours` is what it is called here, where that is something else."""
+    ours = ours or side
+    names = under(layout.ends, ours=ours, theirs=side)
+    for i, (name, leaves) in enumerate(zip(layout.middle, (layout.inside, layout.attention, layout.inside), strict=True)):
+        names |= under(leaves, ours=f"{ours}.middle.{i}", theirs=f"{side}.{name}")
     for i, level in enumerate(part.levels):
         number = len(part.levels) - 1 - i if side == "decoder" and layout.finest_first else i
-        names |= _level(level, f"{side}.levels.{i}", f"{side}.{getattr(layout, side)}.{number}", layout)
+        names |= _level(level, f"{ours}.levels.{i}", f"{side}.{getattr(layout, side)}.{number}", layout)
     return names
 
 
@@ -52,14 +60,14 @@ def _level(level: nn.Module, ours: str, theirs: str, layout: Layout) -> dict[str
     for i, part in enumerate(level.children()):
         at = f"{ours}.{i}"
         if isinstance(part, ConvBlock):
-            names |= under(BLOCK, ours=at, theirs=f"{theirs}.{layout.block}.{blocks}")
+            names |= under(layout.inside, ours=at, theirs=f"{theirs}.{layout.block}.{blocks}")
             blocks += 1
         elif isinstance(part, SpatialAttention):
-            names |= under(ATTENTION, ours=at, theirs=f"{theirs}.attn.{attentions}")
+            names |= under(layout.attention, ours=at, theirs=f"{theirs}.attn.{attentions}")
             attentions += 1
         else:
             assert isinstance(part, Downsample | Upsample)
-            names |= under({"conv": "conv"}, ours=at, theirs=f"{theirs}.{'down' if isinstance(part, Downsample) else 'up'}sample")
+            names |= under({"conv": "conv"}, ours=at, theirs=f"{theirs}.{layout.between[isinstance(part, Upsample)]}")
     return names
 
 

@@ -16,12 +16,15 @@ class Categorical:
     """Cross-entropy, in nats, and draws under temperature, top-k and top-p.
 
     `allowed`, ids, keeps markers and the other modality's ids of a shared vocabulary out of what is drawn; learning
-    still sees all of it. `sampling` is how to draw unless asked otherwise. `z_loss` weighs the square of the log partition
-    function, which keeps logits from drifting (Chameleon, arXiv:2405.09818, section 2.3, uses 1e-5).
+    still sees all of it, unless they are the `only` values there are (a mask is none). `sampling` is how to draw unless
+    asked otherwise. `z_loss` weighs the square of the log partition function, which keeps logits from drifting (Chameleon,
+    arXiv:2405.09818, section 2.3, uses 1e-5).
     """
 
-    def __init__(self, *, allowed: Sequence[int] | Int[Tensor, "value"], sampling: Sampling = Sampling(), z_loss: float = 0.0):
-        self.allowed, self.sampling, self.z_loss = torch.as_tensor(allowed), sampling, z_loss
+    def __init__(
+        self, *, allowed: Sequence[int] | Int[Tensor, "value"], only: bool = False, sampling: Sampling = Sampling(), z_loss: float = 0.0
+    ):
+        self.allowed, self.only, self.sampling, self.z_loss = torch.as_tensor(allowed), only, sampling, z_loss
 
     def noise(self, target: Tensor, draw: Draw) -> None:
         """Nothing is drawn in training."""
@@ -37,7 +40,8 @@ class Categorical:
     ) -> Float[Tensor, "answer"]:
         """Nats per element, plus the z-loss where there is one."""
         logits = writer(hidden, aside).float() if hidden.dtype != torch.float64 else writer(hidden, aside)
-        log_partition = logits.logsumexp(-1)
+        possible = logits.index_select(-1, self.allowed.to(logits.device)) if self.only else logits
+        log_partition = possible.logsumexp(-1)
         nats = log_partition - logits.gather(-1, target[:, None])[:, 0]
         return nats + self.z_loss * log_partition.square() if self.z_loss else nats
 

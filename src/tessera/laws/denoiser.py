@@ -8,7 +8,7 @@ from tessera.bound import bits
 from tessera.draws import Draw, Streams, normal_like
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
-from tessera.paths import DDIM, Ends, Path, Predicts, Solver, noised, resolve, target
+from tessera.paths import DDIM, Ends, Path, Predicts, Solver, heard, noised, resolve, target
 from tessera.precision import precise
 from tessera.writers import Writer
 
@@ -71,8 +71,7 @@ class Denoiser:
 
     def _heard(self, said: Tensor) -> tuple[Tensor, Tensor | None]:
         """What is predicted, and what is said of variances, if anything."""
-        said = precise(said)
-        return said[..., : self.features], (said[..., self.features :] + 1) / 2 if said.shape[-1] > self.features else None
+        return heard(precise(said), self.features)
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """Walk from noise to clean, all answers side by side; the head is asked in every branch."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,10 +29,14 @@ class Regression:
     """A distance from the target; what is drawn is what is predicted. It has no likelihood.
 
     `distance` compares predictions with targets. `unit` makes what is drawn unit vectors, where the distance knows directions only.
+    What a writer says behind as many features as the target has (variances of a diffusion) is drawn, and not learned. Guidance moves
+    the first `guided` features, or all; the others are those under the prompt.
     """
 
-    def __init__(self, distance: Distance = squared_error, *, unit: bool = False, sampling: Sampling = Sampling()):
-        self.distance, self.unit, self.sampling = distance, unit, sampling
+    def __init__(
+        self, distance: Distance = squared_error, *, unit: bool = False, guided: int | None = None, sampling: Sampling = Sampling()
+    ):
+        self.distance, self.unit, self.guided, self.sampling = distance, unit, guided, sampling
 
     def noise(self, target: Tensor, draw: Draw) -> None:
         """Nothing is drawn in training."""
@@ -46,11 +51,14 @@ class Regression:
         noise: Tensor | None,
     ) -> Float[Tensor, "answer"]:
         """The distance of each."""
-        said = writer(hidden, aside)
+        said = writer(hidden, aside)[..., : target.shape[-1]]
         return self.distance(said.float() if said.itemsize < 4 else said, target.to(said.device))
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """The prediction, guided; equally sure of all."""
-        said = guide(writer(seen.hidden, seen.aside), sampling.guidance)
+        branches = writer(seen.hidden, seen.aside)
+        said = guide(branches, sampling.guidance)
+        if self.guided is not None:
+            said = torch.cat([said[..., : self.guided], branches[0, ..., self.guided :]], -1)
         value = F.normalize(said, dim=-1) if self.unit else said
         return Drawn(value, value.new_zeros(len(value)))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tessera.draws import Draw, normal_like
 from tessera.orders.base import Ask, Context, Coroutine, Corrupted, Done, Pick, Writing
-from tessera.paths import DDIM, Ends, Path, Predicts, Solver, noised, resolve, target
+from tessera.paths import DDIM, Ends, Path, Predicts, Solver, heard, noised, resolve, target
 
 
 class Noisy(NamedTuple):
@@ -23,6 +23,7 @@ class InPlace:
 
     In training a segment has one time, and its law learns what `predicts` says; in writing a `solver` walks the path in `steps`
     steps unless `Sampling.steps` says otherwise. Elements that are given stay clean throughout. Later segments read the clean view.
+    A law that says twice as many numbers as an element has says variances besides, which a solver that adds noise follows.
     Source: Zhou et al. 2024, arXiv:2408.11039 (Transfusion), section 3.
     """
 
@@ -51,9 +52,9 @@ class InPlace:
             value = torch.where(given, w.like, value)
             times = time.to(value).expand(len(value)).masked_fill(w.keep, self.path.clean)
             seen = yield Ask(self._shown(value, times), clean=value, known=number / (steps * self.solver.passes))
-            said = (yield Pick(seen)).value.to(value)
+            said, spread = heard((yield Pick(seen)).value.to(value), value.shape[-1])
             try:
-                value, time = walk.send(resolve(self.path, self.predicts, value, said, time))
+                value, time = walk.send(resolve(self.path, self.predicts, value, said, time)._replace(spread=spread))
             except StopIteration as finished:
                 return Done(torch.where(given, w.like, finished.value))
         raise AssertionError("the solver asks for more passes than it says")

@@ -1,7 +1,8 @@
 """Readers: what a port shows of a segment, turned into trunk width."""
 
-from tessera.readers.adaptive import AdaptiveReader
+from tessera.readers.adaptive import AdaptiveReader, Middle
 from tessera.readers.base import Read, Reader, grid_coordinates
+from tessera.readers.encoded import T5, EncodedReader
 from tessera.readers.eye import EyeReader
 from tessera.readers.features import FeatureReader
 from tessera.readers.framed import FramedReader
@@ -15,14 +16,17 @@ from tessera.readers.timed import TimedReader, square_sines
 from tessera.readers.tokens import Digits, TokenReader
 
 __all__ = [
+    "T5",
     "AdaptiveReader",
     "Digits",
+    "EncodedReader",
     "EyeReader",
     "FeatureReader",
     "FramedReader",
     "GridReader",
     "HiddenReader",
     "LinearReader",
+    "Middle",
     "NoisyReader",
     "Read",
     "Reader",

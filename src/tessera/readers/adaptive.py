@@ -1,12 +1,32 @@
 """Adaptive: noisy elements whose time goes to adaptive norms."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tessera.clocks import Clock
 from tessera.orders.in_place import Noisy
 from tessera.readers.base import Read, grid_coordinates
+
+
+class Middle(nn.Module):
+    """Fixed positions of a larger grid, of which pictures take the middle. Source: Stable Diffusion 3 (arXiv:2403.03206), its code."""
+
+    rows: Tensor
+    at: Tensor
+
+    def __init__(self, side: int, width: int, *, columns: int):
+        super().__init__()
+        if columns > side:
+            raise ValueError(f"Middle: {columns} columns of a grid of {side}; at most as many are accepted; make pictures smaller")
+        first = (side - columns) // 2
+        inside = torch.arange(side**2).view(side, side)[first : first + columns, first : first + columns]
+        self.register_buffer("rows", torch.zeros(side**2, width))
+        self.register_buffer("at", inside.flatten(), persistent=False)
+
+    def forward(self, elements: Int[Tensor, "*answers"]) -> Float[Tensor, "*answers width"]:
+        """The row of each element."""
+        return self.rows[self.at[elements]]
 
 
 class AdaptiveReader(nn.Module):
@@ -18,12 +38,13 @@ class AdaptiveReader(nn.Module):
 
     elementwise = True
 
-    def __init__(self, features: int, width: int, *, clock: Clock, columns: int, positions: nn.Embedding):
+    def __init__(self, features: int, width: int, *, clock: Clock, columns: int, positions: nn.Embedding | Middle):
         super().__init__()
         self.clock, self.embed, self.columns, self.positions = clock, nn.Linear(features, width), columns, positions
 
     def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
         """One place per element."""
         elements, told = torch.arange(visible.value.shape[1], device=start.device), self.clock(visible.time)
-        embeddings = self.embed(visible.value) + self.positions(start[:, None] + elements)
+        dtype = self.embed.weight.dtype
+        embeddings = self.embed(visible.value.to(dtype)) + self.positions(start[:, None] + elements).to(dtype)
         return Read(embeddings, elements, grid_coordinates(start, len(elements), self.columns), told, told)

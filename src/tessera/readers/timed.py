@@ -42,6 +42,6 @@ class TimedReader(nn.Module):
 
     def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
         """One place for the time, and one per element."""
-        told = self.clock(visible.time)
-        front, embeddings = self.front(noisiest(told, visible.time)), self.embed(visible.value) + self.positions
+        told, dtype = self.clock(visible.time), self.embed.weight.dtype
+        front, embeddings = self.front(noisiest(told, visible.time)), self.embed(visible.value.to(dtype)) + self.positions.to(dtype)
         return behind_time(front, embeddings, grid_coordinates(start, told.shape[1], self.columns), told)

@@ -4,6 +4,7 @@ Source: Zhao et al. 2024, arXiv:2409.16280, section 3. The same blocks predict w
 in front of the picture tells the time, which also scales and shifts the norm in front of the last layer.
 Differs: pictures are also read (clean) and asked about; the text model is not pretrained; the mixes and weights are Transfusion's, and so
 is the path: velocities, mostly where noise is strong. `flow=False` learns the noise of a diffusion, as in the paper, without its variances.
+The place of the time looks at the whole picture, which in the published code looks back only.
 Command: `tessera train monoformer`.
 """
 

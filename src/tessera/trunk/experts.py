@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tessera.attention import AttentionRule
+from tessera.attention import AttentionRule, Numbered
 from tessera.places import Places
 from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
@@ -107,13 +107,23 @@ def alone(step: Step, x: Own, condition: Own | None) -> Own:
     return x if isinstance(step, OnlySeen) else step(x, Sight(condition=condition))
 
 
+def heard(condition: Hidden, places: Places, port: Numbered) -> Hidden:
+    """Conditions as all places of a document hear them: its first place that `port` reads is heard by all that other ports read."""
+    mine = places.port == port.number
+    speaks = (places.document[:, :, None] == places.document[:, None]) & mine[:, None]
+    first = speaks.int().argmax(-1)
+    said = condition.gather(1, first[..., None].expand_as(condition))
+    return torch.where((speaks.any(-1) & ~mine)[..., None], said, condition)
+
+
 class Experts(nn.Module):
     """Transformers of one shape side by side: the first takes all places but those of the ports that `route` sends to another.
 
     It serves every order and every rule, and conditions where its towers' steps take them. Each tower has its norms, its
     projections and its MLPs, and all attend to all. Towers may share parts: an object that stands in both is theirs together.
     A document without routed ports is what the first tower alone makes of it: frozen, it keeps what it learned. With gated steps
-    it is an MM-DiT. Source: MM-DiT (Esser et al. 2024, arXiv:2403.03206, section 4); Mixture-of-Transformers (Liang et al. 2024,
+    it is an MM-DiT. With `told`, a port, all other places of a document hear the condition of its first place, which needs trunks without
+    a cache. Source: MM-DiT (Esser et al. 2024, arXiv:2403.03206, section 4); Mixture-of-Transformers (Liang et al. 2024,
     arXiv:2411.04996); LMFusion (Shi et al. 2024, arXiv:2412.15188); with MLPs alone apart, SynerGen-VL (Li et al. 2024,
     arXiv:2412.09604). Raises ValueError where towers differ in shape or a route leads to none.
     """
@@ -122,8 +132,9 @@ class Experts(nn.Module):
     towers: Sequence[Transformer]
     blocks: Sequence[Joint]
 
-    def __init__(self, towers: Sequence[Transformer], route: Mapping[nn.Module, int]):
+    def __init__(self, towers: Sequence[Transformer], route: Mapping[nn.Module, int], *, told: Numbered | None = None):
         super().__init__()
+        self.told = () if told is None else (told,)  # a tuple, because the system holds the ports
         shapes = [(len(tower.blocks), tower.attention.split, tower.attention.size) for tower in towers]
         if len(set(map(str, shapes))) != 1 or not all(0 <= to < len(towers) for to in route.values()):
             raise ValueError(
@@ -152,6 +163,8 @@ class Experts(nn.Module):
         if condition is not None and not self.adapts:
             raise ValueError("Experts: places come with a condition, which no tower takes; tell the time in what is read (NoisyReader)")
         first, routes = self.towers[0], self.routes(places)
+        for port in self.told:
+            condition = None if condition is None else heard(condition, places, port)
         sight = first.sight(embeddings, condition, places, rule, opened)
         x = self.embedded(embeddings)
         for joint in self.blocks:

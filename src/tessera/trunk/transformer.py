@@ -30,13 +30,23 @@ class PreNorm(nn.Module):
     With `condition`, its width, the norm is scaled and shifted by what a place's condition says; a place without one keeps the
     plain norm. Where it is `gated` the condition also says how much of the step is added, and a place without one hears what is said to
     zeros. Source: Peebles and Xie 2022, arXiv:2212.09748, section 3.2 (adaLN-Zero). Differs: it starts as the plain step, not as none.
+    `rest` is how much of a gated step is added where the condition says nothing of it: 0 makes it the published one.
     """
 
     inner: Any  # SelfAttention, or an MLP
 
-    def __init__(self, norm: nn.Module, inner: nn.Module, *, dropout: float = 0.0, condition: int | None = None, gated: bool = False):
+    def __init__(
+        self,
+        norm: nn.Module,
+        inner: nn.Module,
+        *,
+        dropout: float = 0.0,
+        condition: int | None = None,
+        gated: bool = False,
+        rest: float = 1.0,
+    ):
         super().__init__()
-        self.norm, self.inner, self.dropout, self.gated = norm, inner, nn.Dropout(dropout), gated
+        self.norm, self.inner, self.dropout, self.gated, self.rest = norm, inner, nn.Dropout(dropout), gated, rest
         self.adapt = nn.Linear(condition, (3 if gated else 2) * condition, bias=gated) if condition else None
         if self.adapt is not None:
             zero(self.adapt)
@@ -57,7 +67,7 @@ class PreNorm(nn.Module):
     def after(self, x: Hidden, step: Hidden, said: Said | None) -> Hidden:
         """The stream with the step added."""
         step = self.dropout(step) if self.training else step
-        return x + (step if said is None or said.gate is None else (1 + said.gate) * step)
+        return x + (step if said is None or said.gate is None else (self.rest + said.gate) * step)
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream with the step added."""
