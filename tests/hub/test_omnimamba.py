@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tessera.codecs.reconstruction import floats
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
-from tessera.hub import load_published
+from tessera.hub import export_published, load_published
 from tessera.hub.loading import outline_published
 from tessera.hub.omnimamba import IMAGENET, SPECIAL
 from tessera.verbs.generate import generate
@@ -193,6 +193,17 @@ def test_heads_are_tables_whether_the_file_holds_both_or_one(tmp_path, system):
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(ValueError, match="a head of OmniMamba is not its table"):
         load_published(folder)
+
+
+def test_what_has_learned_is_written_back_with_both_tables_and_heads(tmp_path, folder):
+    system = load_published(folder)
+    with torch.no_grad():
+        system.text.reader.table.weight += 0.5
+    export_published(system, tmp_path / "out")
+    back = load_published(tmp_path / "out")
+    assert all(torch.equal(tensor, system.state_dict()[name]) for name, tensor in back.state_dict().items())
+    tensors = load_file(tmp_path / "out" / "model.safetensors")
+    assert torch.equal(tensors[f"{LANGUAGE}lm_head.weight"], tensors[f"{LANGUAGE}backbone.embedding.weight"])
 
 
 @pytest.mark.parametrize(

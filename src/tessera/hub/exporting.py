@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 from tessera.hub.filling import own, places
 from tessera.hub.folder import Folder
 from tessera.hub.loading import ORIGIN, blueprint, gathered, whole
-from tessera.hub.names import Row, Table, table
+from tessera.hub.names import Names, Row, table
 from tessera.hub.tensors import ALONE, INDEX, Stored
 from tessera.system import System
 from tessera.trunk import LoRA
 
+Plan = Sequence[tuple[str, Row]]
 KEPT = ("*.json", "*.jinja", "tokenizer.model")  # what is copied as it is
 
 
@@ -39,7 +40,7 @@ def export_published(system: System, into: Path) -> list[Path]:
     folder = whole(arguments["path"], trust_pickle=arguments["trust_pickle"])
     weights = gathered(folder, trust_pickle=arguments["trust_pickle"])
     mine = Merged(system)
-    plan = {ours: row for ours, row in table(mine, blueprint(folder, weights).names).items() if here(row, weights)}
+    plan = [(ours, row) for ours, row in plan_of(system, mine, blueprint(folder, weights).names) if here(row, weights)]
     written = []
     for name, part in {"": folder, **folder.parts}.items():
         some = {tensor: one for tensor, one in weights.items() if name == next((p for p in folder.parts if tensor.startswith(f"{p}.")), "")}
@@ -47,6 +48,24 @@ def export_published(system: System, into: Path) -> list[Path]:
         copy(part, into / name, next(system.parameters()).dtype)
         written += write(plan, mine, some, into / name, front=f"{name}." if name else "")
     return written
+
+
+def plan_of(system: System, mine: Mapping[str, Tensor], names: Names) -> Plan:
+    """What each published tensor is made of; one that is ours twice over, as a head that is the table, has a name for each time, or one."""
+    first = {id(tensor): name for name, tensor in own(system).items()}
+    again = {
+        name: first[id(tensor)] for name, tensor in system.state_dict(keep_vars=True).items() if name not in mine and id(tensor) in first
+    }
+    named = [(name, one) for name, one in again.items() if one in mine and has_name(name, names)]
+    return [*table(mine, names).items(), *((one, table([name], names)[name]) for name, one in named)]
+
+
+def has_name(name: str, names: Names) -> bool:
+    """Whether a tensor of ours has a published name."""
+    try:
+        return bool(table([name], names))
+    except KeyError:
+        return False
 
 
 def here(row: Row, weights: Mapping[str, Stored]) -> bool:
@@ -84,22 +103,22 @@ class Merged(Mapping[str, Tensor]):
         return len(self.plain)
 
 
-def write(plan: Table, mine: Merged, weights: Mapping[str, Stored], into: Path, front: str) -> list[Path]:
+def write(plan: Plan, mine: Merged, weights: Mapping[str, Stored], into: Path, front: str) -> list[Path]:
     """The weights files, split as the published ones were, and their index. In files, names stand without what is in `front` here."""
     where = {name: Path(one.at[0]).name or ALONE[0] for name, one in weights.items()}
-    plan = {ours: row for ours, row in plan.items() if all(part.name in weights for part in row.parts)}
+    plan = [(ours, row) for ours, row in plan if here(row, weights)]
     files = sorted(set(where.values()))
     dtype = next(tensor.dtype for tensor in mine.plain.values() if tensor.is_floating_point())
     for file in files:
         tensors = {name: blank(weights[name], dtype) for name in where if where[name] == file}
-        for ours, row in plan.items():
+        for ours, row in plan:
             for part, rows in places(row, mine.plain[ours].shape, weights):
                 if part.name in tensors:
                     now = mine[ours] if rows is None else mine[ours][rows]
                     target, inside = tensors[part.name], part.rows
                     shape = target.shape if inside is None else target[inside].shape
                     target[... if inside is None else inside] = now.detach().cpu().to(target.dtype).reshape(shape)
-        spoken = {part.name for row in plan.values() for part in row.parts}
+        spoken = {part.name for _, row in plan for part in row.parts}
         for name in tensors.keys() - spoken:  # what the system has no use for stays as it was
             weights[name].into(tensors[name])
         save_file({name.removeprefix(front): tensor for name, tensor in tensors.items()}, into / file, {"format": "pt"})
