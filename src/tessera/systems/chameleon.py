@@ -2,8 +2,8 @@
 
 Source: Chameleon Team 2024, arXiv:2405.09818, section 2 (QK-norm and z-loss: 2.3). Reads and writes text and pictures.
 Differs: FSQ codes of squares instead of a VQGAN's, read also by their digits and places; table and head are tied; a second
-stage with more questions stands for the paper's tuning; the default is 3 M parameters, not 7 B; no dropout; pictures
-and answers weigh more in the loss.
+stage with more questions stands for the paper's tuning; the default is 3 M parameters, not 7 B; no dropout; answers weigh
+more in the loss.
 Command: `tessera train chameleon`; the weights that come with the library learned as all do in the fair table (`tessera compare
 chameleon`) and then edits and stories too (docs/systems/chameleon.md). Time and scores stand in results/chameleon.json.
 """
@@ -68,11 +68,8 @@ def chameleon(
         norm=nn.RMSNorm(width),
         rotary=Rotary(width // heads),
     )
-    weights, emphasis = {"image": 2.0}, {Task.QUESTION: 4.0}
-    train = (trunk, squares)  # the table is in the squares' reader, and the head is the table
-    joint = Stage(
-        "joint", train=train, documents=30_000, mix=parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis
-    )
+    train, emphasis = (trunk, squares), {Task.QUESTION: 4.0}  # the table is in the squares' reader, and the head is the table
+    joint = Stage("joint", train=train, documents=30_000, mix=parts.MIX, batch=64, lr=8e-3, decay="constant", emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
     return System("chameleon", trunk=trunk, ports=(text, image), attention=causal, stages=(codec, joint, tuned), drop=Absent())
