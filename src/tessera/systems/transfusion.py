@@ -2,9 +2,9 @@
 
 Source: Zhou et al. 2024, arXiv:2408.11039, section 3. Reads and writes text and pictures.
 Differs: pictures that are given are read clean, where the paper noises those in front of captions too; a second stage with more questions;
-learned positions are added to the elements of a picture; 3 M parameters, not 7 B, for latents of 32 pixels. It learns velocities along
-a straight path, mostly where noise is strong. The noise of a diffusion, as in the paper (`flow=False`), is seen there whatever the
-prompt: 20 % of such drawings came out right. `unet`: the channels of U-Net blocks around the trunk. Command: `tessera train transfusion`.
+learned positions are added to the elements of a picture; queries and keys are normed; 3 M parameters, not 7 B, for latents of 32
+pixels. It learns velocities along a straight path, mostly where noise is strong. The noise of a diffusion, as in the paper (`flow=False`),
+is seen there whatever the prompt: 20 % came out right. `unet`: channels of U-Net blocks around it. Command: `tessera train transfusion`.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def transfusion(
     language: Speaker | None = None,
 ) -> System:
     """Build Transfusion. `vae` is the codec's width, latents for a square, pixels along it, and squares along an element."""
-    speaks = language or speaker(width, partial(transformer, width, depth, heads))
+    speaks = language or speaker(width, partial(transformer, width, depth, heads, qk_norm=nn.RMSNorm))
     text, width = speaks.port(), speaks.width
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2], patch=vae[3])
