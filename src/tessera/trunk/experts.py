@@ -11,7 +11,7 @@ from tessera.attention import AttentionRule, Numbered
 from tessera.places import Places
 from tessera.trunk.base import Hidden, Served
 from tessera.trunk.cache import Cache, Pass
-from tessera.trunk.layers import Sight
+from tessera.trunk.layers import Sight, normed
 from tessera.trunk.transformer import AnyBlock, Block, OnlySeen, PreNorm, Transformer
 
 Own = Float[Tensor, "..."]  # the places of one tower as one long row, or those of all towers
@@ -98,7 +98,7 @@ def beside(step: Step, x: Own, condition: Own | None) -> Beside:
         return Beside(step.shown(x, condition), lambda seen: x)
     said, attention = step.said(condition), step.inner
     q, k, v = attention.qkv(step.before(x, said)).unflatten(-1, (-1, attention.size)).split(attention.split, 2)
-    shown = torch.cat([attention.q_norm(q).to(v.dtype), attention.k_norm(k).to(v.dtype), v], 2)
+    shown = torch.cat([normed(attention.q_norm, q), normed(attention.k_norm, k), v], 2)
     return Beside(shown, lambda seen: step.after(x, attention.out(seen), said))
 
 

@@ -12,6 +12,12 @@ from tessera.trunk.cache import Pass
 from tessera.trunk.rotary import Turn
 
 
+def normed(norm: nn.Module, heads: Tensor) -> Tensor:
+    """Queries or keys, normed in the precision of the norm's weights, which under autocast is more than their own."""
+    weight: Tensor = getattr(norm, "weight", heads)
+    return norm(heads.to(weight.dtype)).to(heads.dtype)
+
+
 def working(x: Tensor) -> torch.dtype:
     """The precision that matrices are multiplied in."""
     device = x.device.type
@@ -116,7 +122,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """Every place's mixture of what it sees."""
         q, k, v = self.qkv(x).unflatten(-1, (sum(self.split), self.size)).transpose(1, 2).split_with_sizes(self.split, 1)
-        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        q, k = normed(self.q_norm, q), normed(self.k_norm, k)
         seen = sight.attend(sight.turn(q), sight.turn(k), v)
         return self.out(seen.transpose(1, 2).flatten(-2))
 
@@ -142,7 +148,7 @@ class CrossAttention(nn.Module):
         others, turn = sight.other
         q = self.q(x).unflatten(-1, (self.heads, self.size)).transpose(1, 2)
         k, v = self.kv(others).unflatten(-1, (2 * self.kv_heads, self.size)).transpose(1, 2).chunk(2, 1)
-        q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        q, k = normed(self.q_norm, q), normed(self.k_norm, k)
         seen = sight.attend(sight.turn(q), turn(k), v)
         seen = seen if sight.blind is None else seen.masked_fill(sight.blind, 0)
         return self.out(seen.transpose(1, 2).flatten(-2))
