@@ -38,9 +38,9 @@ def export_published(system: System, into: Path) -> list[Path]:
         raise ValueError(f"export: {into} exists; a new folder is accepted; choose another")
     arguments = origin["arguments"]
     folder = whole(arguments["path"], trust_pickle=arguments["trust_pickle"])
-    weights = gathered(folder, trust_pickle=arguments["trust_pickle"])
+    weights = gathered(folder)
     mine = Merged(system)
-    plan = [(ours, row) for ours, row in plan_of(system, mine, blueprint(folder, weights).names) if here(row, weights)]
+    plan = plan_of(system, mine, blueprint(folder, weights).names)
     written = []
     for name, part in {"": folder, **folder.parts}.items():
         some = {tensor: one for tensor, one in weights.items() if name == next((p for p in folder.parts if tensor.startswith(f"{p}.")), "")}
@@ -66,11 +66,6 @@ def has_name(name: str, names: Names) -> bool:
         return bool(table([name], names))
     except KeyError:
         return False
-
-
-def here(row: Row, weights: Mapping[str, Stored]) -> bool:
-    """Whether a tensor belongs to the folder itself, not to a model beside it."""
-    return all(part.name in weights for part in row.parts)
 
 
 def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:
@@ -106,7 +101,7 @@ class Merged(Mapping[str, Tensor]):
 def write(plan: Plan, mine: Merged, weights: Mapping[str, Stored], into: Path, front: str) -> list[Path]:
     """The weights files, split as the published ones were, and their index. In files, names stand without what is in `front` here."""
     where = {name: Path(one.at[0]).name or ALONE[0] for name, one in weights.items()}
-    plan = [(ours, row) for ours, row in plan if here(row, weights)]
+    plan = [(ours, row) for ours, row in plan if all(part.name in weights for part in row.parts)]  # what belongs to this folder
     files = sorted(set(where.values()))
     dtype = next(tensor.dtype for tensor in mine.plain.values() if tensor.is_floating_point())
     for file in files:

@@ -112,3 +112,8 @@ def eye(said: Settings, *, layer: int = -1) -> tuple[vision.ViT, Names]:
     if read < depth:
         made.after = nn.Identity()
     return made, SIGLIP
+
+
+def behind(eye: vision.ViT, said: Settings, tower: str) -> list[str]:
+    """Patterns of what a tower has behind the block where the eye is read: other blocks, and the norm of the last."""
+    return [*(f"{tower}.encoder.layers.{i}.*" for i in range(len(eye.blocks), said["num_hidden_layers"])), f"{tower}.post_layernorm.*"]

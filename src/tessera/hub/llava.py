@@ -10,8 +10,8 @@ from tessera.attention import causal
 from tessera.codecs import Codec, Patches, Tiles
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
+from tessera.hub.eyes import behind, is_clip
 from tessera.hub.eyes import eye as eye_of
-from tessera.hub.eyes import is_clip
 from tessera.hub.eyes import settings as eye_settings
 from tessera.hub.folder import Folder, Settings
 from tessera.hub.language import TURNS, language, named, settings, text_port, tied, under_one_of
@@ -107,7 +107,6 @@ def built(folder: Folder, weights: Mapping[str, Stored], look: Look) -> Blueprin
         **under(looked.names, ours="by_name.image.reader", theirs=around.removesuffix(".")),
     }
     system = System("llava", trunk=speaker.trunk, ports=(words, image), attention=causal)
-    read = range(len(eye.blocks), seeing["num_hidden_layers"])  # blocks behind the one where it is read
-    unread = [f"{tower}.encoder.layers.{i}.*" for i in read] + [f"{tower}.post_layernorm.*", f"{tower}.head.*"]
+    unread = (*behind(eye, seeing, tower), f"{tower}.head.*")
     manners = Published(chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>")), looked.fit)
     return Blueprint(system, names, (*UNREAD, *unread), manners=manners, within={model: "model.language_model"})

@@ -27,7 +27,7 @@ from tessera.hub.names import table
 from tessera.hub.omnimamba import omnimamba
 from tessera.hub.orthus import orthus
 from tessera.hub.show_o import show_o
-from tessera.hub.tensors import Stored, stored
+from tessera.hub.tensors import Stored, stored, stored_under
 from tessera.hub.vae import PART
 from tessera.system import System
 from tessera.weightless import allot, weightless
@@ -68,7 +68,7 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     """
     check(precision, lora)
     folder = whole(path, trust_pickle=trust_pickle)
-    weights = gathered(folder, trust_pickle=trust_pickle)
+    weights = gathered(folder)
     made = blueprint(folder, weights)
     fill(made.system, made.names, {**weights, **made.beside}, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
@@ -138,9 +138,9 @@ def whole(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True)
     return replace(folder, parts={name: folder.apart(id, within=name) for name, id in APART.get(kind_of(folder), {}).items()})
 
 
-def gathered(folder: Folder, *, trust_pickle: bool = False) -> dict[str, Stored]:
+def gathered(folder: Folder) -> dict[str, Stored]:
     """The tensors of a folder and of its parts, whose names stand in front of theirs."""
-    found = {} if folder.pipeline else stored(folder.path, trust_pickle=trust_pickle)
+    found = {} if folder.pipeline else stored(folder.path, trust_pickle=folder.trusts)
     for name, part in folder.parts.items():
-        found |= {f"{name}.{inside}": one for inside, one in stored(part.path, trust_pickle=trust_pickle).items()}
+        found |= stored_under(name, part)
     return found

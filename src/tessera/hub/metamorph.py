@@ -14,6 +14,7 @@ from tessera.codecs import Features
 from tessera.codecs.text import MarkerIds
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
+from tessera.hub.eyes import behind
 from tessera.hub.eyes import eye as eye_of
 from tessera.hub.eyes import settings as eye_settings
 from tessera.hub.folder import Folder, Settings
@@ -22,7 +23,7 @@ from tessera.hub.manners import Published, chat
 from tessera.hub.markers import ids_of, tokenizer
 from tessera.hub.names import Names, under
 from tessera.hub.pictures import Fit, covered, squared
-from tessera.hub.tensors import Stored, stored
+from tessera.hub.tensors import Stored, stored_under
 from tessera.laws import Regression, cosine_distance
 from tessera.orders import Next
 from tessera.perceptron import perceptron
@@ -95,14 +96,12 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(of_eye, ours="by_name.image.codec.eye", theirs=tower),
     }
     system = System("metamorph", trunk=speaker.trunk, ports=(words, image), attention=causal)
-    behind = [f"{tower}.encoder.layers.{i}.*" for i in range(len(eye.blocks), seeing["num_hidden_layers"])]
-    idle = ("model.vision_proj.*", f"{tower}.post_layernorm.*", f"{tower}.head.*", "siglip.text_model.*", "siglip.logit_*", "*position_ids")
-    found = stored(seen.path, trust_pickle=seen.trusts) if apart else {}
-    beside = {f"siglip.{name}": one for name, one in found.items()}
+    idle = ("model.vision_proj.*", f"{tower}.head.*", "siglip.text_model.*", "siglip.logit_*", "*position_ids")
+    beside = stored_under("siglip", seen) if apart else {}
     manners = Published(
         replace(chat(folder, TEMPLATE, picture=BEGIN), begin=""), fit(side, eye.pixels, said["image_aspect_ratio"] == "pad")
     )
-    return Blueprint(system, names, (*TURNS, *behind, *idle), manners=manners, beside=beside)
+    return Blueprint(system, names, (*TURNS, *behind(eye, seeing, tower), *idle), manners=manners, beside=beside)
 
 
 def marks(folder: Folder) -> MarkerIds:

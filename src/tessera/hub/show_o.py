@@ -16,6 +16,7 @@ from tessera.codecs import BPE, LFQ, VQGAN, ConvDecoder, ConvEncoder, Patches, S
 from tessera.document import Image
 from tessera.drops import Instead
 from tessera.hub.blueprint import Blueprint
+from tessera.hub.eyes import behind
 from tessera.hub.eyes import eye as eye_of
 from tessera.hub.eyes import settings as eye_settings
 from tessera.hub.folder import Folder, Settings
@@ -24,7 +25,7 @@ from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import alone
 from tessera.hub.names import Names, Part, Row, under
 from tessera.hub.pictures import Fit, colours, cropped
-from tessera.hub.tensors import Stored, stored
+from tessera.hub.tensors import Stored, stored_under
 from tessera.hub.vqgan import INSIDE, TAMING, vqgan
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Masked
@@ -127,7 +128,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     system = System("show_o", trunk=speaker.trunk, ports=(words, image, looked.port), attention=rule, drop=drop)
     spoken_to = chat(spoken, ASKED.replace("OPENUSER: ", looked.opens), picture="<|soi|>", behind=end, plain=True)
     manners = Published(replace(spoken_to, ahead=f"<|t2i|>{begin}", special=spoken_to.special | set(SPECIAL)), looked.fit, fit)
-    beside = {**named("magvitv2", coder, numbers=bool(weights)), **looked.beside}
+    beside = {**(stored_under("magvitv2", coder) if weights else {}), **looked.beside}
     return Blueprint(system, names, (*TURNS, "magvitv2.quantize.*", *looked.unread), manners=manners, beside=beside)
 
 
@@ -144,7 +145,7 @@ class Looked(NamedTuple):
 
 def through_clip(folder: Folder, bpe: BPE, speaker: Language, *, numbers: bool) -> Looked:
     """CLIP's eye and a projector, behind the task's token and what is said of the assistant."""
-    seen = folder.apart(EYE, numbers=numbers)
+    seen, tower = folder.apart(EYE, numbers=numbers), "clip.vision_model"
     said = eye_settings(seen.config.get("vision_config") or {}, f"{seen.path}, config.json, vision_config,")
     eye, of_eye = eye_of(said, layer=-2)
     projector = nn.Sequential(nn.Linear(eye.width, speaker.width), nn.GELU(), nn.Linear(speaker.width, speaker.width))
@@ -152,25 +153,12 @@ def through_clip(folder: Folder, bpe: BPE, speaker: Language, *, numbers: bool) 
     reader = FramedReader(EyeReader(eye, projector), speaker.words, before=before)
     port = Port("seen", Image, codec=Patches(pixels=eye.pixels, patch=eye.patch, **colours(seen)), reader=reader, takes=Takes.GIVEN)
     names: Names = {
-        **under(of_eye, ours="by_name.seen.reader.inner.eye", theirs="clip.vision_model"),
+        **under(of_eye, ours="by_name.seen.reader.inner.eye", theirs=tower),
         "by_name.seen.reader.inner.projector.*": "mm_projector.*",
     }
-    behind = [f"clip.vision_model.encoder.layers.{i}.*" for i in range(len(eye.blocks), said["num_hidden_layers"])]
-    unread = (
-        *behind,
-        "clip.vision_model.post_layernorm.*",
-        "clip.text_model.*",
-        "clip.*projection.weight",
-        "clip.logit_scale",
-        "*position_ids",
-    )
+    unread = (*behind(eye, said, tower), "clip.text_model.*", "clip.*projection.weight", "clip.logit_scale", "*position_ids")
     fit = cropped(eye.pixels, Pillow.Resampling.BICUBIC)
-    return Looked(port, fit, "<|eoi|>USER: ", names, unread, named("clip", seen, numbers=numbers))
-
-
-def named(prefix: str, folder: Folder, *, numbers: bool) -> Mapping[str, Stored]:
-    """The tensors of a model beside, under a prefix of their own; none where no `numbers` are wanted."""
-    return {f"{prefix}.{name}": one for name, one in stored(folder.path, trust_pickle=folder.trusts).items()} if numbers else {}
+    return Looked(port, fit, "<|eoi|>USER: ", names, unread, stored_under("clip", seen) if numbers else {})
 
 
 def check(said: Settings, words: int, first: int, mask: int, codes: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from tessera.hub.folder import Folder
+
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -148,6 +150,11 @@ def stored(folder: Path, *, trust_pickle: bool = False) -> dict[str, Stored]:
             "opened; safetensors are accepted; convert them, or say --trust-pickle if you trust who made them"
         )
     return {name: InMemory(tensor) for file in pickles for name, tensor in _unpickled(file).items()}
+
+
+def stored_under(prefix: str, folder: Folder) -> dict[str, Stored]:
+    """The tensors of a model that belongs to a larger one, a prefix in front of their names."""
+    return {f"{prefix}.{name}": one for name, one in stored(folder.path, trust_pickle=folder.trusts).items()}
 
 
 def _indexed(folder: Path, index: Path) -> dict[str, Stored]:
