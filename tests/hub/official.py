@@ -1,8 +1,9 @@
 """Folders under official names: weights of a fixture, a configuration of its sizes, and a tokenizer in which an id is a word."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,11 +23,14 @@ def write(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]
     """A folder with these tensors, each in memory of its own, and this configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
-    save_file({name: tensor.clone() for name, tensor in weights.items()}, folder / "model.safetensors")
+    alone = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.items()}
+    save_file(alone, folder / "model.safetensors")
     return folder
 
 
-def write_words(folder: Path, size: int, *, special: Mapping[str, int], begin: str = "", end: str = "", opens: bool = False) -> None:
+def write_words(
+    folder: Path, size: int, *, special: Mapping[str, int], begin: str = "", end: str = "", pad: str = "", opens: bool = False
+) -> None:
     """A tokenizer of so many words between spaces: number 7 is w07, unless it is special. `opens`: texts begin with what begins them."""
     named = {id: name for name, id in special.items()}
     words = [named.get(i, f"w{i:02}") for i in range(size)]
@@ -38,10 +42,10 @@ def write_words(folder: Path, size: int, *, special: Mapping[str, int], begin: s
         made.post_processor = processors.TemplateProcessing(single=f"{begin} $A", special_tokens=[(begin, special[begin])])
     folder.mkdir(parents=True, exist_ok=True)
     made.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": begin, "eos_token": end}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": begin, "eos_token": end} | ({"pad_token": pad} if pad else {})))
 
 
-def said(ids: Sequence[int], special: Mapping[str, int]) -> str:
+def said(ids: Sequence[int], special: Mapping[str, int] = MappingProxyType({})) -> str:
     """The text that has these ids."""
     named = {id: name for name, id in special.items()}
     return " ".join(named.get(id, f"w{id:02}") for id in ids)
@@ -63,13 +67,17 @@ def misshapen(name: str):
     return wider, rf"1 tensors have another shape: .*{name} "
 
 
+def altered(file: Path, how: Callable[[dict[str, Tensor]], Any]) -> None:
+    """A weights file with its tensors changed."""
+    tensors = load_file(file)
+    how(tensors)
+    save_file(tensors, file)
+
+
 def refuses(folder: Path, place: Path, change) -> None:
     """Fails unless the folder is refused, with the reason, once `change` has been made to the tensors in `place`."""
     alter, reason = change
-    file = place / "model.safetensors"
-    tensors = load_file(file)
-    alter(tensors)
-    save_file(tensors, file)
+    altered(place / "model.safetensors", alter)
     with pytest.raises(ValueError, match=reason):
         load_published(folder)
 

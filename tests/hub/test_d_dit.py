@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from hub.kept import CHANGES, change, elements, latents, said, write_weights, write_words
+from hub.denoised import CHANGES, elements, latents, text
+from hub.official import altered, write, write_words
 from hub.oracle import near, redrawn, transformers
 from parity.fixture import load
 from safetensors.torch import load_file
@@ -37,7 +38,7 @@ def published(tmp_path, monkeypatch):
     folder = tmp_path / "dual_diff_sd3_512_base"
     folder.mkdir()
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "DualDiffSD3Pipeline"}))
-    write_weights(folder / "transformer", D_DIT.weights, {"_class_name": "SD3JointModelFlexible", **CONFIG})
+    write(folder / "transformer", D_DIT.weights, {"_class_name": "SD3JointModelFlexible", **CONFIG})
     (folder / "transformer" / "model.safetensors").rename(folder / "transformer" / "diffusion_pytorch_model.safetensors")
     scaled = {"scaling_factor": 1.5305, "shift_factor": 0.0609, "use_quant_conv": False, "use_post_quant_conv": False}
     latents(stride=2, channels=CHANNELS, **scaled).save_pretrained(folder / "vae")
@@ -47,7 +48,7 @@ def published(tmp_path, monkeypatch):
     redrawn(transformers.T5EncoderModel(encoder)).save_pretrained(folder / "text_encoder")
     for name in ("tokenizer", "scheduler"):
         (folder / name).mkdir()
-    write_words(folder / "tokenizer", SIZES["vocab_size"], special=SPECIAL, begin="</s>", end="</s>")
+    write_words(folder / "tokenizer", SIZES["vocab_size"], special=SPECIAL, begin="</s>", end="</s>", pad="<pad>", opens=True)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"shift": 3.0}))
     return folder
 
@@ -83,7 +84,7 @@ def drawn(system):
         noisy = Noisy(elements(IN["latents"][i], PATCH), time.expand(COLUMNS**2))
         image.order.corrupt = lambda clean, keep, context, draw, noisy=noisy: Corrupted(noisy, clean, ~keep)
         system.text.reader.encoder = Encoded(lambda ids, i=i: IN["text_hidden"][i : i + 1])
-        pieces, states = heard(system, Document((said(*range(5, 4 + LENGTH)), Image(blank(), learn=True))))
+        pieces, states = heard(system, Document((text(*range(5, 4 + LENGTH)), Image(blank(), learn=True))))
         velocities.append(image.writer(states[1], pieces[1].aside))
         logits.append(system.text.writer(states[0]))
     return unpatchify(torch.stack(velocities), PATCH, COLUMNS), torch.stack(logits)
@@ -133,7 +134,7 @@ def test_the_loss_of_masked_text(published, monkeypatch):
         )
         words = IN["loss_tokens"][i]
         system.text.order.corrupt = lambda clean, keep, context, draw, i=i, words=words: Corrupted(hide(words, hidden[i]), words, hidden[i])
-        _, (_, states) = heard(system, Document((Image(blank()), Text("w5", learn=True))))
+        _, (_, states) = heard(system, Document((Image(blank()), Text("w05", learn=True))))
         each = system.text.law.loss(system.text.writer, states[hidden[i]], None, words[hidden[i]], None)
         total = total + (each / times[i]).sum()
     D_DIT.check("text_loss", total / IN["loss_tokens"].numel())
@@ -143,21 +144,21 @@ def test_it_draws_describes_and_learns_both(published):
     system = load_published(published)
     assert system.by_name["image"].law.sampling == Sampling(guidance=7.0, steps=28)
     picture = generate(
-        system, system.manners.document(Document((said(5, 6), Image(learn=True)))), sampling={Image: Sampling(steps=2, guidance=7.0)}
+        system, system.manners.document(Document((text(5, 6), Image(learn=True)))), sampling={Image: Sampling(steps=2, guidance=7.0)}
     ).pictures[0]
     assert picture.shape == (3, 16, 16)
     described = generate(system, system.manners.document(Document((Image(picture), Text(learn=True)))), longest=LENGTH)
     assert SIZES["mask_index"] not in described.clean[-1].tolist() and len(described.clean[-1])
-    both = [Document((said(5), Image(picture, learn=True))), Document((Image(picture), Text("w5 w6", learn=True)))]
+    both = [Document((text(5), Image(picture, learn=True))), Document((Image(picture), Text("w05 w06", learn=True)))]
     losses = system.losses(both, [Draw(0), Draw(1)])
     assert all(total.isfinite() and count for total, count in losses.values())
     with pytest.raises(ValueError, match=r"d_dit: a text is to go on from a text; descriptions of a picture alone are accepted"):
-        system.manners.document(Document((Image(picture), said(5), Text(learn=True))))
+        system.manners.document(Document((Image(picture), text(5), Text(learn=True))))
 
 
 def test_a_dropped_prompt_is_an_empty_one_filled_up(published):
     system = load_published(published)
-    left = system.drop.left((said(5, 6),))
+    left = system.drop.left((text(5, 6),))
     clean = system.encode([Document(left)], [Draw(0)])[0][0].clean
     assert clean.tolist() == [1]
     (piece,), _ = heard(system, Document(left))
@@ -166,7 +167,7 @@ def test_a_dropped_prompt_is_an_empty_one_filled_up(published):
 
 def test_in_half_precision_it_draws(published):
     system = load_published(published, precision="bfloat16")
-    written = generate(system, Document((said(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
+    written = generate(system, Document((text(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
     assert next(system.trunk.parameters()).dtype == torch.bfloat16 and written.clean[-1].isfinite().all()
 
 
@@ -189,7 +190,7 @@ def test_a_tensor_that_does_not_fit_is_named(published, how, place, name):
         if name != "pos_embed.pos_embed" or how != "have another shape"
         else lambda t, name: t.update({name: t[name][:, 1:].clone()})
     )
-    change(published / f"{place}.safetensors", lambda tensors: wrong(tensors, name))
+    altered(published / f"{place}.safetensors", lambda tensors: wrong(tensors, name))
     with pytest.raises(ValueError, match=rf"1 tensors .*{how}: .*{name}.*; nothing was loaded"):
         load_published(published)
 
@@ -198,7 +199,7 @@ def test_what_conditions_say_fits_exactly(published):
     def longer(tensors):
         tensors["transformer_blocks.0.norm1.linear.bias"] = torch.randn(6 * 32 + 1)
 
-    change(published / "transformer/diffusion_pytorch_model.safetensors", longer)
+    altered(published / "transformer/diffusion_pytorch_model.safetensors", longer)
     with pytest.raises(ValueError, match=r"1 tensors have another shape: .*norm1.linear.bias"):
         load_published(published)
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 import torch
-from hub.kept import CHANGES, FromNoise, cells, change, elements, latents, painted, said, write_weights, write_words
+from hub.denoised import CHANGES, FromNoise, cells, elements, latents, painted, text
+from hub.official import altered, write, write_words
 from hub.oracle import laid, near, states
 from parity.fixture import load
 from safetensors.torch import load_file
@@ -56,8 +57,8 @@ def tiny_eye(monkeypatch):
 def published(tmp_path, tiny_eye):
     """The folder, the latents beside it, and their class: two pixels to a cell, so that what is drawn is as large as what is seen."""
     folder = tmp_path / "JanusFlow-1.3B"
-    write_weights(folder, JANUSFLOW.weights, config())
-    write_words(folder, SIZES["vocab_size"], special=SPECIAL, begin="<s>", end="</s>")
+    write(folder, JANUSFLOW.weights, config())
+    write_words(folder, SIZES["vocab_size"], special=SPECIAL, begin="<s>", end="</s>", pad="<pad>", opens=True)
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
     theirs = latents(stride=2, scaling_factor=0.13025)
     theirs.save_pretrained(tmp_path / "sdxl-vae")
@@ -75,7 +76,7 @@ def test_a_picture_is_seen_and_text_continued_as_published(published, monkeypatc
     squares = elements(IN["und_pixel_values"][0, 0], codec.patch)
     monkeypatch.setattr(codec, "encode", lambda raws, draws: type("", (), {"clean": squares[None], "nats": None}))
     picture = torch.zeros(3, codec.pixels, codec.pixels, dtype=torch.uint8)
-    some = Document((said(*ids[1:3]), Image(picture), said(*ids[21:23]), said(ids[23])))
+    some = Document((text(*ids[1:3]), Image(picture), text(*ids[21:23]), text(ids[23])))
     pieces = laid(system, some)
     assert [piece.visible.tolist() for piece in pieces if piece.port is system.text] == [
         [ids[0]],
@@ -95,10 +96,10 @@ def test_guided_drawing_walks_the_published_way(published):
     assert image.law.sampling == Sampling(guidance=2.0, steps=30)
     image.order.solver = FromNoise(elements(IN["gen_noise"][0], PATCH))
     how = Sampling(guidance=SIZES["cfg_weight"], steps=SIZES["steps"])
-    written = generate(system, Document((said(*prompt[1:-1]),)), want=Image, sampling={Image: how})
+    written = generate(system, Document((text(*prompt[1:-1]),)), want=Image, sampling={Image: how})
     JANUSFLOW.check("gen_latents", torch.stack([*JANUSFLOW.outputs["gen_latents"][:-1], cells(written.clean[-1], PATCH, COLUMNS)]))
     assert torch.equal(written.pictures[0], painted(theirs, written.clean[-1], PATCH, COLUMNS))
-    alone = generate(system, Document((said(*prompt[1:-1]),)), want=Image, sampling={Image: Sampling(steps=SIZES["steps"])})
+    alone = generate(system, Document((text(*prompt[1:-1]),)), want=Image, sampling={Image: Sampling(steps=SIZES["steps"])})
     assert not near(alone.clean[-1], written.clean[-1], 1e-2)
 
 
@@ -114,21 +115,21 @@ def test_pictures_become_the_latents_that_are_learned(published):
 
 def test_a_whole_document_is_drawn_seen_again_and_learned(published):
     system = load_published(published[0])
-    written = generate(system, system.manners.document(Document((Text("w5 w6"), Image(learn=True)))))
+    written = generate(system, system.manners.document(Document((Text("w05 w06"), Image(learn=True)))))
     assert written.pictures[0].shape == (3, 16, 16)
-    answered = generate(system, Document((said(5), Image(written.pictures[0]), said(9))), want=Text, longest=5)
+    answered = generate(system, Document((text(5), Image(written.pictures[0]), text(9))), want=Text, longest=5)
     assert answered.clean[-1].numel()
-    losses = system.losses([Document((said(5), Image(written.pictures[0], learn=True)))], [Draw(0)])
+    losses = system.losses([Document((text(5), Image(written.pictures[0], learn=True)))], [Draw(0)])
     assert losses["image"][1] == COLUMNS**2 and losses["image"][0].isfinite()
 
 
 def test_words_are_put_as_its_makers_do(published):
     system = load_published(published[0])
-    drawn = system.manners.document(Document((Text("w5"), Image(learn=True))))
-    assert drawn.texts == ["User: w5\n\nAssistant:"]
+    drawn = system.manners.document(Document((Text("w05"), Image(learn=True))))
+    assert drawn.texts == ["User: w05\n\nAssistant:"]
     picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
-    asked = system.manners.document(Document((Image(picture), Text("w6"), Text(learn=True))))
-    assert asked.texts[0].endswith("natural language.\n\nUser: ") and asked.texts[1] == "\nw6\n\nAssistant:"
+    asked = system.manners.document(Document((Image(picture), Text("w06"), Text(learn=True))))
+    assert asked.texts[0].endswith("natural language.\n\nUser: ") and asked.texts[1] == "\nw06\n\nAssistant:"
 
 
 def mutated(system):
@@ -145,13 +146,13 @@ def test_a_mutated_system_draws_something_else(published, which):
     parameter[: len(parameter) // 2] += 0.3
     system.by_name["image"].order.solver = FromNoise(elements(IN["gen_noise"][0], PATCH))
     how = Sampling(guidance=SIZES["cfg_weight"], steps=SIZES["steps"])
-    written = generate(system, Document((said(*IN["gen_prompt_ids"][1:-1].tolist()),)), want=Image, sampling={Image: how})
+    written = generate(system, Document((text(*IN["gen_prompt_ids"][1:-1].tolist()),)), want=Image, sampling={Image: how})
     assert not near(cells(written.clean[-1], PATCH, COLUMNS), JANUSFLOW.outputs["gen_latents"][-1], 1e-2)
 
 
 def test_in_half_precision_it_draws(published):
     system = load_published(published[0], precision="bfloat16")
-    written = generate(system, Document((said(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
+    written = generate(system, Document((text(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
     assert next(system.trunk.parameters()).dtype == torch.bfloat16 and written.clean[-1].isfinite().all()
 
 
@@ -164,7 +165,7 @@ def test_in_half_precision_it_draws(published):
     [("JanusFlow-1.3B/model", "vision_gen_dec_aligner.weight"), ("sdxl-vae/diffusion_pytorch_model", "decoder.conv_in.weight")],
 )
 def test_a_tensor_that_does_not_fit_is_named(published, tmp_path, how, place, name):
-    change(tmp_path / f"{place}.safetensors", lambda tensors: CHANGES[how](tensors, name))
+    altered(tmp_path / f"{place}.safetensors", lambda tensors: CHANGES[how](tensors, name))
     with pytest.raises(ValueError, match=rf"1 tensors .*{how}: .*{name}.*; nothing was loaded"):
         load_published(published[0])
 

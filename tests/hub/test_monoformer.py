@@ -5,7 +5,8 @@ import json
 
 import pytest
 import torch
-from hub.kept import CHANGES, FromNoise, cells, change, elements, latents, painted, said, words, write_weights, write_words
+from hub.denoised import CHANGES, FromNoise, cells, elements, latents, painted, text
+from hub.official import altered, said, write, write_words
 from hub.oracle import near, states
 from parity.fixture import load
 from safetensors.torch import load_file
@@ -41,8 +42,8 @@ def config():
 def published(tmp_path):
     """The folder, the latents beside it, and their class."""
     folder = tmp_path / "MonoFormer_ImageNet_256"
-    write_weights(folder, MONOFORMER.weights, config())
-    write_words(folder, SIZES["vocab_size"], special=SPECIAL, begin="<s>", end="</s>")
+    write(folder, MONOFORMER.weights, config())
+    write_words(folder, SIZES["vocab_size"], special=SPECIAL, begin="<s>", end="</s>", pad="<pad>", opens=True)
     theirs = latents(stride=8)
     theirs.save_pretrained(tmp_path / "sd-vae-ft-mse")
     return folder, theirs
@@ -50,16 +51,16 @@ def published(tmp_path):
 
 def test_text_is_continued_as_published(published):
     system, ids = load_published(published[0]), IN["text_ids"][0].tolist()
-    MONOFORMER.check("text_logits", system.text.writer(states(system, Document((said(*ids[1:]),))))[None])
+    MONOFORMER.check("text_logits", system.text.writer(states(system, Document((text(*ids[1:]),))))[None])
 
 
 def drawn(system):
     """The fixture's drawing; what is left out of a prompt is, there, an id of padding, and seen."""
-    system.drop = Instead(words(*IN["input_ids"][1, 1:4].tolist()))
+    system.drop = Instead(said(IN["input_ids"][1, 1:4].tolist()))
     image = system.by_name["image"]
     noise, steps = (elements(cell, PATCH) for cell in IN["sample_noise"][:1]), [elements(cell[0], PATCH) for cell in IN["step_noise"]]
     image.order.solver = FromNoise(next(noise), steps, eta=1.0)
-    return generate(system, Document((said(*PROMPT),)), want=Image, sampling={Image: HOW})
+    return generate(system, Document((text(*PROMPT),)), want=Image, sampling={Image: HOW})
 
 
 def expected():
@@ -120,7 +121,7 @@ def test_a_mutated_system_draws_something_else(published, mutation):
         drawn(system)
         system.by_name["image"].order.solver.fresh = [elements(cell[0], PATCH) for cell in IN["step_noise"]]
         variances_are_left_out(system)
-        written = generate(system, Document((said(*PROMPT),)), want=Image, sampling={Image: HOW})
+        written = generate(system, Document((text(*PROMPT),)), want=Image, sampling={Image: HOW})
         assert not near(cells(written.clean[-1], PATCH, COLUMNS), expected(), 1e-2)
 
 
@@ -129,8 +130,8 @@ def test_a_prompt_is_said_as_it_is_and_left_out_under_guidance(published):
     said_there = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**said_there, "chat_template": "{{ raise_exception('of TinyLlama') }}"}))
     system = load_published(folder)
-    document = system.manners.document(Document((Text("w5 w6"), Image(learn=True))))
-    assert document.texts == ["w5 w6"] and system.drop.left(document.segments[:1]) == ()
+    document = system.manners.document(Document((Text("w05 w06"), Image(learn=True))))
+    assert document.texts == ["w05 w06"] and system.drop.left(document.segments[:1]) == ()
     written = generate(system, document, sampling={Image: HOW})
     assert written.pictures[0].shape == (3, 64, 64)
     (folder / "cfg.json").write_text(json.dumps({"use_chat_template": True}))
@@ -140,15 +141,15 @@ def test_a_prompt_is_said_as_it_is_and_left_out_under_guidance(published):
 
 def test_it_answers_and_learns_to_draw(published):
     system = load_published(published[0])
-    assert generate(system, Document((said(5, 6),)), want=Text, longest=5).clean[-1].numel()
+    assert generate(system, Document((text(5, 6),)), want=Text, longest=5).clean[-1].numel()
     picture = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
-    losses = system.losses([Document((said(5), Image(picture, learn=True)))], [Draw(0)])
+    losses = system.losses([Document((text(5), Image(picture, learn=True)))], [Draw(0)])
     assert losses["image"][1] == COLUMNS**2 and losses["image"][0].isfinite()
 
 
 def test_in_half_precision_it_draws(published):
     system = load_published(published[0], precision="bfloat16")
-    written = generate(system, Document((said(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
+    written = generate(system, Document((text(5, 6),)), want=Image, sampling={Image: Sampling(guidance=2.0, steps=2)})
     assert next(system.trunk.parameters()).dtype == torch.bfloat16 and written.clean[-1].isfinite().all()
 
 
@@ -161,7 +162,7 @@ def test_in_half_precision_it_draws(published):
     [("MonoFormer_ImageNet_256/model", "final_layer.linear.weight"), ("sd-vae-ft-mse/diffusion_pytorch_model", "quant_conv.bias")],
 )
 def test_a_tensor_that_does_not_fit_is_named(published, tmp_path, how, place, name):
-    change(tmp_path / f"{place}.safetensors", lambda tensors: CHANGES[how](tensors, name))
+    altered(tmp_path / f"{place}.safetensors", lambda tensors: CHANGES[how](tensors, name))
     with pytest.raises(ValueError, match=rf"1 tensors .*{how}: .*{name}.*; nothing was loaded"):
         load_published(published[0])
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hub.kept import latents
+from hub.denoised import latents
 from hub.oracle import WITHIN, near
 from safetensors.torch import load_file, save_file
 from torch import nn
