@@ -21,6 +21,11 @@ class Numbered(Protocol):
     number: int
 
 
+def among(numbers: Tensor, ports: Sequence[Numbered]) -> Tensor:
+    """Where the number is that of one of these ports."""
+    return torch.isin(numbers, torch.tensor([port.number for port in ports], dtype=torch.long, device=numbers.device))
+
+
 @dataclass(frozen=True)
 class AttentionRule:
     """A predicate over (looking place, looked-at place), composed with `&`, `|` and `~`."""

@@ -23,7 +23,7 @@ from tessera.hub.markers import ids_of, tokenizer
 from tessera.hub.names import Names, Part, Row, shaped, under
 from tessera.hub.pictures import Fit, cropped
 from tessera.hub.tensors import Stored
-from tessera.hub.vae import PART, latents, stride
+from tessera.hub.vae import PART, elements, latents, stride
 from tessera.hub.vae import names as named_latents
 from tessera.laws import Categorical, Regression, Sampling
 from tessera.orders import InPlace, Masked, linear
@@ -61,7 +61,6 @@ def stream(number: int, width: int, *, norm: str, qkv: tuple[str, ...], out: str
 
 def transformer(width: int, channels: int, patch: int) -> Names:
     """The names of all that stands in the transformer's folder."""
-    order = torch.arange(patch * patch * channels).view(patch, patch, channels).permute(2, 0, 1).flatten()
     clock = "time_text_embed.timestep_embedder"
     reader: Names = {
         "embed.weight": shaped("pos_embed.proj.weight"),
@@ -72,7 +71,7 @@ def transformer(width: int, channels: int, patch: int) -> Names:
     }
     writer: Names = {
         "adapt": Row((Part("image_norm_out.linear", slice(width, None)), Part("image_norm_out.linear", slice(0, width)))),
-        "out": Row((Part("image_proj_out", order),)),
+        "out": Row((Part("image_proj_out", elements(patch, channels)),)),
     }
     return {
         **stream(0, width, norm="norm1_context", qkv=("add_q_proj", "add_k_proj", "add_v_proj"), out="to_add_out", mlp="ff_context"),

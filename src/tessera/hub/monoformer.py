@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from PIL import Image as Pillow
 
 from tessera.attention import causal, within
@@ -18,7 +17,7 @@ from tessera.hub.markers import markers
 from tessera.hub.names import Names, Part, Row, under
 from tessera.hub.pictures import cropped
 from tessera.hub.tensors import Stored
-from tessera.hub.vae import PART, latents, stride
+from tessera.hub.vae import PART, elements, latents, stride
 from tessera.hub.vae import names as named_latents
 from tessera.laws import Regression, Sampling
 from tessera.orders import InPlace
@@ -46,9 +45,8 @@ WRITER: Names = {"adapt": "final_layer.adaLN_modulation.1", "out": "final_layer.
 
 
 def writer(channels: int, patch: int) -> Names:
-    """The names of the last layer, whose rows are theirs by row and column of a patch, then channel, and ours by channel first."""
-    order = torch.arange(patch * patch * channels).view(patch, patch, channels).permute(2, 0, 1).flatten()
-    return {**WRITER, "out": Row((Part("final_layer.linear", order),))}
+    """The names of the last layer."""
+    return {**WRITER, "out": Row((Part("final_layer.linear", elements(patch, channels)),))}
 
 
 def monoformer(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:

@@ -131,10 +131,8 @@ def drawing(said: Settings, codec: VQGAN, *, tied: bool) -> Port:
     width, size = said["d_model"], said["vqvae_vocab_size"]
     table = nn.Embedding(size, width)
     reader = TokenReader(table, columns=codec.columns, adaptor=perceptron(width, 4 * width, width, width))
-    writer, law = (
-        LinearWriter(width, size, tied=table if tied else None),
-        Categorical(allowed=range(size), sampling=Sampling(temperature=0.0)),
-    )
+    writer = LinearWriter(width, size, tied=table if tied else None)
+    law = Categorical(allowed=range(size), sampling=Sampling(temperature=0.0))
     return Port("image", Image, codec=codec, reader=reader, writer=writer, order=Next(), law=law, takes=Takes.LEARNED)
 
 
@@ -186,7 +184,7 @@ def unread(two: vision.TwoEyes) -> tuple[str, ...]:
 
 
 def fitting(said: Settings, words: int) -> None:
-    """Raises ValueError where the vocabulary has more ids than the model, or the prompt more than its positions."""
+    """Raises ValueError where the vocabulary has more ids than the model."""
     if words > said["vocab_size"]:
         raise ValueError(
             f"hub: {said.where} has {said['vocab_size']} ids, and its tokenizer {words} with its markers; that of {WORDS} is accepted"

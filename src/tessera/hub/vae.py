@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from tessera.codecs import VAE, ConvDecoder, ConvEncoder
 from tessera.hub.folder import Folder, Settings
@@ -66,6 +67,11 @@ def latents(folder: Folder, *, pixels: int, patch: int = 1) -> VAE:
     codec.mean.fill_(said["shift_factor"])
     codec.variance.fill_(said["scaling_factor"] ** -2)
     return codec
+
+
+def elements(patch: int, channels: int) -> Tensor:
+    """Rows of a layer that says elements in the order of ours, by channel first; theirs are by row and column of a patch, then channel."""
+    return torch.arange(patch * patch * channels).view(patch, patch, channels).permute(2, 0, 1).flatten()
 
 
 def names(codec: VAE, weights: Mapping[str, Stored]) -> Names:

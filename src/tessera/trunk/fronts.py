@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tessera.attention import Numbered
+from tessera.attention import Numbered, among
 from tessera.places import Places
 from tessera.trunk.base import Hidden
 
@@ -43,8 +43,3 @@ class TaskFront(nn.Module):
             here = torch.where((mine & read)[..., None], project(x), x) if reads else x
             x = torch.where(mine[..., None], here + positions(places.order * mine).to(here.dtype), x)
         return x
-
-
-def among(numbers: Tensor, ports: Sequence[Numbered]) -> Tensor:
-    """Where the number is that of one of these ports."""
-    return torch.isin(numbers, torch.tensor([port.number for port in ports], dtype=torch.long, device=numbers.device))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tessera.attention import Numbered
+from tessera.attention import Numbered, among
 from tessera.places import Places
 
 
@@ -44,7 +44,7 @@ class TaskLoRA(nn.Module):
         """Place by place."""
         y = self.linear(x)
         for ports, down, up in zip(self.tasks, self.down, self.up, strict=True):
-            mine = torch.isin(places.writes, torch.tensor([port.number for port in ports], device=x.device))
+            mine = among(places.writes, ports)
             y = y + self.scale * up(down(x)) * mine[..., None].to(y.dtype)
         return y
 
