@@ -5,7 +5,7 @@ other causally and all that a frozen eye saw, makes a row of each picture; rows 
 linear layer each; a decoder paints pictures by them.
 Differs: the former learns first, in a stage of its own, by having pictures painted from its rows, and then stands: beside its own
 target it would make all rows alike; the decoder is a small flow on pixels, not a tuned Stable Diffusion; no video; rows are
-read with their positions; prompts are left out for guidance; mixes and weights are Chameleon's.
+read with their positions; queries and keys are normed; prompts are left out for guidance; mixes and weights are Chameleon's.
 Command: `tessera train emu`.
 """
 
@@ -62,7 +62,7 @@ def emu(
     image = Port("image", Image, codec=codec, reader=rows, writer=drawer, order=Next(), law=Regression(squared_error))
 
     norm = lambda inner: PreNorm(nn.RMSNorm(width), inner)
-    blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
+    blocks = [Block(norm(SelfAttention(width, heads, qk_norm=nn.RMSNorm)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     weights, emphasis = {"image": 4.0}, {Task.QUESTION: 4.0}

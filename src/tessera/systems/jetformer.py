@@ -3,8 +3,9 @@
 Source: Tschannen et al. 2024, arXiv:2411.19722, section 3; the flow is Jet (arXiv:2412.15129). Reads and writes text and
 pictures; both losses are likelihoods. Features of the flow that are no token are noise, and pixels are learned under noise
 that fades. A picture that is read passes the flow without noise and without gradient.
-Differs: guidance is trained without the prompt, not with a blank one; no noise on soft tokens, no dropout; soft tokens have
-learned positions; fewer couplings of wider reach; the flow begins with cosines in place of pixels, the coarse ones kept.
+Differs: guidance is trained without the prompt, not with a blank one; no noise on soft tokens, no dropout; queries and keys are
+normed; soft tokens have learned positions; fewer couplings of wider reach; the flow begins with cosines in place of pixels, the
+coarse ones kept.
 Command: `tessera train jetformer`. Time and scores stand in results/jetformer.json.
 """
 
@@ -64,7 +65,7 @@ def jetformer(
 
     gated = partial(SwiGLU, width, 4 * width, activation=partial(F.gelu, approximate="tanh"))
     step = lambda inner: PreNorm(OffsetRMSNorm(width), inner)
-    blocks = [Block(step(SelfAttention(width, heads, kv_heads=1)), step(gated())) for _ in range(depth)]
+    blocks = [Block(step(SelfAttention(width, heads, kv_heads=1, qk_norm=OffsetRMSNorm)), step(gated())) for _ in range(depth)]
     trunk = Transformer(blocks, norm=OffsetRMSNorm(width), rotary=Rotary(width // heads))
 
     bits = 1 / (features * log(2))  # of a picture's loss, in nats a square: bits a value

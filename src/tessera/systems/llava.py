@@ -3,8 +3,8 @@
 Source: Liu et al. 2023, arXiv:2310.03744, section 3 (LLaVA-1.5). The projector is aligned first, on captions, and then tuned
 together with the language model.
 Differs: the eye is SigLIP's in shape and learned on the world (the paper preset has CLIP's, read at its last layer but one);
-a stage of text stands for the pretrained language model; table and head are tied; answers weigh more in the loss; the eye, frozen
-there, is tuned too: a contrast of pictures and captions taught it little of places.
+a stage of text stands for the pretrained language model; table and head are tied; queries and keys are normed; answers weigh
+more in the loss; the eye, frozen there, is tuned too: a contrast of pictures and captions taught it little of places.
 Command: `tessera train llava`, about 12 minutes on one core beside the eye.
 """
 
@@ -57,7 +57,7 @@ def llava(
     image = Port("image", Image, codec=Patches(pixels=pixels, patch=patch), reader=EyeReader(seen, projector), takes=Takes.GIVEN)
 
     norm = lambda inner: PreNorm(nn.RMSNorm(width), inner)
-    blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
+    blocks = [Block(norm(SelfAttention(width, heads, qk_norm=nn.RMSNorm)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone

@@ -5,7 +5,8 @@ of unit length, read through an MLP and regressed one after another by a head of
 decoder, trained apart on the eye's features, paints pictures by them.
 Differs: the decoder is a small flow on pixels, not a tuned Stable Diffusion; the eye learned on the world; its elements are
 resampled in the paper preset only; features are read with their positions too; without a pretrained language model
-(`--init-trunk`) a stage of text stands for it; prompts are left out for guidance; mixes and weights are Chameleon's.
+(`--init-trunk`) a stage of text stands for it; prompts are left out for guidance; queries and keys of the trunk
+made here are normed; mixes and weights are Chameleon's.
 Command: `tessera train metamorph`.
 """
 
@@ -48,7 +49,7 @@ def metamorph(
     language: Speaker | None = None,
 ) -> System:
     """Build MetaMorph. `look` is the width, the depth and the heads of the eye, and the grid its features are resampled to, if they are."""
-    speaks = language or speaker(width, partial(transformer, width, depth, heads))
+    speaks = language or speaker(width, partial(transformer, width, depth, heads, qk_norm=nn.RMSNorm))
     text, width = speaks.port(), speaks.width
 
     seen, learn_eye = parts.eye(pixels=pixels, patch=patch, width=look[0], depth=look[1], heads=look[2])

@@ -2,9 +2,10 @@
 
 Source: Zhao et al. 2024, arXiv:2409.16280, section 3. The same blocks predict words and denoise pictures; only the mask differs. A place
 in front of the picture tells the time, which also scales and shifts the norm in front of the last layer.
-Differs: pictures are also read (clean) and asked about; the text model is not pretrained; the mixes and weights are Transfusion's, and so
-is the path: velocities, mostly where noise is strong. `flow=False` learns the noise of a diffusion, as in the paper, without its variances.
-The place of the time looks at the whole picture, which in the published code looks back only.
+Differs: pictures are also read (clean) and asked about; the text model is not pretrained; queries and keys are normed; the mixes
+and weights are Transfusion's, and so is the path: velocities, mostly where noise is strong. `flow=False` learns the noise of a
+diffusion, as in the paper, without its variances. The place of the time looks at the whole picture, which in the published code
+looks back only.
 Command: `tessera train monoformer`.
 """
 
@@ -57,7 +58,8 @@ def monoformer(
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=drawn)
 
     norm = lambda inner: PreNorm(nn.RMSNorm(width), inner)
-    blocks = [Block(norm(SelfAttention(width, heads, kv_heads=kv_heads)), norm(SwiGLU(width, hidden))) for _ in range(depth)]
+    look = lambda: SelfAttention(width, heads, kv_heads=kv_heads, qk_norm=nn.RMSNorm)
+    blocks = [Block(norm(look()), norm(SwiGLU(width, hidden))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     train, weights, emphasis = (trunk, read, reader, writer), {"image": 5.0}, {Task.QUESTION: 4.0}

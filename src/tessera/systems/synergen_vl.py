@@ -2,9 +2,9 @@
 
 Source: Li et al. 2024, arXiv:2412.09604, section 3. Reads and writes text and pictures, all one after another. Places of pictures pass
 feed-forward layers of their own, all else they share with text. First these experts learn on pairs, then they and attention, then all.
-Differs: a place holds 2 x 2 codes (the paper's 2 x 4, of Emu3's tokenizer), which are Chameleon's, also read by their digits and places;
-the head's depth at the paper's size is a guess (it is called shallow); a stage of text stands for the pretrained InternLM2; pairs are
-as clean as all else; mixes and weights (of a code) are Chameleon's.
+Differs: a place holds 2 x 2 codes (the paper's 2 x 4, of Emu3's tokenizer), which are Chameleon's, also read by their digits and
+places; the head's depth at the paper's size is a guess (it is called shallow); a stage of text stands for the pretrained InternLM2;
+queries and keys are normed; pairs are as clean as all else; mixes and weights (of a code) are Chameleon's.
 Command: `tessera train synergen_vl`.
 """
 
@@ -50,7 +50,7 @@ def synergen_vl(
     text = Port("text", Text, codec=bpe, reader=words, writer=LinearWriter(width, bpe.size, tied=words.table), order=Next(), law=law)
 
     norm = lambda inner: PreNorm(nn.RMSNorm(width), inner)
-    block = lambda: Block(norm(SelfAttention(width, heads[0], kv_heads=heads[1])), norm(SwiGLU(width, hidden)))
+    block = lambda: Block(norm(SelfAttention(width, heads[0], kv_heads=heads[1], qk_norm=nn.RMSNorm)), norm(SwiGLU(width, hidden)))
     quantizer = FSQ(levels)
     pictures, learn_codes = parts.codes(quantizer, channels=channels, pixels=pixels)
     folded, size = Folded(pictures, rows=fold[0], columns=fold[1]), quantizer.size
