@@ -61,7 +61,7 @@ VERBS = [
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
-    *("optimizing", "recomputing", "loader", "memory", "estimate", "progress", "parts", "train", "contest", "describe"),
+    *("muon", "optimizing", "recomputing", "loader", "memory", "estimate", "progress", "parts", "train", "contest", "describe"),
 ]
 
 

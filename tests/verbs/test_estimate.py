@@ -18,7 +18,7 @@ def held(monkeypatch, megabytes: float) -> None:
 def test_weights_gradients_and_two_moments_are_four_times_what_is_trained(monkeypatch):
     held(monkeypatch, 100.0)
     trained = [torch.zeros(3 * MEGABYTE), torch.zeros(MEGABYTE, dtype=torch.float64), torch.zeros(2 * MEGABYTE, dtype=torch.bfloat16)]
-    assert Estimate.of(7.5, trained, averaged=False, device="cpu") == Estimate(7.5, 4 * 6.0, 100.0 + 2 * 6.0)
+    assert Estimate.of(7.5, trained, averaged=False, device="cpu") == Estimate(7.5, 4 * 6.0, 100.0)
     assert Estimate.of(7.5, trained, averaged=True, device="cpu").weights_mb == 5 * 6.0
 
 

@@ -18,10 +18,9 @@ class Estimate:
 
     @classmethod
     def of(cls, seconds: float, trained: Sequence[Tensor], *, averaged: bool, device: str) -> "Estimate":
-        """From the seconds it will take, and from what is used behind a pass forward and back: two moments come on top."""
+        """From the seconds it will take, and from what was used by the steps that told them."""
         megabytes = sum(p.numel() * p.element_size() for p in trained) / 2**20
-        peak = peak_megabytes(device)
-        return cls(seconds, megabytes * (4 + averaged), peak + 2 * megabytes if peak else 0.0)
+        return cls(seconds, megabytes * (4 + averaged), peak_megabytes(device))
 
     def __str__(self) -> str:
         time = f"{self.seconds / 60:.1f} min" if self.seconds >= 90 else f"{self.seconds:.0f} s"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.trunk import Trunk
+from tessera.verbs.muon import Muon
 
 BETAS = (0.9, 0.95)  # what language models use: the second moment forgets within tens of steps
 WARM_UP = 0.03  # share of a stage
@@ -85,18 +86,27 @@ class Optimizers:
         for part in self.parts:
             part.zero_grad()
 
+    def rehearse(self) -> None:
+        """Take a step that moves nothing, so that it can be timed, with gradients of 0; all that was kept is forgotten."""
+        for group in self.param_groups:
+            group["lr"] = 0.0
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.zero_()
+        self.step()
+        self.state.clear()
 
-def optimizer_for(stage: Stage, kind: str = "muon") -> Optimizers:
+
+def optimizer_for(stage: Stage, kind: str = "muon", *, precision: str = "float32") -> Optimizers:
     """Muon for the matrices of trunks and AdamW for all else, or ("adamw") AdamW alone; both move at the stage's rate.
 
-    Source: Jordan et al. 2024, "Muon", with AdamW's size of a step: 0.2 of the root of a matrix's longer side (Liu et al. 2025,
-    arXiv:2502.16982, section 2.2), both as `torch.optim.Muon` has them. Differs: projections that stand in one matrix move as one.
+    Projections that stand in one matrix move as one. In `precision` "bfloat16" Muon rounds what it turns.
     """
     turned = matrices(stage) if kind == "muon" else set()
     parameters = dict.fromkeys(parameter for module in [*stage.train, *stage.rates] for parameter in module.parameters())
     parts: list[torch.optim.Optimizer] = []
     if mine := groups(stage, (parameter for parameter in parameters if parameter in turned)):
-        parts.append(torch.optim.Muon(mine, lr=stage.lr, adjust_lr_fn="match_rms_adamw"))
+        parts.append(Muon(mine, lr=stage.lr, rounded=precision == "bfloat16"))
     if mine := groups(stage, (parameter for parameter in parameters if parameter not in turned)):
         parts.append(torch.optim.AdamW(mine, lr=stage.lr, betas=BETAS, fused=True))
     return Optimizers(parts)

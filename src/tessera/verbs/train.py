@@ -183,14 +183,10 @@ class _Run:
         if not tensors and not stage.carry:
             torch.manual_seed(settings.seed + number)
         thaw(system, stage)
-        optimizer = optimizer_for(stage, settings.optimizer)
+        optimizer = optimizer_for(stage, settings.optimizer, precision=settings.precision)
         learner = stage.learner or system
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         average = Average(trained, stage.average) if stage.average else None
-        names, others = names_of(system, learner), not_in(system, learner)
-        put_tensors(names, optimizer, average, tensors)
-        for name, tensor in others.items():
-            tensor.copy_(tensors.get(name, tensor))
         plan = schedule(self.source, stage.mix, settings.seed)
         loader = Loader(system, stage, self.source, plan, seed=settings.seed, number=number, first=self.at.documents)
         if settings.compile:
@@ -199,6 +195,10 @@ class _Run:
         if plan.note:
             self.progress.say(f"{stage.name}: {plan.note}")
         self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0), stage.documents - self.at.documents))
+        names, others = names_of(system, learner), not_in(system, learner)
+        put_tensors(names, optimizer, average, tensors)
+        for name, tensor in others.items():
+            tensor.copy_(tensors.get(name, tensor))
         taken: list[_Taken] = []
         begun, before = spent(), (self.at.seconds, self.at.core_seconds)
         glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
@@ -316,7 +316,7 @@ class _Step:
         return losses
 
     def estimate(self, batch: Any, documents: int) -> Estimate:
-        """What so many more documents cost, from two passes whose gradients are thrown away. Nothing of the system moves."""
+        """What so many more documents cost, from two steps that are thrown away. Nothing moves; the optimizer keeps nothing."""
         modes = {module: module.training for top in self.stage.train for module in top.modules()}
         for module in modes:
             module.training = False  # so that no buffer and no random state moves
@@ -324,6 +324,7 @@ class _Step:
         for _ in range(2):
             begun = time.perf_counter()
             self.backward(batch)
+            self.optimizer.rehearse()
             self.optimizer.zero_grad()
             seconds.append(time.perf_counter() - begun)
         for module, mode in modes.items():
