@@ -59,7 +59,6 @@ class ViT(nn.Module):
         self.positions = nn.Embedding(self.elements + beside.class_token, width)
         self.class_token = nn.Parameter(torch.randn(width) * width**-0.5) if beside.class_token else None
         self.registers = nn.Parameter(torch.randn(beside.registers, width) * width**-0.5) if beside.registers else None
-        self.beside = sum(beside)
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]  # torch's lists do not know what they hold
         self.before, self.after = before or nn.Identity(), after or nn.Identity()
         nn.init.normal_(self.embed.weight, std=self.embed.in_features**-0.5)
@@ -77,8 +76,7 @@ class ViT(nn.Module):
         x, sight = self.before(x), Sight()
         for block in self.blocks:
             x = block(x, sight)
-        x = self.after(x)
-        return x[:, self.beside :]
+        return self.after(x)[:, -self.elements :]
 
 
 def siglip(

@@ -9,8 +9,10 @@ from torch import nn
 from tessera.codecs import FSQ, Autoencoder
 from tessera.document import Document, Image, Task
 from tessera.stages import Stage
-from tessera.verbs.parts import Parts, key
+from tessera.verbs.parts import SHIPPED, Parts, is_part, key
+from tessera.verbs.recipes import build, names
 from tessera.verbs.train import Settings, train
+from tessera.world import World
 
 MIX = {Task.DRAW: 1.0}
 FAST = Settings(device="cpu", precision="float32", glances=0)
@@ -110,3 +112,12 @@ def test_what_was_trained_inside_a_part_before_it_counts_and_what_was_not_does_n
     behind = key(outer, [stage(inner)], "world")
     assert behind != alone
     assert key(outer, [stage(inner, documents=99)], "world") != behind
+
+
+def test_parts_that_come_with_the_library_are_those_that_recipes_ask_for():
+    """A module that remembers something new has another name, and nobody would find what it learned."""
+    parts, asked = Parts(World.easy().hash()), set()
+    for name in names():
+        stages = build(name).stages
+        asked |= {parts.name(stage, stages[:i]) for i, stage in enumerate(stages) if is_part(stage)}
+    assert {file.stem for file in SHIPPED.glob("*.safetensors")} <= asked

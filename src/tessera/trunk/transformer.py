@@ -46,7 +46,8 @@ class PreNorm(nn.Module):
         rest: float = 1.0,
     ):
         super().__init__()
-        self.norm, self.inner, self.dropout, self.gated, self.rest = norm, inner, nn.Dropout(dropout), gated, rest
+        self.norm, self.inner, self.dropout, self.gated = norm, inner, nn.Dropout(dropout), gated
+        self.rest = rest if gated else None
         self.adapt = nn.Linear(condition, (3 if gated else 2) * condition, bias=gated) if condition else None
         if self.adapt is not None:
             zero(self.adapt)
@@ -67,7 +68,7 @@ class PreNorm(nn.Module):
     def after(self, x: Hidden, step: Hidden, said: Said | None) -> Hidden:
         """The stream with the step added."""
         step = self.dropout(step) if self.training else step
-        return x + (step if said is None or said.gate is None else (self.rest + said.gate) * step)
+        return x + (step if said is None or said.gate is None or self.rest is None else (self.rest + said.gate) * step)
 
     def forward(self, x: Hidden, sight: Sight) -> Hidden:
         """The stream with the step added."""
