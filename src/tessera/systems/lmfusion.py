@@ -3,8 +3,7 @@
 Source: Shi et al. 2024, arXiv:2412.15188, section 3; the towers are those of Mixture-of-Transformers (arXiv:2411.04996). Reads and
 writes text and pictures. The text's tower learns from text alone, then never moves again: only what belongs to pictures does.
 Differs: without a language model (`--init-trunk`), of which both towers are copies, the text's is trained here, on texts and on questions
-and captions whose pictures are left out, and the picture's starts fresh, queries and keys
-normed; the way into that is linear, not a U-Net; pictures are read
+and captions whose pictures are left out, and the picture's starts fresh; the way into that is linear, not a U-Net; pictures are read
 clean, and drawn along Transfusion's path.
 Command: `tessera train lmfusion`.
 """
@@ -47,7 +46,7 @@ def lmfusion(
     language: Speaker | None = None,
 ) -> System:
     """Build LMFusion. `vae` is as Transfusion's."""
-    speaks = language or speaker(width, partial(transformer, width, depth, heads, qk_norm=nn.RMSNorm))
+    speaks = language or speaker(width, partial(transformer, width, depth, heads))
     text, width = speaks.port(), speaks.width
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2], patch=vae[3])
