@@ -12,8 +12,9 @@ from tessera.exams import SCORER, Report
 from tessera.laws import Sampling
 from tessera.scoring import Score, bootstrap, rate
 from tessera.stages import Stage
+from tessera.verbs import recipes
 from tessera.verbs import results as module
-from tessera.verbs.evaluate import Plan
+from tessera.verbs.evaluate import Plan, sampling_facts
 from tessera.verbs.page import html, markdown
 from tessera.verbs.results import (
     asked_of,
@@ -68,6 +69,21 @@ def test_results_name_the_sampling_that_was_used(tiny):
     assert sampling["text"]["temperature"] == system.port(Text(learn=True)).law.sampling.temperature == 0.0
     usual = results(system, World.easy(), Plan(), REPORT)
     assert usual["sampling"]["image"]["guidance"] == 2.0 and usual["training"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "asked", "steps", "denoising"),
+    [
+        ("d_dit", "text", {}, 16, None),
+        ("d_dit", "image", {}, 32, None),
+        ("mmar", "image", {}, 8, 3),
+        ("mmar", "image", {Image: Sampling(steps=5, denoising=2)}, 5, 2),
+        ("orthus", "image", {}, None, 3),
+    ],
+)
+def test_steps_that_nobody_asks_for_are_named_too(name, port, asked, steps, denoising):
+    facts = sampling_facts(recipes.build(name, preset="tiny"), Plan(sampling=asked))[port]
+    assert (facts["steps"], facts["denoising"]) == (steps, denoising)
 
 
 def test_results_are_read_again_as_they_were_written(found, tmp_path):

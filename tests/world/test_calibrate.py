@@ -1,9 +1,13 @@
+from math import isnan
+
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from tessera.world.calibrate import CORRUPTIONS, calibrate, calibration_error, fit, report
+from tessera.world.calibrate import CORRUPTIONS, calibrate, fit
 from tessera.world.certify import rendered, sample_shown
-from tessera.world.confidence import SHIPPED, Calibration
+from tessera.world.confidence import SHIPPED, Calibration, calibration_error, worth
 from tessera.world.oracle import Oracle
 from tessera.world.rates import Rate
 from tessera.world.reading import facts
@@ -26,12 +30,22 @@ def test_a_fit_has_no_calibration_error_on_its_own_bins():
     assert calibration_error(confidence, RIGHT) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_report_has_known_answers():
-    worth = report([0.2, 0.4, 0.6, 0.95], [0.1, 0.5, 0.5, 0.95], [False, True, False, True])
-    assert worth.auroc == pytest.approx(3.5 / 4)
-    assert worth.accuracy == Rate(1, 1) and worth.coverage == Rate(1, 4)
-    assert worth.before == pytest.approx((0.2 + 0.6 + 0.6 + 0.05) / 4)
-    assert worth.after == pytest.approx((0.1 + 0.0 + 0.05) / 4)
+def test_what_confidence_is_worth_has_known_answers():
+    right = [False, True, False, True]
+    found = worth([0.1, 0.5, 0.5, 0.95], right)
+    assert found.auroc == pytest.approx(3.5 / 4)
+    assert found.accuracy == Rate(1, 1) and found.coverage == Rate(1, 4)
+    assert found.error == pytest.approx((0.1 + 0.0 + 0.05) / 4)
+    assert worth([0.2, 0.4, 0.6, 0.95], right).error == pytest.approx((0.2 + 0.6 + 0.6 + 0.05) / 4)
+    assert isnan(worth([0.5, 0.5], [True, True]).auroc)
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_the_ranking_of_confidences_as_scikit_learn(decimals):
+    rng = np.random.default_rng(0)
+    confidence = rng.random(200).round(decimals)
+    right = rng.random(200) < confidence
+    assert worth(confidence, right).auroc == pytest.approx(roc_auc_score(right, confidence))
 
 
 @pytest.mark.parametrize("name", LEVELS)
@@ -53,13 +67,14 @@ def test_what_is_shipped_means_what_it_says_on_other_scenes(name):
             for thing in reading.things
         ]
     confidence, right = zip(*said, strict=True)
-    worth = report(confidence, confidence, right)
-    assert worth.after < 0.05 and worth.auroc > 0.85 and worth.accuracy.share > 0.97 and worth.coverage.share > 0.6, worth
+    found = worth(confidence, right)
+    assert found.error < 0.05 and found.auroc > 0.85 and found.accuracy.share > 0.97 and found.coverage.share > 0.6, found
 
 
 def test_calibrating_is_deterministic_and_lowers_the_error():
     seen: list[str] = []
     first, second = calibrate(EASY, 24, seed=5, tick=seen.append), calibrate(EASY, 24, seed=5)
     assert first == second and seen == [*CORRUPTIONS]
-    assert first[1].after < first[1].before / 2
+    _, before, after = first
+    assert after.error < before.error / 2
     assert torch.tensor(first[0].knots).diff(dim=0).min() >= 0

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tessera.world.certify import ROWS, Certificate, GarbageRow, Row, certify, rendered, sample_shown
+from tessera.world.confidence import worth
 from tessera.world.corruptions import JUDGED, REPORTED
 from tessera.world.garbage import GARBAGE
 from tessera.world.rates import Rate
@@ -35,6 +36,15 @@ def test_the_tables_say_what_was_measured():
     assert "| white noise | 100.00 % (92.87-100.00) | 98.00 % (89.50-99.65) | 2.00 % (0.35-10.50) | 0.00 % (0.00-7.13) |" in text
 
 
+def test_the_certificate_says_what_confidence_is_worth():
+    rows = replace(ROW, read=((0.95, True), (0.5, False))), replace(ROW, judged=False, read=((0.99, True), (0.5, True)))
+    certificate = Certificate("easy", rows, ())
+    assert certificate.confidence == worth([0.95, 0.5, 0.99, 0.5], [True, False, True, True])
+    assert f"Confidence of the 4 things read: {certificate.confidence}." in certificate.markdown()
+    assert Certificate("easy", (ROW,), ()).confidence is None
+    assert "Confidence" not in Certificate("easy", (ROW,), ()).markdown()
+
+
 @pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
 def test_both_levels_pass(level):
     rows = []
@@ -45,6 +55,7 @@ def test_both_levels_pass(level):
     assert all(row.refused.share > 0.7 for row in certificate.garbage)
     assert all(row.agreed.share >= 0.95 for row in certificate.rows if row.judged)
     assert ("digit" in certificate.rows[0].correct) == bool(level.digits)
+    assert certificate.confidence.error < 0.1 and certificate.confidence.accuracy.share > 0.95
 
 
 def test_a_seed_is_a_certificate():

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -13,6 +13,7 @@ from tessera.document import Document, Image, Segment
 from tessera.draws import seed_of
 from tessera.exams import Exam, Report, joined
 from tessera.laws.base import Sampling
+from tessera.ports import Port
 from tessera.system import System, evaluating
 from tessera.verbs.answers import Answers, about_answers
 from tessera.verbs.generate import write
@@ -137,7 +138,20 @@ def world_of(facts: Mapping[str, Any]) -> World:
 
 def sampling_facts(system: System, plan: Plan) -> dict[str, Any]:
     """How each port writes, in full."""
-    return {port.name: asdict(plan.sampling.get(port.kind, port.law.sampling)) for port in system.ports if port.writes}
+    return {port.name: asdict(in_full(port, plan.sampling.get(port.kind, port.law.sampling))) for port in system.ports if port.writes}
+
+
+@runtime_checkable
+class InSteps(Protocol):
+    """An order or a law that takes so many steps where no other number is asked for."""
+
+    steps: int
+
+
+def in_full(port: Port, sampling: Sampling) -> Sampling:
+    """The sampling with the steps that the port's order and law then take."""
+    own = lambda part: part.steps if isinstance(part, InSteps) else None
+    return replace(sampling, steps=sampling.steps or own(port.order), denoising=sampling.denoising or own(port.law))
 
 
 def save_sheets(found: Report, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Proof that the oracle can be believed on a level: how often it refuses what is right and accepts what is almost right."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -10,13 +10,14 @@ from torch import Tensor
 
 from tessera.world.agreement import Audit, agreement, audit
 from tessera.world.auditor import Auditor
+from tessera.world.confidence import Worth, worth
 from tessera.world.corruptions import JUDGED, REPORTED, Corruption
 from tessera.world.dice import Dice
 from tessera.world.garbage import GARBAGE
 from tessera.world.near import near_miss
 from tessera.world.oracle import Oracle
 from tessera.world.rates import Rate
-from tessera.world.reading import Reading, legible, same_scene
+from tessera.world.reading import Reading, facts, legible, same_scene
 from tessera.world.render import render
 from tessera.world.sampling import sample_scene, stands_apart
 from tessera.world.scene import Level, Scene
@@ -33,7 +34,8 @@ Drawings = Callable[[int], tuple[Tensor, Sequence[Scene]]]  # so many pictures t
 class Row:
     """One corruption. `correct` holds a rate over things for each of ATTRIBUTES; `count` is over scenes.
 
-    `agreed` counts the pictures that oracle and auditor read as the same scene, of those legible to both.
+    `agreed` counts the pictures that oracle and auditor read as the same scene, of those legible to both. `read` is how sure the
+    oracle was of each thing it read, and whether all of that was right.
     """
 
     corruption: str
@@ -45,6 +47,7 @@ class Row:
     correct: dict[str, Rate]
     agreed: Rate
     pictures_per_second: float
+    read: tuple[tuple[float, bool], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -86,6 +89,12 @@ class Certificate:
     def passed(self) -> bool:
         return all(row.passed for row in self.rows if row.judged)
 
+    @property
+    def confidence(self) -> Worth | None:
+        """What confidence is worth over the things of all rows; None where nothing was read."""
+        read = [thing for row in self.rows for thing in row.read]
+        return worth(*zip(*read, strict=True)) if read else None
+
     def markdown(self) -> str:
         """A table for each sort of pictures, with 95 % Wilson intervals."""
         attributes = (f"{name} right" for name in ATTRIBUTES)
@@ -103,6 +112,8 @@ class Certificate:
         for drawn in self.drawn:
             found = drawn.audit
             lines.append(_line(drawn.name, found.right, found.confirmed, found.readable, found.audited, found.agreement.scene))
+        if self.confidence:
+            lines += ["", f"Confidence of the {self.confidence.coverage.of} things read: {self.confidence}."]
         return "\n".join((*lines, "", "Bold rows are judged: false fail at most 2 %, false pass at most .5 %.", ""))
 
 
@@ -189,6 +200,7 @@ class Readers:
             _correct(scenes, readings),
             agreement(readings, self.auditor.read(pictures)).scene,
             speed,
+            tuple(_sure(scenes[1::2], readings[1::2])),  # of the others some were what confidence was fitted on
         )
 
     def garbage_row(self, name: str, scenes: list[Scene], pictures: Tensor) -> GarbageRow:
@@ -207,6 +219,12 @@ class Readers:
 
 def _plausible(reading: Reading) -> bool:
     return legible(reading) and bool(reading.things)
+
+
+def _sure(scenes: list[Scene], readings: list[Reading]) -> Iterator[tuple[float, bool]]:
+    for scene, reading in zip(scenes, readings, strict=True):
+        there = set(map(facts, scene.things))
+        yield from ((thing.confidence, facts(thing) in there) for thing in reading.things)
 
 
 def _correct(scenes: list[Scene], readings: list[Reading]) -> dict[str, Rate]:
