@@ -139,6 +139,14 @@ def test_results_on_the_same_questions_are_held_against_each_other(score, files,
     assert writing == [3, 3], "what cannot be compared is not asked"
 
 
+@pytest.mark.parametrize("format", CALLS)
+def test_results_of_every_format_can_be_held_against_each_other(score, files, tmp_path, writing, format):
+    file, words = CALLS[format]
+    assert score(*words.split()).code == 0
+    said = score(*words.split(), "--against", tmp_path / "benchmarks" / f"chameleon-{format}-{file}")
+    assert said.code == 0 and "p (Holm)" in said.words and all(name in said.words for name in SCORES[format]) and writing == [3]
+
+
 @pytest.mark.parametrize("changed", ["llava.json", "1.png"])
 def test_another_file_or_picture_of_the_same_name_is_asked_anew(score, files, writing, changed):
     score("questions", "files/llava.json")

@@ -68,6 +68,13 @@ def test_counterfactual_pairs_are_held_against_who_sees_all():
     assert found.references["counterfactuals.pairs"] == {"chance": 0.25, "majority": values(found)["counterfactuals.pairs"], "ceiling": 1.0}
 
 
+def test_a_pair_that_is_not_understood_counts_once():
+    exam = Counterfactuals(EASY, EACH)
+    said = ["well", "well", "yes", "well", *["yes", "no"] * (EACH - 2)]
+    (score,) = exam.report(said).scores.values()
+    assert (score.n, score.unparsed, score.value) == (EACH, 2, pytest.approx((EACH - 2) / EACH))
+
+
 def test_drawings_are_held_against_who_never_heard_and_who_draws_as_the_world_does():
     exam = Drawing(EASY, EACH)
     pictures = [EASY.picture(scene) for scene in exam.scenes]

@@ -83,6 +83,12 @@ def test_what_is_equal_is_no_proof_of_equality_and_nothing_is_nothing():
     assert nothing.value == 0.5 and nothing.p == 1.0
 
 
+def test_shares_of_nothing_may_differ_in_any_way():
+    nothing = ids([(0, 0)] * 3)  # say, the precision of who never says yes
+    found = paired_ratios(nothing, nothing)
+    assert (found.value, found.ci95, found.p, found.n) == (0.0, (-1.0, 1.0), 1.0, 3)
+
+
 def test_the_same_seed_gives_the_same_and_another_nearly():
     rng = np.random.Generator(np.random.PCG64(3))
     some = [ids([(int(a), 4) for a in rng.integers(0, 5, 100)]) for _ in range(2)]

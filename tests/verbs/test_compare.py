@@ -164,7 +164,14 @@ def test_which_way_is_better_is_known():
         "codec.perceptual",
     ):
         assert better(name) == "less", name
-    for name in ("captions.chair_words", "chair.words", "pope.random.yes_ratio", "likeness.nearest"):
+    for name in (
+        "captions.chair_words",
+        "chair.words",
+        "pope.random.yes_ratio",
+        "likeness.nearest",
+        "questions.blank.count",
+        "pope.shuffled.random",
+    ):
         assert better(name) == "", name
     for name in ("captions.exact", "codec.psnr", "pope.popular.f1", "drawing.overall", "held_out.captions.chair_recall"):
         assert better(name) == "more", name

@@ -57,9 +57,7 @@ app.add_typer(benchmark, name="benchmark")
 
 Images = Annotated[Path | None, typer.Option(help="The folder that pictures' names are relative to; by default the file's.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them at the end.")]
-Against = Annotated[
-    Path | None, typer.Option(help="Other results (.json) on the same files: differences question by question, with intervals.")
-]
+Against = Annotated[Path | None, typer.Option(help="Other results (.json) on the same files: differences case by case, with intervals.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for results and answers; by default benchmarks, or of a run RUN/benchmarks.")]
 
 
@@ -158,12 +156,13 @@ def vqa_command(
     skip_bad: SkipBad = False,
     longest: Longest = 64,
     seed: Seed = 0,
+    against: Against = None,
     device: Device = "auto",
 ) -> None:
     """VQAv2, questions with ten people's answers: the soft accuracy, over all and by type of answer."""
     rows = read_vqa(questions, annotations, images or questions.parent, name=pictures, skip_bad=skip_bad)
     sat = sitting(system, run, level, out, seed, device, longest=longest)
-    sat.take(Files(VqaFile(rows.items, sat.pixels), (questions, annotations), rows))
+    sat.take(Files(VqaFile(rows.items, sat.pixels), (questions, annotations), rows), against=against)
 
 
 @benchmark.command("questions", epilog="Example: tessera benchmark questions llava.json")
@@ -203,6 +202,7 @@ def chair_command(
     skip_bad: SkipBad = False,
     longest: Longest = 64,
     seed: Seed = 0,
+    against: Against = None,
     device: Device = "auto",
 ) -> None:
     """CHAIR, captions of COCO's pictures: the objects they name that are not there, beside recall and length."""
@@ -213,7 +213,7 @@ def chair_command(
     sat = sitting(system, run, level, out, seed, device, longest=longest)
     exam = ChairFile(rows.items, sat.pixels, table)
     judged_by = {"synonyms": {"name": synonyms.name, "sha256": sha256(synonyms)}, "coco_phrases": coco_phrases}
-    sat.take(Files(exam, paths, rows, judged_by))
+    sat.take(Files(exam, paths, rows, judged_by), against=against)
 
 
 @benchmark.command("geneval", epilog="Example: tessera benchmark geneval evaluation_metadata.jsonl --samples 4")

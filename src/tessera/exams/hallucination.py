@@ -113,12 +113,13 @@ class Counterfactuals:
         """From one text per case."""
         said = [yes_no(answer) for answer in answers]
         right = [answer is probe.present for answer, (_, probe) in zip(said, self.asked, strict=True)]
-        pairs = list(grouped_all(right, [i for i, _ in self.asked]).values())
+        number = [i for i, _ in self.asked]
+        pairs, understood = (list(grouped_all(each, number).values()) for each in (right, [answer is not None for answer in said]))
         tiles = [_tile(self.asked[i][1], answers[i]) for i in range(min(SHOWN, len(answers)))]
-        score = rate(pairs, unparsed=sum(answer is None for answer in said))
+        score = rate(pairs, unparsed=len(pairs) - sum(understood))
         read = read_answers(self.world, [probe for _, probe in self.asked])
         best = [answer is probe.present for answer, (_, probe) in zip(read, self.asked, strict=True)]
-        ceiling = group_accuracy(best, [i for i, _ in self.asked])
+        ceiling = group_accuracy(best, number)
         name, references = "counterfactuals.pairs", {"chance": 0.25, "majority": 0.0, "ceiling": ceiling}
         return Report({name: score}, {name: references}, {name: pairs}, {"counterfactuals": tiles})
 

@@ -140,8 +140,11 @@ def _sign_flips(totals: Sequence[float], seed: int) -> float:
 def _tango(value: float, discordant: float, n: float) -> tuple[float, float]:
     """The true differences that are not contradicted by n pairs with this difference of right and wrong, `discordant` of them unlike.
 
-    Source: Tango 1998, Statistics in Medicine 17(8); by shares instead of counts, so that an effective n need not be whole.
+    Source: Tango 1998, Statistics in Medicine 17(8); by shares instead of counts, so that an effective n need not be whole. No pairs
+    contradict nothing.
     """
+    if not n:
+        return -1.0, 1.0
     less = (discordant - value) / 2
 
     def beyond(true: float) -> float:

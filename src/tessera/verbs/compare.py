@@ -14,7 +14,8 @@ LESS = (
     *("chair_sentence", "chair_instance", "chair.sentence", "chair.instance", "unparsed"),
     *("excess.caption", "codec.perceptual", "likelihood.bits", "likelihood.alone", LOSSES),
 )
-NEITHER = ("words", "yes_ratio", "likeness.nearest")  # more is no better and no worse
+CONTROLS = ("questions.blank", "questions.shuffled", "pope.blank", "pope.shuffled")  # what is right there was not seen
+NEITHER = ("words", "yes_ratio", "likeness.nearest", *CONTROLS)  # more is no better and no worse
 
 
 @dataclass(frozen=True)
