@@ -9,8 +9,10 @@ from tessera.data import open_data
 from tessera.verbs import weights
 from tessera.verbs.describe import count
 from tessera.verbs.recipes import build, names, summary
-from tessera.world import LEVELS, World, save_sheet
+from tessera.world import EASY, LEVELS, World, save_sheet
 from tessera.world.agreement import audit
+from tessera.world.bias import Bias
+from tessera.world.export import MARK
 from tessera.world.samples import samples
 
 TINY = ("--set", "width=16", "--set", "depth=1", "--set", "heads=2", "--set", "levels=(3,3)", "--set", "channels=8")
@@ -117,6 +119,13 @@ def test_a_sheet_has_24_documents_unless_asked_otherwise(tessera, tmp_path):
 def test_the_world_is_exported_to_be_trained_on(tessera, tmp_path, format):
     assert tessera("world", 4, "--export", "made", "--format", format) == (0, f"4 documents as {format} in made")
     assert len(open_data(tmp_path / "made", format=format)) == 4 and not (tmp_path / "world.png").exists()
+
+
+def test_a_world_that_leans_or_holds_something_out_is_exported(tessera, tmp_path):
+    made = tessera("world", 3, "--export", "made", "--bias", "topic=0.9", "--held-out", "pairs", "--split", "pairs")
+    leaning = World(EASY, bias=Bias(topic=0.9), held_out="pairs")
+    assert made == (0, "3 documents as llava in made") and leaning.hash() in (tmp_path / "made" / MARK).read_text()
+    assert "split 'pairs'" in tessera("world", 3, "--export", "other", "--split", "pairs").words
 
 
 def test_the_world_is_exported_for_coco(tessera, tmp_path):

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from tessera.cli.app import (
     Arguments,
+    HeldOut,
     LanguageName,
+    Leaning,
     LevelName,
     Preset,
     RunFolder,
@@ -88,10 +90,12 @@ def world(
     n: Annotated[int, typer.Argument(min=0, help="How many documents (for --certify: scenes).")] = 0,
     level: LevelName = "easy",
     language: LanguageName = "en",
+    bias: Leaning = None,
+    held_out: HeldOut = "",
     out: Annotated[Path, typer.Option(help="Where the contact sheet goes.")] = Path("world.png"),
     export_to: Annotated[Path | None, typer.Option("--export", help="Write a data set into this folder instead.")] = None,
     format: Annotated[str, typer.Option(help="llava, webdataset or coco.")] = "llava",
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    split: Annotated[str, typer.Option(help="train, val, test, or the name of what is held out.")] = "train",
     certificate: Annotated[bool, typer.Option("--certify", help="Measure how far the oracle can be trusted (2,000 scenes).")] = False,
     runs: Annotated[
         list[Path] | None,
@@ -102,7 +106,7 @@ def world(
 
     Its certificate has pictures that were corrupted, garbage, and what shipped systems draw, as they do and too hot.
     """
-    chosen = world_of(level, language)
+    chosen = world_of(level, language, bias, held_out)
     with progress() as bars:
         tick = ticker(bars)
         if certificate:
