@@ -1,6 +1,6 @@
 """Pieces: how documents become rows of places. A piece is one view of one segment (or a marker), as one port reads it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -113,6 +113,13 @@ class Batch(NamedTuple):
 def leaves(visible: Any) -> list[Tensor]:
     """The tensors of something visible: one, or the fields of a named tuple."""
     return list(visible) if isinstance(visible, tuple) else [visible]
+
+
+def content(piece: Piece) -> Hashable:
+    """All that a piece says, before it is read: pieces of the same content become the same places."""
+    stands = (piece.port.number, piece.view, piece.learned, piece.start, piece.room, piece.passed, piece.segment, piece.writes, piece.turn)
+    seen = ((leaf.dtype, leaf.shape, leaf.flatten().view(torch.uint8).cpu().numpy().tobytes()) for leaf in leaves(piece.visible))
+    return stands, *seen
 
 
 def join(visibles: Sequence[Any], how: Callable[[tuple[Tensor, ...]], Tensor]) -> Any:

@@ -6,6 +6,7 @@ from tessera.draws import Draw, Streams, generator
 from tessera.laws import Categorical, Sampling
 from tessera.laws.categorical import truncate
 from tessera.orders.base import Seen
+from tessera.writers import LinearWriter
 
 F64 = torch.float64
 
@@ -145,3 +146,13 @@ def test_where_there_are_only_these_values_learning_sees_no_other():
     found = Categorical(allowed=[0, 2, 5], only=True).loss(as_it_is, logits, None, target, None)
     torch.testing.assert_close(found, F.cross_entropy(logits[:, [0, 2, 5]], torch.tensor([0, 1, 2, 2, 1]), reduction="none"))
     assert not torch.allclose(found, Categorical(allowed=[0, 2, 5]).loss(as_it_is, logits, None, target, None))
+
+
+@pytest.mark.parametrize("allowed", [range(3, 9), range(12), [7], [2, 3, 5], [0, 11]])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_head_computes_what_is_drawn_from_and_nothing_changes(allowed, bias):
+    writer, hidden = LinearWriter(6, 12, bias=bias).double(), torch.randn(2, 50, 6, dtype=F64)
+    law, how = Categorical(allowed=allowed), Sampling(temperature=3.0, guidance=2.0)
+    draws = [law.draw(said, Seen(hidden), how, Streams([generator(1)], [50], hidden)) for said in (writer, writer.forward)]
+    assert torch.equal(draws[0].value, draws[1].value) and set(draws[0].value.tolist()) <= set(allowed)
+    torch.testing.assert_close(draws[0].confidence, draws[1].confidence)

@@ -44,6 +44,12 @@ def test_batched_equals_one_by_one(system, guidance):
         same(one, write(system, [some[i]], guidance=guidance, seeds=[i])[0])
 
 
+def test_documents_that_begin_alike_go_on_as_they_would_alone(system):
+    document = blanks(system)[-1]
+    for seed, one in enumerate(write(system, [document] * 3, guidance=3.0, seeds=[0, 1, 2])):
+        same(one, write(system, [document], guidance=3.0, seeds=[seed])[0])
+
+
 def test_rows_in_different_states_share_passes(system):
     some = blanks(system)[::2]
     alone = [passes(system, [document]) for document in some]

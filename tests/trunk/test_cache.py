@@ -79,6 +79,14 @@ def test_restore_forgets_what_came_after_the_snapshot(cache, show):
     assert show(cache, [0, 1, 2], [[7], [7], [7]], keep=False) == [[1, 2, 7], [7], [8, 9, 7]]
 
 
+def test_rows_that_are_copied_go_on_apart(cache, show):
+    show(cache, [2], [[1, 2, 3]], keep=True)
+    show(cache, [0], [[8, 8, 8, 8, 8]], keep=True)
+    cache.copy(2, [0, 3])
+    assert cache.lengths == [3, 0, 3, 3] and (cache.places[0, [0, 3], 3:] == UNUSED).all()
+    assert show(cache, [0, 1, 2, 3], [[4], [5], [6], [7]], keep=True) == [[1, 2, 3, 4], [5], [1, 2, 3, 6], [1, 2, 3, 7]]
+
+
 def test_a_row_given_back_is_clean(cache, show):
     rows = [cache.take() for _ in range(4)]
     assert sorted(rows) == [0, 1, 2, 3]

@@ -155,6 +155,8 @@ def test_rows_in_different_states_share_passes_and_are_brought_back(laid):
     assert show(rows[:1], slice(8, 9), keep=[True]) == [(4, 5), (2, 3)]
     cache.give(rows[0])
     assert cache.take() == rows[0] and show(rows, slice(0, 2), slice(5, 7), keep=[True, True]) == [(2, 0), (4, 3)]
+    cache.copy(rows[1], rows[:1])
+    assert show(rows, slice(7, 9), slice(7, 9), keep=[True, False]) == [(4, 5), (4, 3)]
 
 
 def test_a_place_that_sees_nothing_given_takes_nothing(places):

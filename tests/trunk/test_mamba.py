@@ -90,6 +90,20 @@ def test_a_state_goes_on_is_left_alone_and_is_brought_back(places):
     assert cache.take() == rows[0] and not any(part[rows[0]].any() for layer in cache.layers for part in layer)
 
 
+def test_states_that_are_copied_go_on_apart(places):
+    made, x = trunk(), torch.randn(1, 6, WIDTH, dtype=torch.float64)
+    laid = lambda rows, n: places(port=[[0] * n] * rows)
+    whole, cache = made(x, None, laid(1, 6), causal), made.cache(rows=3, capacity=1)
+    first = cache.open([1], laid(1, 4))
+    made(x[:, :4], None, laid(1, 4), causal, first)
+    first.commit([True])
+    cache.copy(1, [0, 2])
+    for rows, shown in (([0, 2], x.expand(2, -1, -1)[:, 4:]), ([1], x[:, 4:])):  # what one goes on with is nothing to the others
+        opened = cache.open(rows, laid(len(rows), 2))
+        torch.testing.assert_close(made(shown, None, laid(len(rows), 2), causal, opened), whole[:, 4:].expand(len(rows), -1, -1))
+        opened.commit([True] * len(rows))
+
+
 def test_documents_of_a_row_do_not_know_each_other(places):
     made, x = trunk(), torch.randn(1, 7, WIDTH, dtype=torch.float64)
     together = made(x, None, places(document=[[0, 0, 0, 1, 1, 1, 1]]), causal)

@@ -9,13 +9,13 @@ from torch import Tensor
 from tessera.draws import Draw, Streams
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
-from tessera.writers import Writer
+from tessera.writers import Partial, Writer
 
 
 class Categorical:
     """Cross-entropy, in nats, and draws under temperature, top-k and top-p.
 
-    `allowed`, ids, keeps markers and the other modality's ids of a shared vocabulary out of what is drawn; learning
+    `allowed`, ids that rise, keeps markers and the other modality's ids of a shared vocabulary out of what is drawn; learning
     still sees all of it, unless they are the `only` values there are (a mask is none). `sampling` is how to draw unless
     asked otherwise. `z_loss` weighs the square of the log partition function, which keeps logits from drifting (Chameleon,
     arXiv:2405.09818, section 2.3, uses 1e-5).
@@ -48,7 +48,7 @@ class Categorical:
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """One value per answer by inverting the distribution function at one uniform number each."""
         allowed = self.allowed.to(seen.hidden.device)
-        logits = guide(writer(seen.hidden, seen.aside).index_select(-1, allowed).double(), sampling.guidance)
+        logits = guide(self._possible(writer, seen, allowed).double(), sampling.guidance)
         if sampling.temperature == 0:
             p = logits.softmax(-1)
             index = logits.argmax(-1)
@@ -57,6 +57,13 @@ class Categorical:
             cumulative = p.cumsum(-1)
             index = torch.searchsorted(cumulative, rng.uniform(1) * cumulative[:, -1:], right=True)[:, 0]
         return Drawn(allowed[index], p.gather(-1, index[:, None])[:, 0].log())
+
+    def _possible(self, writer: Writer, seen: Seen, allowed: Int[Tensor, "value"]) -> Float[Tensor, "branch answer value"]:
+        """Logits of the allowed values: where two modalities share a vocabulary, most of the others need not be computed."""
+        first, last = int(self.allowed[0]), int(self.allowed[-1])
+        if isinstance(writer, Partial) and last - first + 1 == len(self.allowed):
+            return writer.some(seen.hidden, slice(first, last + 1))
+        return writer(seen.hidden, seen.aside).index_select(-1, allowed)
 
 
 def truncate(p: Float[Tensor, "answer value"], top_k: int | None, top_p: float | None) -> Float[Tensor, "answer value"]:

@@ -31,13 +31,21 @@ class Opened(Protocol):
 
 @runtime_checkable
 class Cache(Protocol):
-    """What a trunk remembers of documents being written, row by row. A pass that is not committed leaves nothing behind."""
+    """What a trunk remembers of documents being written, row by row. A pass that is not committed leaves nothing behind.
+
+    `pads` says that rows with fewer new places may pass beside others, padded behind; `open` is told how many of each are real.
+    `copy` lets other rows remember what one does.
+    """
+
+    pads: bool
 
     def take(self) -> int: ...
 
     def give(self, row: int) -> None: ...
 
-    def open(self, rows: Sequence[int], new: Places) -> Opened: ...
+    def open(self, rows: Sequence[int], new: Places, counts: Sequence[int] | None = None) -> Opened: ...
+
+    def copy(self, row: int, others: Sequence[int]) -> None: ...
 
     def snapshot(self, rows: Sequence[int]) -> Any: ...
 

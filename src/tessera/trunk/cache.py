@@ -26,6 +26,8 @@ class Cache:
     them. `capacity`, in places, grows when a row outgrows it.
     """
 
+    pads = True
+
     def __init__(self, *, layers: int, heads: int, size: int, rows: int, capacity: int, like: Tensor):
         self.layers = [like.new_zeros(rows, capacity, 2, heads, size) for _ in range(layers)]
         self.places = torch.full((len(FIELDS), rows, capacity), UNUSED, device=like.device)
@@ -41,6 +43,15 @@ class Cache:
         self.lengths[row] = 0
         self.places[:, row] = UNUSED
         self._unused.append(row)
+
+    def copy(self, row: int, others: Sequence[int]) -> None:
+        """Other rows hold what this one does."""
+        length = self.lengths[row]
+        for store in self.layers:
+            store[others, :length] = store[row, :length].clone()
+        self.places[:, others] = self.places[:, row, None].clone()
+        for other in others:
+            self.lengths[other] = length
 
     def snapshot(self, rows: Sequence[int]) -> Snapshot:
         """What `restore` needs to forget all that is committed to these rows from now on."""

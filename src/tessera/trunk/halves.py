@@ -77,6 +77,8 @@ class HalvesPass(NamedTuple):
 class HalvesCache:
     """What was given and what was learned of documents being written, each half with keys and values of its own layers."""
 
+    pads = True
+
     def __init__(self, given: Cache, learned: Cache):
         self.given, self.learned = given, learned
 
@@ -91,6 +93,11 @@ class HalvesCache:
         self.given.give(row)
         self.learned.give(row)
 
+    def copy(self, row: int, others: Sequence[int]) -> None:
+        """Other rows hold what this one does."""
+        self.given.copy(row, others)
+        self.learned.copy(row, others)
+
     def snapshot(self, rows: Sequence[int]) -> tuple[Snapshot, Snapshot]:
         """What `restore` needs to forget all that is committed to these rows from now on."""
         return self.given.snapshot(rows), self.learned.snapshot(rows)
@@ -100,8 +107,8 @@ class HalvesCache:
         self.given.restore(snapshot[0])
         self.learned.restore(snapshot[1])
 
-    def open(self, rows: Sequence[int], new: Places) -> HalvesPass:
-        """One pass of new places through the trunk, for these rows."""
+    def open(self, rows: Sequence[int], new: Places, counts: Sequence[int] | None = None) -> HalvesPass:
+        """One pass of new places through the trunk, for these rows; each half counts its own."""
         halves = Halves.of(new)
         given, learned = halves.given, halves.learned
         opened = self.given.open(rows, given.places, given.counts), self.learned.open(rows, learned.places, learned.counts)

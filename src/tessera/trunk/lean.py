@@ -43,7 +43,8 @@ def _usual(block: nn.Module) -> bool:
 
 def _scales(norm: nn.Module) -> bool:
     """Whether it is none, or one with all its weights."""
-    return type(norm) is nn.Identity or (type(norm) in (nn.LayerNorm, nn.RMSNorm) and None not in norm._parameters.values())
+    known = type(norm) in (nn.LayerNorm, nn.RMSNorm)
+    return type(norm) is nn.Identity or (known and all(one is not None for one in norm._parameters.values()))
 
 
 class Lean:

@@ -28,7 +28,10 @@ class StateCache:
     """The states of rows, layer by layer.
 
     Rows are taken and given back as documents need them; `commit` moves a row's state on, and without it a pass leaves nothing behind.
+    A state would remember padding.
     """
+
+    pads = False
 
     def __init__(self, empty: State, *, layers: int, rows: int):
         self.layers = [State(*(part.clone() for part in empty)) for _ in range(layers)]
@@ -45,6 +48,12 @@ class StateCache:
                 part[row] = 0
         self._unused.append(row)
 
+    def copy(self, row: int, others: Sequence[int]) -> None:
+        """Other rows hold what this one does."""
+        for layer in self.layers:
+            for part in layer:
+                part[others] = part[row].clone()
+
     def snapshot(self, rows: Sequence[int]) -> Kept:
         """What `restore` needs to forget all that is committed to these rows from now on."""
         return Kept(tuple(rows), tuple(State(*(part[list(rows)].clone() for part in layer)) for layer in self.layers))
@@ -55,8 +64,8 @@ class StateCache:
             for part, was in zip(layer, old, strict=True):
                 part[list(kept.rows)] = was
 
-    def open(self, rows: Sequence[int], new: Places) -> "StatePass":
-        """One pass of new places through the trunk, for these rows."""
+    def open(self, rows: Sequence[int], new: Places, counts: Sequence[int] | None = None) -> "StatePass":
+        """One pass of new places through the trunk, for these rows; all are real."""
         return StatePass(self, rows)
 
 

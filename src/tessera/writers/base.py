@@ -18,3 +18,10 @@ class Whole(Protocol):
     """What a writer says besides whose elements are not alone: it is asked for all `elements` of a segment, segment after segment."""
 
     elements: int
+
+
+@runtime_checkable
+class Partial(Protocol):
+    """What a writer says besides that can say some of its features alone, for less."""
+
+    def some(self, hidden: Float[Tensor, "*answers width"], features: slice) -> Tensor: ...

@@ -1,5 +1,6 @@
 """The linear writer: logits, a velocity, a feature."""
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -21,3 +22,8 @@ class LinearWriter(nn.Module):
     def forward(self, hidden: Float[Tensor, "*answers width"], aside: Tensor | None = None) -> Float[Tensor, "*answers feature"]:
         """The features of each answer."""
         return self.out(hidden)
+
+    def some(self, hidden: Float[Tensor, "*answers width"], features: slice) -> Float[Tensor, "*answers feature"]:
+        """Some of the features of each answer; the others are not computed."""
+        bias = self.out.bias
+        return F.linear(hidden, self.out.weight[features], None if bias is None else bias[features])
