@@ -256,6 +256,11 @@ def test_documents_without_anything_to_learn_stay_as_they_are():
         ({}, Document((Text("x"), Text(learn=True), Text("y"), Text(learn=True))), "an answer before the last turn is blank"),
         ({"template": "{{ raise_exception('no system') }}"}, Document((Text("x"), Text(learn=True))), "refuses this document: no system"),
         ({"template": "{{ messages.__class__.__mro__ }}{% if %}"}, Document((Text("x"), Text(learn=True))), "the published template fails"),
+        (
+            {"template": "words"},
+            Document((Image(picture((4, 4))), Text(learn=True))),
+            "1 pictures are shown of which the template says nothing",
+        ),
         ({"template": "{{ ''.__class__.__mro__ }}"}, Document((Text("x"), Text(learn=True))), "the published template fails: .*unsafe"),
     ],
 )

@@ -60,14 +60,18 @@ class Chat:
     bare: bool = False
 
     def document(self, document: Document) -> Document:
-        """The document in the template's words. Raises ValueError where a user's text holds a special token."""
+        """The document in the template's words.
+
+        Raises ValueError where a user's text holds a special token, and where the template does not speak of a picture that is shown.
+        """
         for text in document.texts:
             held = sorted(token for token in self.special if token and token in text)
             if held:
                 raise ValueError(f"chat: a text holds {', '.join(held)}, which only the template may say; words are accepted; take it out")
         segments: list[Segment] = []
         said, since = "", 0  # and where the answers behind it begin
-        shown = iter([segment for segment in document if isinstance(segment, Image) and not segment.learn])
+        last = max((i for i, segment in enumerate(document) if segment.learn), default=0)
+        shown = iter([segment for segment in document.segments[:last] if isinstance(segment, Image) and not segment.learn])
         for i, segment in enumerate(document):
             if segment.learn and not (i and document[i - 1].learn):  # what is learned goes on without another word
                 now = self._until(document.segments[:i], segment)
@@ -75,6 +79,11 @@ class Chat:
                 said, since = now, i
                 segment = self._answer(document.segments[:i], segment, now)
             segments += [segment] if segment.learn else []
+        unsaid = len(list(shown))
+        if unsaid:
+            raise ValueError(
+                f"chat: {unsaid} pictures are shown of which the template says nothing; words are accepted; ask a model that reads pictures"
+            )
         return replace(document, segments=tuple(segments)) if segments else document
 
     def _until(self, before: Sequence[Segment], learned: Segment) -> str:
