@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tessera.attention import AttentionRule
-from tessera.codecs.base import EncodedSegment, Losses
+from tessera.codecs.base import EncodedSegment, Losses, paints
 from tessera.codecs.text import Placed, Vocabulary
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
@@ -98,6 +98,16 @@ class System(nn.Module):
     def draws(self) -> bool:
         """Whether it writes pictures; some only read them."""
         return any(port.writes and issubclass(port.kind, Image) for port in self.ports)
+
+    @property
+    def shows(self) -> bool:
+        """Whether pictures that it writes can be seen: published files may hold nothing that paints them."""
+        return self.draws and all(paints(port.codec) for port in self.ports if port.writes and issubclass(port.kind, Image))
+
+    @property
+    def looks(self) -> bool:
+        """Whether it reads pictures; some only write them."""
+        return any(port.accepts(Image(None)) for port in self.ports)
 
     def port(self, segment: Segment) -> Port:
         """The port that takes this segment first."""

@@ -121,9 +121,15 @@ def learned(system: System, document: Document) -> Tensor:
 # ---------------------------------------------------------------- mutations
 
 
+def first_attention(system: System) -> SelfAttention:
+    """That of the first block, of the last tower where there are several."""
+    tower: Any = getattr(system.trunk, "towers", [system.trunk])[-1]
+    return tower.blocks[0].parts[0]
+
+
 def neighbours_turn(system: System) -> None:
     """Rotary positions turn neighbouring features."""
-    attention: SelfAttention = system.trunk.blocks[0].parts[0]
+    attention = first_attention(system)
     size, turned = attention.size, sum(attention.split[:2])
     order = torch.arange(size).view(2, -1).T.flatten()
     rows = attention.qkv.weight.data.unflatten(0, (-1, size))
@@ -133,13 +139,13 @@ def neighbours_turn(system: System) -> None:
 def another_epsilon(system: System) -> None:
     """Norms with a tenth added."""
     for module in system.trunk.modules():
-        if isinstance(module, nn.RMSNorm):
+        if isinstance(module, nn.RMSNorm | nn.LayerNorm):
             module.eps = 0.1
 
 
 def heads_change_places(system: System) -> None:
     """The queries of one head are another's."""
-    attention: SelfAttention = system.trunk.blocks[0].parts[0]
+    attention = first_attention(system)
     heads = attention.split[0] * attention.size
     attention.qkv.weight.data[:heads] = attention.qkv.weight.data[:heads].roll(attention.size, 0)
 

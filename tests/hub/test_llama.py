@@ -33,13 +33,24 @@ CONFIGS = {
         **SIZES, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=16, tie_word_embeddings=True
     ),
 }  # fmt: skip
+ODD = {"hidden_size": 36, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10, "rms_norm_eps": 1e-4}
+TIED = {"hidden_size": 24, "num_attention_heads": 4, "num_key_value_heads": 4, "tie_word_embeddings": True}
+MORE = {
+    "llama, odd sizes": lambda: transformers.LlamaConfig(**SIZES, **ODD),
+    "mistral, tied": lambda: transformers.MistralConfig(**SIZES, **TIED, sliding_window=None),
+    "mistral, odd sizes": lambda: transformers.MistralConfig(**{**SIZES, "num_hidden_layers": 3}, **ODD, sliding_window=None),
+    "qwen2, tied": lambda: transformers.Qwen2Config(**SIZES, **TIED),
+    "qwen2, odd sizes": lambda: transformers.Qwen2Config(**SIZES, hidden_size=30, num_attention_heads=3, num_key_value_heads=1),
+    "qwen3, not grouped": lambda: transformers.Qwen3Config(**SIZES, **{**TIED, "tie_word_embeddings": False}),
+    "qwen3, odd sizes": lambda: transformers.Qwen3Config(**{**SIZES, "num_hidden_layers": 3}, **ODD, attention_bias=True),
+}
 SAID = Document((Text("a red circle and a blue star"), Text(" what is it?", learn=True)))
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(scope="module", params={**CONFIGS, **MORE})
 def pair(request, tmp_path_factory):
     """Their class and our system, from one folder."""
-    theirs = redrawn(transformers.AutoModelForCausalLM.from_config(CONFIGS[request.param]()))
+    theirs = redrawn(transformers.AutoModelForCausalLM.from_config({**CONFIGS, **MORE}[request.param]()))
     return theirs, load_published(saved(theirs, tmp_path_factory.mktemp("llama")))
 
 

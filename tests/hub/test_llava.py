@@ -47,6 +47,13 @@ CONFIGS = {
         image_token_index=PICTURE,
         vision_feature_select_strategy="full",
     ),
+    "siglip, squares that do not cover the picture": lambda: transformers.LlavaConfig(
+        text_config=llama(),
+        vision_config=transformers.SiglipVisionConfig(**{**SIGLIP, "image_size": 15, "patch_size": 4}),
+        image_token_index=PICTURE,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    ),
 }
 
 
@@ -57,33 +64,34 @@ def pair(request, tmp_path_factory):
     return theirs, load_published(saved(theirs, tmp_path_factory.mktemp("llava")))
 
 
-def picture(system):
-    side = system.by_name["image"].codec.pixels
+def picture(theirs):
+    side = theirs.config.vision_config.image_size
     return torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def document(system):
-    return Document((Text("a red"), Image(picture(system)), Text(" what is it?"), Text(" a blue star", learn=True)))
+def document(theirs, system):
+    return Document((Text("a red"), Image(system.manners.picture(picture(theirs))), Text(" what is it?"), Text(" a blue star", learn=True)))
 
 
 def theirs_of(theirs, system, some):
     """Their states, logits and next-token loss of a document."""
     ids = torch.tensor([ids_of(system, some, lambda piece: [PICTURE] * piece.count)])
-    pixels = theirs_pixels(system)
+    pixels = theirs_pixels(theirs, system)
     labels = ids.masked_fill(~learned(system, some)[None], -100)
     out = theirs(input_ids=ids, pixel_values=pixels, labels=labels, output_hidden_states=True)
     return theirs.model(input_ids=ids, pixel_values=pixels).last_hidden_state[0], out.logits[0], out.loss, ids
 
 
-def theirs_pixels(system):
+def theirs_pixels(theirs, system):
+    """The whole picture, whatever of it squares cover."""
     codec = system.by_name["image"].codec
     scale = lambda colours: torch.tensor(colours).view(3, 1, 1)
-    return ((picture(system) / 255 - scale(codec.mean)) / scale(codec.spread))[None]
+    return ((picture(theirs) / 255 - scale(codec.mean)) / scale(codec.spread))[None]
 
 
 def test_states_logits_and_losses_are_theirs(pair):
     theirs, system = pair
-    some = document(system)
+    some = document(theirs, system)
     hidden, logits, loss, ids = theirs_of(theirs, system, some)
     found = states(system, some)
     assert ids[0, 0] == 0 and near(found, hidden)
@@ -96,11 +104,15 @@ def test_states_logits_and_losses_are_theirs(pair):
 
 def test_it_says_greedily_what_they_say(pair):
     theirs, system = pair
-    prompt = Document((Image(picture(system)), Text("what is it?")))
+    prompt = Document((Image(system.manners.picture(picture(theirs))), Text("what is it?")))
     ids = torch.tensor([ids_of(system, Document((*prompt, Text(learn=True, content=""))), lambda piece: [PICTURE] * piece.count)[:-1]])
     allowed = system.text.law.allowed.tolist()
     said = theirs.generate(
-        ids, pixel_values=theirs_pixels(system), max_new_tokens=12, do_sample=False, prefix_allowed_tokens_fn=lambda batch, sent: allowed
+        ids,
+        pixel_values=theirs_pixels(theirs, system),
+        max_new_tokens=12,
+        do_sample=False,
+        prefix_allowed_tokens_fn=lambda batch, sent: allowed,
     )
     written = generate(system, prompt, want=Text, longest=13)
     assert said[0, ids.shape[1] :].tolist()[:12] == written.clean[-1].tolist()[:12]
@@ -109,8 +121,8 @@ def test_it_says_greedily_what_they_say(pair):
 def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):
     theirs, system = pair
     rounded = copy.deepcopy(theirs).to(torch.bfloat16)
-    half, some = load_published(saved(rounded, tmp_path)), document(system)
-    ids, shown = theirs_of(theirs, system, some)[-1], theirs_pixels(system)
+    half, some = load_published(saved(rounded, tmp_path)), document(theirs, system)
+    ids, shown = theirs_of(theirs, system, some)[-1], theirs_pixels(theirs, system)
     exact, said = (
         made.model(input_ids=ids, pixel_values=shown.to(made.dtype)).last_hidden_state[0] for made in (exactly(rounded), rounded)
     )
@@ -132,5 +144,5 @@ def test_a_mutated_system_says_something_else(pair, mutation):
     theirs, system = pair
     system = copy.deepcopy(system)
     mutation(system)
-    some = document(system)
+    some = document(theirs, system)
     assert not near(states(system, some), theirs_of(theirs, system, some)[0], 1e-2)

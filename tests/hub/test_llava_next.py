@@ -49,6 +49,13 @@ CONFIGS = {
         image_grid_pinpoints=[[16, 16], [8, 32]],
         vision_feature_select_strategy="full",
     ),
+    "siglip, squares that do not cover a tile": lambda: transformers.LlavaNextConfig(
+        text_config=llama(vocab_size=310),
+        vision_config=transformers.SiglipVisionConfig(**{**SIGLIP, "image_size": 15}),
+        image_token_index=PICTURE,
+        image_grid_pinpoints=[[15, 30], [45, 15], [30, 30]],
+        vision_feature_select_strategy="full",
+    ),
 }  # fmt: skip
 
 

@@ -91,6 +91,16 @@ def states(system, row):
     return hidden, batch.embeddings
 
 
+def outputs(system):
+    """What it says where the fixture says it, too: text around a picture, and what it would see next."""
+    hidden, embeddings = states(system, 0)
+    yield "inputs_embeds", embeddings, METAMORPH.outputs["inputs_embeds"][:1]
+    yield "logits", system.text.writer(hidden), METAMORPH.outputs["logits"][:1]
+    image = system.by_name["image"]
+    value = image.law.draw(image.writer, Seen(hidden[:, BEFORE : BEFORE + 1]), Sampling(), Streams([], [], hidden)).value
+    yield "decode_vision_prediction", value, METAMORPH.outputs["decode_vision_prediction"]
+
+
 def test_states_and_both_losses(systems):
     rows = [states(system, row) for row, system in enumerate(systems)]
     METAMORPH.check("inputs_embeds", torch.cat([embeddings for _, embeddings in rows]))
@@ -154,9 +164,11 @@ def test_people_put_things_to_it_as_its_makers_do(systems):
         generate(systems[0], "w05", want=Image, sampling={Image: Sampling(guidance=2.0)})
 
 
-def test_the_eye_may_lie_beside_it(tmp_path, systems):
+def test_the_eye_may_lie_beside_it_and_is_written_inside(tmp_path, systems):
     beside = load_published(official(tmp_path / "MetaMorph-8B", beside=True))
-    assert all(torch.equal(tensor, systems[0].state_dict()[name]) for name, tensor in beside.state_dict().items())
+    export_published(beside, tmp_path / "out")
+    for one in (beside, load_published(tmp_path / "out")):
+        assert all(torch.equal(tensor, systems[0].state_dict()[name]) for name, tensor in one.state_dict().items())
 
 
 @pytest.mark.parametrize(

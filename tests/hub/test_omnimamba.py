@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hub.official import lacking, misshapen, refuses, said, with_more, without, write, write_words
-from hub.oracle import near, redrawn, transformers
+from hub.oracle import another_epsilon, near, redrawn, transformers
 from parity.fixture import load
 from safetensors.torch import load_file, save_file
 
@@ -82,15 +82,23 @@ def _without_gradients():
         yield
 
 
+def what_came_before_is_read_backwards(system):
+    """A state space knows no rotary positions; where places stand is said by the order of its convolution."""
+    conv = system.trunk.blocks[0].mixer.conv.weight
+    conv.data = conv.data.flip(-1)
+
+
+def heads_change_places(system):
+    """A head forgets as fast as another does."""
+    decay = system.trunk.blocks[0].mixer.log_decay
+    decay.data = decay.data.roll(1)
+
+
+MUTATIONS = [what_came_before_is_read_backwards, another_epsilon, heads_change_places]
+
+
 def text(ids, learn=False):
     return Text(said(ids, IDS), learn)
-
-
-def test_words_that_are_told(system):
-    (ids,) = IN["mmu_ids"].tolist()
-    laid = system.arrange([Document((text(ids), text([1], learn=True)))], [Draw(0)])
-    found = system.text.writer(system.hidden(laid)[0][:, : len(ids)])
-    OMNIMAMBA.check("mmu_logits_from_ids", found)
 
 
 def at(places, port, begin, count, rows=1):
@@ -99,25 +107,24 @@ def at(places, port, begin, count, rows=1):
     return places(writes=[[number] * count] * rows, port=[[number] * count] * rows, order=[list(range(begin, begin + count))] * rows)
 
 
-def test_codes_that_are_drawn(system, places):
-    image, begin = system.by_name["image"], int(IN["t2i_position_ids"][0, 0])
+def outputs(system, places):
+    """What it says where the fixture says it, too: words that are told, codes that are drawn, and both of what is read already."""
+    image, words, begin = system.by_name["image"], system.text, int(IN["t2i_position_ids"][0, 0])
+    (ids,) = IN["mmu_ids"].tolist()
+    laid = system.arrange([Document((text(ids), text([1], learn=True)))], [Draw(0)])
+    yield "mmu_logits_from_ids", words.writer(system.hidden(laid)[0][:, : len(ids)]), OMNIMAMBA.outputs["mmu_logits_from_ids"]
+
     read = image.reader(IN["t2i_ids"], torch.tensor([0])).embeddings
-    OMNIMAMBA.check(
-        "t2i_logits_from_ids",
-        image.writer(system.trunk(read, None, at(places, image, begin, read.shape[1]), system.attention)),
-    )
+    drawn = system.trunk(read, None, at(places, image, begin, read.shape[1]), system.attention)
+    yield "t2i_logits_from_ids", image.writer(drawn), OMNIMAMBA.outputs["t2i_logits_from_ids"]
 
-
-def test_what_is_read_already(system, places):
-    """The fixture adds no positions to what it draws with, so here they are taken away."""
-    image, words = system.by_name["image"], system.text
     rows, count, _ = IN["mmu_embeds"].shape
-    told = system.trunk(IN["mmu_embeds"], None, at(places, words, 0, count, rows), system.attention)
-    OMNIMAMBA.check("mmu_logits", words.writer(told))
+    told = system.trunk(IN["mmu_embeds"].to(read), None, at(places, words, 0, count, rows), system.attention)
+    yield "mmu_logits", words.writer(told), OMNIMAMBA.outputs["mmu_logits"]
     rows, count, _ = IN["t2i_embeds"].shape
-    embeds = IN["t2i_embeds"] - system.trunk.front.positions[1].weight[:count]
-    drawn = system.trunk(embeds, None, at(places, image, 0, count, rows), system.attention)
-    OMNIMAMBA.check("t2i_logits", image.writer(drawn))
+    embeds = IN["t2i_embeds"] - system.trunk.front.positions[1].weight[:count]  # the fixture adds none to what it draws with
+    drawn = system.trunk(embeds.to(read), None, at(places, image, 0, count, rows), system.attention)
+    yield "t2i_logits", image.writer(drawn), OMNIMAMBA.outputs["t2i_logits"]
 
 
 def test_the_prompt_of_a_picture_is_projected_and_filled_up_to_one_length(system):
@@ -204,6 +211,17 @@ def test_what_has_learned_is_written_back_with_both_tables_and_heads(tmp_path, f
     assert all(torch.equal(tensor, system.state_dict()[name]) for name, tensor in back.state_dict().items())
     tensors = load_file(tmp_path / "out" / "model.safetensors")
     assert torch.equal(tensors[f"{LANGUAGE}lm_head.weight"], tensors[f"{LANGUAGE}backbone.embedding.weight"])
+
+
+def test_its_tokenizer_may_lie_beside_it_and_is_written_inside(tmp_path, system):
+    folder, beside = official(tmp_path / "there" / "omnimamba"), tmp_path / "there" / "gpt-neox-20b"
+    beside.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).rename(beside / name)
+    export_published(load_published(folder), tmp_path / "out")
+    back = load_published(tmp_path / "out")
+    assert all(torch.equal(tensor, system.state_dict()[name]) for name, tensor in back.state_dict().items())
+    assert {file.name for file in (tmp_path / "out" / "gpt-neox-20b").iterdir()} == {"tokenizer.json", "tokenizer_config.json"}
 
 
 @pytest.mark.parametrize(

@@ -72,20 +72,25 @@ def replayed(monkeypatch, count):
     monkeypatch.setattr(verb, "Streams", lambda *_: noise)
 
 
-def test_text(system):
+def outputs(system):
+    """What it says where the fixture says it, too: text, text behind a picture, the latents in the middle of one, the codec."""
     (ids,) = IN["text_ids"].tolist()
     found = states(system, Document((text(ids[1:4]), Image(None, learn=True))), [None, torch.zeros(16, 16)])
-    ORTHUS.check("discrete_logits", system.text.writer(found)[:, :5])
+    yield "discrete_logits", system.text.writer(found)[:, :5], ORTHUS.outputs["discrete_logits"]
 
-
-def test_text_behind_a_picture_and_the_latents_in_the_middle_of_one(system):
     ids, latents = IN["mm_ids"][0].tolist(), SCALE * IN["mm_latents"][0]
     found = states(system, Document((text(ids[1:3]), Image(None), text(ids[-2:]))), [None, latents, None])
-    ORTHUS.check("multimodal_logits", system.text.writer(found))
+    yield "multimodal_logits", system.text.writer(found), ORTHUS.outputs["multimodal_logits"]
     image = system.by_name["image"]
     before = Seen(found[:, 18:19])  # the marker in front, a word, another, what begins the picture, and fifteen latents
     drawn = image.law.draw(image.writer, before, Sampling(), Official(IN["gen_noise"])).value
-    ORTHUS.check("next_latents_multimodal", drawn / SCALE)
+    yield "next_latents_multimodal", drawn / SCALE, ORTHUS.outputs["next_latents_multimodal"]
+
+    codec = system.by_name["image"].codec.codec
+    latents = codec.latents(IN["pixels"].to(codec.to_latents.weight))
+    yield "vq_latents", latents.mT.unflatten(2, (4, 4)), ORTHUS.outputs["vq_latents"]
+    drawn = ORTHUS.outputs["vq_latents"].flatten(2).mT.to(latents)
+    yield "vq_decoded_from_latents", codec.paint(drawn), ORTHUS.outputs["vq_decoded_from_latents"]
 
 
 def test_a_whole_drawing_begins_with_the_published_latents(system, monkeypatch):
@@ -107,11 +112,8 @@ def test_guidance_with_a_prompt_that_nobody_sees(system, monkeypatch):
     ORTHUS.check("next_latents_cfg", written.clean[1][:1].expand(2, -1) / SCALE)
 
 
-def test_pictures_become_latents_and_latents_pictures(system):
+def test_pictures_become_latents_of_a_smaller_scale(system):
     codec = system.by_name["image"].codec.codec
-    latents = codec.latents(IN["pixels"])
-    ORTHUS.check("vq_latents", latents.mT.unflatten(2, (4, 4)))
-    ORTHUS.check("vq_decoded_from_latents", codec.paint(latents))
     picture = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     (clean,) = system.by_name["image"].codec.encode([picture]).clean
     torch.testing.assert_close(clean, SCALE * codec.latents(floats([picture], clean, 8))[0])

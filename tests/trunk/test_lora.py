@@ -52,6 +52,18 @@ def test_merged_it_says_the_same():
     assert layer.merged().dtype == torch.float64
 
 
+def test_parts_may_say_their_features_in_another_order():
+    """What they say, and their matrices, stay in theirs."""
+    linear, x, rows = nn.Linear(4, 6, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64), torch.tensor([3, 1, 2, 0, 5, 4])
+    layer = LoRA(linear, parts={"q": 4, "k": 2}, rank=2, alpha=6, rows=rows)
+    for up in layer.up:
+        nn.init.normal_(up.weight)
+    said = torch.cat([up(down(x.float())) for down, up in zip(layer.down, layer.up, strict=True)], -1)
+    torch.testing.assert_close(layer(x), linear(x) + 3 * said[:, rows], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(x @ layer.merged().T + layer.bias, layer(x))
+    assert "rows" not in layer.state_dict()
+
+
 def test_adapters_of_a_rounded_layer_are_not_rounded():
     layer, x = adapted(nn.Linear(4, 6, dtype=torch.bfloat16), q=6), torch.randn(3, 4, dtype=torch.bfloat16)
     assert {linear.weight.dtype for linear in layer.of(0)} == {torch.float32} and layer.merged().dtype == torch.bfloat16

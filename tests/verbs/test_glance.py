@@ -6,6 +6,7 @@ import torch
 from PIL import Image as Picture
 
 from tessera.document import Document, Image, Task, Text
+from tessera.system import System
 from tessera.verbs import evaluate
 from tessera.verbs import glance as module
 from tessera.verbs.glance import SHOWN, glance, glance_data
@@ -103,6 +104,17 @@ def test_without_drawings_the_given_pictures_are_shown_with_what_is_said_of_them
     assert all(torch.equal(tile.picture, rows.document(task, i).pictures[0]) for i, tile in enumerate(tiles))
     assert all(tile.lines[:-1] == given and tile.lines[-1] != f"number {i}" for i, tile in enumerate(tiles))
     assert len(tiles) == SHOWN
+
+
+@pytest.mark.parametrize(("able", "shown"), [((False, True), Task.CAPTION), ((True, False), Task.DRAW), ((False, False), None)])
+def test_it_is_asked_for_what_it_can_show(tiny, tmp_path, sheets, monkeypatch, able, shown):
+    """A system that paints nothing is looked at by its words, and one that reads no pictures by what it paints."""
+    for name, can in zip(("shows", "looks"), able, strict=True):
+        monkeypatch.setattr(System, name, can)
+    rows = Rows(Task.CAPTION, Task.DRAW)
+    assert glance_data(tiny(), rows, tmp_path, "joint") == {} and len(sheets) == (shown is not None)
+    for i, tile in enumerate(sheets.get("joint.png", ())):
+        assert torch.equal(tile.picture, rows.document(Task.CAPTION, i).pictures[0]) == (shown is Task.CAPTION)
 
 
 def test_text_alone_has_no_sheet(tiny, tmp_path, sheets):

@@ -138,7 +138,7 @@ def train_command(
         train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=parts)
     finally:
         report(bad)
-    verb = "draw" if Task.DRAW in source.tasks and built.draws else "ask"
+    verb = "draw" if Task.DRAW in source.tasks and built.shows else "ask"
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
 
 

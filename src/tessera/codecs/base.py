@@ -48,6 +48,11 @@ class Codec(Protocol):
         ...
 
 
+def paints(codec: Any) -> bool:
+    """Whether a codec makes pictures of what is written. Some published files hold none of what would, and say so (`paints`)."""
+    return getattr(codec, "paints", True)
+
+
 def floats(pictures: Sequence[Tensor], like: Tensor, pixels: int) -> Float[Tensor, "batch 3 height wide"]:
     """uint8 pictures of `pixels` x `pixels` as numbers from -1 to 1, on the device and in the precision of `like`."""
     for picture in pictures:

@@ -108,7 +108,12 @@ class Features(nn.Module):
     # ------------------------------------------------------------------ learning to paint
 
     @property
-    def _paints(self) -> nn.Module:
+    def paints(self) -> bool:
+        """Whether it has a painter."""
+        return self.painter is not None
+
+    @property
+    def _painter(self) -> nn.Module:
         if self.painter is None:
             raise ValueError("Features: a picture is to be painted, and there is no painter; put one there (`painter`), or ask for text")
         return self.painter
@@ -116,7 +121,7 @@ class Features(nn.Module):
     @torch.no_grad()
     def arrange(self, documents: Sequence[Document], draws: Sequence[Draw]) -> Painting:
         """All pictures of the documents, whoever gave them, each at a time of the path."""
-        like = next(self._paints.parameters())
+        like = next(self._painter.parameters())
         pairs = [(picture, draw) for document, draw in zip(documents, draws, strict=True) for picture in document.pictures]
         if not pairs:
             pixels, error = like.new_zeros(0, 3, self.pixels, self.pixels), like.new_zeros(0, self.elements, self.features)
@@ -134,10 +139,10 @@ class Features(nn.Module):
         """The squared error per pixel, summed over pictures."""
         pixels, seen, time, noise, error = painting
         if not len(pixels):
-            return {"pixels": (next(self._paints.parameters())[:0].sum(), 0)}
+            return {"pixels": (next(self._painter.parameters())[:0].sum(), 0)}
         features = self.form(seen)
         features = features + error * features.square().mean(-1, keepdim=True).sqrt()
-        said = self._paints(noised(self.path, Ends(pixels, noise), time[:, None, None, None]), self.path.clock(time), features)
+        said = self._painter(noised(self.path, Ends(pixels, noise), time[:, None, None, None]), self.path.clock(time), features)
         return {"pixels": ((said.to(pixels.dtype) - pixels).square().mean((1, 2, 3)).sum(), len(pixels))}
 
     # ------------------------------------------------------------------ the codec
@@ -151,7 +156,7 @@ class Features(nn.Module):
     @torch.no_grad()
     def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Tensor:
         """uint8 pictures, clipped, painted from the noise of each draw; without draws from one noise, the same for all."""
-        like = next(self._paints.parameters())
+        like = next(self._painter.parameters())
         features = torch.stack(tuple(cleans)).to(like)
         rngs = [draw.rng for draw in draws] or [Draw(0).rng for _ in cleans]
         blank = like.new_zeros(3, self.pixels, self.pixels)
@@ -159,7 +164,7 @@ class Features(nn.Module):
         walk = DDIM()(self.path, start, self.path.grid(self.steps), lambda: start)
         value, time = next(walk)
         while True:
-            said = self._paints(value, self.path.clock(time).expand(len(value)), features)
+            said = self._painter(value, self.path.clock(time).expand(len(value)), features)
             try:
                 value, time = walk.send(resolve(self.path, Predicts.CLEAN, value, said, time))
             except StopIteration as finished:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from tessera.codecs.base import Cleans, Codec, Encoded, PictureCodec
+from tessera.codecs.base import Cleans, Codec, Encoded, PictureCodec, paints
 from tessera.draws import Draw
 
 
@@ -25,6 +25,11 @@ class Shifted(nn.Module):
         self.codec, self.first, self.pixels = codec, first, codec.pixels
         self.ids = torch.tensor(ids) if ids else None
         self.back = {id: code for code, id in enumerate(ids)}
+
+    @property
+    def paints(self) -> bool:
+        """As the codec says."""
+        return paints(self.codec)
 
     def codes(self, ids: Int[Tensor, "*answers"]) -> Int[Tensor, "*answers"]:
         """The codes that stand under these ids."""

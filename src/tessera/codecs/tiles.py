@@ -26,6 +26,8 @@ class Tiled(NamedTuple):
 class Tiles:
     """Pictures of any size -> squares of `patch` x `patch` pixels, of the whole picture and of tiles of `pixels` x `pixels`.
 
+    Of a tile, the last rows and columns that whole squares do not cover are not seen.
+
     `grids` are the (height, width) that tiles may make up together. The one in which most of the picture's own pixels stay is taken, and of
     those the smallest; the picture is scaled into it with `resize`, and black is filled in on both sides. Source: LLaVA-NeXT
     (Liu et al. 2024, llava-vl.github.io/blog/2024-01-30-llava-next), in its published code. `mean` and `spread` are as of `Patches`.
@@ -41,7 +43,7 @@ class Tiles:
         mean: Sequence[float] = (0.5, 0.5, 0.5),
         spread: Sequence[float] = (0.5, 0.5, 0.5),
     ):
-        self.squares = Patches(pixels=pixels, patch=patch, mean=mean, spread=spread)
+        self.squares = Patches(pixels=pixels // patch * patch, patch=patch, mean=mean, spread=spread)
         self.pixels, self.patch, self.grids, self.resize = pixels, patch, tuple(grids), resize
 
     def encode(self, raws: Sequence[UInt8[Tensor, "3 height wide"]], draws: Sequence[Draw] = ()) -> Encoded:
@@ -54,7 +56,8 @@ class Tiles:
         grid = best(size, self.grids)
         rows, columns = (length // self.pixels for length in grid)
         parts = self._filled(raw, grid).unflatten(1, (rows, -1)).unflatten(3, (columns, -1)).permute(1, 3, 0, 2, 4).flatten(0, 1)
-        squares = torch.stack([*self.squares.encode([self.resize(raw, self.pixels, self.pixels), *parts]).clean])
+        seen, shown = self.squares.pixels, [self.resize(raw, self.pixels, self.pixels), *parts]
+        squares = torch.stack([*self.squares.encode([one[:, :seen, :seen] for one in shown]).clean])
         return Tiled(squares[0], squares[1:].unflatten(0, (rows, columns)), self._shown(size, rows, columns))
 
     def _filled(self, raw: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -40,6 +40,11 @@ class VQGAN(nn.Module):
         self.to_latents = nn.Conv2d(encoder.features, quantizer.features, 1)
         self.from_latents = nn.Conv2d(quantizer.features, decoder.features, 1) if decoder is not None else None
 
+    @property
+    def paints(self) -> bool:
+        """Whether it has a decoder."""
+        return self.decoder is not None
+
     def forward(self, pixels: Float[Tensor, "batch 3 height wide"]) -> Painted:
         """What becomes of a batch of pictures from -1 to 1."""
         return reconstruct(self, pixels)

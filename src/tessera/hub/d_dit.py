@@ -14,7 +14,7 @@ from tessera.attention import everywhere
 from tessera.clocks import Clock
 from tessera.codecs import BPE, Canvas
 from tessera.codecs.text import MarkerIds
-from tessera.document import Document, Image, Text
+from tessera.document import Document, Image, Task, Text
 from tessera.drops import Instead
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.folder import Folder, Settings
@@ -22,7 +22,7 @@ from tessera.hub.manners import token
 from tessera.hub.markers import ids_of, tokenizer
 from tessera.hub.names import Names, Part, Row, shaped, under
 from tessera.hub.pictures import Fit, cropped
-from tessera.hub.tensors import Stored
+from tessera.hub.tensors import Stored, tensors
 from tessera.hub.vae import PART, elements, latents, stride
 from tessera.hub.vae import names as named_latents
 from tessera.laws import Categorical, Regression, Sampling
@@ -34,6 +34,7 @@ from tessera.system import System
 from tessera.trunk import MLP, Block, Experts, PreNorm, SelfAttention, Transformer
 from tessera.writers import AdaptedWriter, LinearWriter
 
+PIPELINE = "JleeOfficial/dual_diff_sd3_512_base"
 TRANSFORMER, ENCODER, TOKENIZER = "transformer", "text_encoder", "tokenizer"  # folders of the pipeline
 MASK, END, LENGTH = "<extra_id_0>", "</s>", 256
 USUAL = {
@@ -133,16 +134,17 @@ class Plain:
 
 def d_dit(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`DualDiffSD3Pipeline`: draws from a text, and describes pictures, with the parts of its folder."""
-    said = Settings(folder.parts[TRANSFORMER].config, USUAL, f"{TRANSFORMER}/config.json")
+    parts = {name: folder.apart(f"{PIPELINE}/{name}", within=name) for name in (TRANSFORMER, PART, ENCODER)}
+    said = Settings(parts[TRANSFORMER].config, USUAL, f"{TRANSFORMER}/config.json")
     said.refuse({"qk_norm": None})
-    width, place, patch = said["num_attention_heads"] * said["attention_head_dim"], folder.parts[PART], said["patch_size"]
+    width, place, patch = said["num_attention_heads"] * said["attention_head_dim"], parts[PART], said["patch_size"]
     codec = latents(place, pixels=said["sample_size"] * stride(place), patch=patch)
     if codec.channels != said["in_channels"] or codec.channels != said["out_channels"]:
         raise ValueError(
             f"hub: {said.where} asks for {said['in_channels']} channels in and {said['out_channels']} out, and latents have "
             f"{codec.channels}; one number is accepted; fetch all parts of one model"
         )
-    text = text_port(folder, said, width)
+    text = text_port(folder, t5(parts[ENCODER].config), said, width)
     shift = folder.read("scheduler/scheduler_config.json").get("shift", 3.0)
     positions = Middle(said["pos_embed_max_size"], width, columns=codec.columns)
     image = Port(
@@ -154,14 +156,16 @@ def d_dit(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         order=InPlace(Flow(shift=shift, least=shift * 0.001 / (1 + (shift - 1) * 0.001), backwards=True)),
         law=Regression(sampling=Sampling(guidance=7.0, steps=28)),
     )
-    table = "shared" if f"{ENCODER}.shared.weight" in weights or not weights else "encoder.embed_tokens"
+    heard = tensors(parts[ENCODER])
+    table = "encoder.embed_tokens" if heard and "shared.weight" not in heard else "shared"
     names = {
         **under(transformer(width, codec.channels, patch), theirs=TRANSFORMER),
         **under(encoder(table), ours="by_name.text.reader.encoder", theirs=ENCODER),
-        **under(named_latents(codec, weights), ours="by_name.image.codec"),
+        **under(named_latents(codec, tensors(place)), ours="by_name.image.codec"),
     }
     system = System("d_dit", trunk=trunk(said, width, image), ports=(text, image), attention=everywhere, drop=Instead(""))
-    return Blueprint(system, names, UNREAD, manners=Plain(cropped(codec.pixels, Pillow.Resampling.BICUBIC)))
+    manners = Plain(cropped(codec.pixels, Pillow.Resampling.BICUBIC))
+    return Blueprint(system, names, UNREAD, manners=manners, within={TRANSFORMER: ""}, parts=parts, tasks=(Task.DRAW, Task.CAPTION))
 
 
 def trunk(said: Settings, width: int, image: Port) -> Experts:
@@ -174,12 +178,12 @@ def trunk(said: Settings, width: int, image: Port) -> Experts:
     return Experts((tower(norm()), tower(nn.Identity())), {image: 1}, told=image)
 
 
-def text_port(folder: Folder, said: Settings, width: int) -> Port:
+def text_port(folder: Folder, heard: T5, said: Settings, width: int) -> Port:
     """The port of text: T5's ids, on a canvas where they are learned, through T5's encoder."""
     inside = replace(folder, path=folder.path / TOKENIZER)
     (end,), (mask,), (pad,) = (ids_of(tokenizer(inside), one) for one in (END, MASK, token(inside, "pad_token", "<pad>")))
     bpe = BPE(inside.file("tokenizer.json"), markers=MarkerIds((), (), (), end), canvas=Canvas(LENGTH, LENGTH))
-    read = EncodedReader(t5(folder.parts[ENCODER].config), width, mask=mask, pad=pad, length=LENGTH)
+    read = EncodedReader(heard, width, mask=mask, pad=pad, length=LENGTH)
     law = Categorical(allowed=[id for id in range(said["vocab_size"]) if id != mask], only=True)
     order = Masked(schedule=linear, steps=64, temperature=torch.inf, bound=True)
     head = LinearWriter(width, said["vocab_size"], bias=True)

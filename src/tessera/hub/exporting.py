@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tessera.hub.filling import own, places
-from tessera.hub.folder import Folder
-from tessera.hub.loading import ORIGIN, blueprint, gathered, whole
-from tessera.hub.names import Names, Row, table
-from tessera.hub.tensors import ALONE, INDEX, Stored
+from tessera.hub.folder import Folder, open_folder
+from tessera.hub.loading import ORIGIN, blueprint
+from tessera.hub.names import Names, Row, found, table
+from tessera.hub.tensors import ALONE, INDEX, Stored, tensors
 from tessera.system import System
 from tessera.trunk import LoRA
 
@@ -37,16 +37,15 @@ def export_published(system: System, into: Path) -> list[Path]:
     if into.exists():
         raise ValueError(f"export: {into} exists; a new folder is accepted; choose another")
     arguments = origin["arguments"]
-    folder = whole(arguments["path"], trust_pickle=arguments["trust_pickle"])
-    weights = gathered(folder)
+    folder = open_folder(arguments["path"], trust_pickle=arguments["trust_pickle"])
+    made = blueprint(folder, tensors(folder))
     mine = Merged(system)
-    plan = plan_of(system, mine, blueprint(folder, weights).names)
+    plan = plan_of(system, mine, made.names)
     written = []
-    for name, part in {"": folder, **folder.parts}.items():
-        some = {tensor: one for tensor, one in weights.items() if name == next((p for p in folder.parts if tensor.startswith(f"{p}.")), "")}
+    for name, part in {"": folder, **made.parts}.items():
         (into / name).mkdir(parents=True, exist_ok=True)
         copy(part, into / name, next(system.parameters()).dtype)
-        written += write(plan, mine, some, into / name, front=f"{name}." if name else "")
+        written += write(plan, mine, tensors(part, name), into / name, front=f"{name}." if name else "")
     return written
 
 
@@ -56,28 +55,21 @@ def plan_of(system: System, mine: Mapping[str, Tensor], names: Names) -> Plan:
     again = {
         name: first[id(tensor)] for name, tensor in system.state_dict(keep_vars=True).items() if name not in mine and id(tensor) in first
     }
-    named = [(name, one) for name, one in again.items() if one in mine and has_name(name, names)]
-    return [*table(mine, names).items(), *((one, table([name], names)[name]) for name, one in named)]
-
-
-def has_name(name: str, names: Names) -> bool:
-    """Whether a tensor of ours has a published name."""
-    try:
-        return bool(table([name], names))
-    except KeyError:
-        return False
+    named = ((one, found(name, names)) for name, one in again.items() if one in mine)
+    return [*table(mine, names).items(), *((one, row) for one, row in named if row)]
 
 
 def copy(folder: Folder, into: Path, dtype: torch.dtype) -> None:
-    """Configuration and tokenizer, as they were but for the precision."""
+    """Configuration and tokenizer, as they were but for the precision of what has numbers."""
     for pattern in (*KEPT, *(f"*/{pattern}" for pattern in KEPT if folder.pipeline)):
         for file in folder.path.glob(pattern):
             if not file.name.endswith(".index.json"):
                 (into / file.relative_to(folder.path)).parent.mkdir(exist_ok=True)
                 shutil.copy(file, into / file.relative_to(folder.path))
     name = "torch_dtype" if "torch_dtype" in folder.config else "dtype"
-    stated = {} if "_class_name" in folder.config else {name: str(dtype).removeprefix("torch.")}  # diffusers' say nothing of it
-    (into / folder.said).write_text(json.dumps({**folder.config, **stated}, indent=2, ensure_ascii=False))
+    if folder.numbers and folder.config and "_class_name" not in folder.config:  # diffusers' say nothing of it
+        stated = {**folder.config, name: str(dtype).removeprefix("torch.")}
+        (into / folder.said).write_text(json.dumps(stated, indent=2, ensure_ascii=False))
 
 
 class Merged(Mapping[str, Tensor]):

@@ -92,13 +92,16 @@ def is_clip(said: Settings) -> bool:
 
 
 def eye(said: Settings, *, layer: int = -1) -> tuple[vision.ViT, Names]:
-    """An eye and its names. `layer` is where it is read: a place in the list of what goes in and what comes out of every block."""
+    """An eye and its names. `layer` is where it is read: a place in the list of what goes in and what comes out of every block.
+
+    Of a picture it takes what whole squares cover, as published eyes do: 378 pixels of 384, where a square has 14.
+    """
     depth = said["num_hidden_layers"]
     read = layer if layer >= 0 else depth + 1 + layer
     if said["hidden_act"] not in ACTIVATIONS:
         raise ValueError(f"hub: {said.where} asks for hidden_act {said['hidden_act']!r}; {', '.join(ACTIVATIONS)} are accepted")
     sizes = {
-        "pixels": said["image_size"],
+        "pixels": said["image_size"] // said["patch_size"] * said["patch_size"],
         "patch": said["patch_size"],
         "width": said["hidden_size"],
         "heads": said["num_attention_heads"],
@@ -109,8 +112,7 @@ def eye(said: Settings, *, layer: int = -1) -> tuple[vision.ViT, Names]:
     if is_clip(said):
         return vision.clip(**sizes, depth=read + 1), CLIP
     made = vision.siglip(**sizes, depth=read)
-    if read < depth:
-        made.after = nn.Identity()
+    made.after = nn.Identity()  # the norm behind the last block is in no place of the list
     return made, SIGLIP
 
 

@@ -16,15 +16,15 @@ PICKLES = ("*.bin", "*.pt", "*.pth")
 class Folder:
     """A published model: where it lies, and what its config.json says.
 
-    `parts` are folders of their own that belong to it, by the name that stands in front of their tensors here. `fetched` are the
-    patterns of the files that the hub gave, where it comes from there; `trusts` says whether its pickles are opened.
+    `fetched` are the patterns of the files that the hub gave, where it comes from there; `trusts` says whether its pickles are opened,
+    `numbers` whether its tensors are looked at at all.
     """
 
     path: Path
     config: Mapping[str, Any]
-    parts: Mapping[str, "Folder"] = field(default_factory=dict)
     fetched: Sequence[str] = ()
     trusts: bool = False
+    numbers: bool = True
 
     @property
     def said(self) -> str:
@@ -33,7 +33,7 @@ class Folder:
 
     @property
     def pipeline(self) -> bool:
-        """Whether all its tensors are those of its parts."""
+        """Whether all its tensors are those of models in folders inside."""
         return self.said == SAID[1]
 
     def file(self, name: str) -> Path:
@@ -66,7 +66,7 @@ class Folder:
                 f"hub: {self.path} holds no folder {name}, and beside it is none called {'/'.join([called, *inside])}; {published} in one "
                 "of both places is accepted; fetch it"
             )
-        made = Folder(place, {}, fetched=self.fetched, trusts=self.trusts)
+        made = Folder(place, {}, fetched=self.fetched, trusts=self.trusts, numbers=self.numbers and numbers)
         return replace(made, config=made.read("config.json"))
 
 
@@ -97,6 +97,11 @@ class Settings:
                 raise ValueError(f"hub: {self.where} asks for {name} {found!r}; {value!r} is accepted; load it with another library")
 
 
+def bare(published: str) -> str:
+    """What a published model is called without its owner."""
+    return published.split("/")[1]
+
+
 def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
     """The folder of this path, or the one that the hub keeps under this id, fetched where it is not here yet: all of it, or no `numbers`.
 
@@ -106,7 +111,7 @@ def open_folder(path: str | Path, *, trust_pickle: bool = False, numbers: bool =
     if not place.is_dir():
         patterns = (*DESCRIBED, *(NUMBERS if numbers else ()), *(PICKLES if trust_pickle else ()))
         place = _fetched(str(path), patterns)
-    folder = Folder(place, {}, fetched=patterns, trusts=trust_pickle)
+    folder = Folder(place, {}, fetched=patterns, trusts=trust_pickle, numbers=numbers)
     return replace(folder, config=_json(folder.file(folder.said)))
 
 

@@ -46,6 +46,8 @@ EYE = {
 }  # fmt: skip
 CODES = {**CODECS, "embed_dim": 8, "num_embeddings": 16_384, "projection_dim": 2048, "num_hidden_layers": 2}
 OWN_EYES: Mapping[str, Mapping[str, Any]] = {"siglip_large_patch16_384": {"width": 1024, "depth": 24, "heads": 16, "patch": 16}}
+OWN_CODECS: Mapping[str, Mapping[str, Any]] = {"VQ-16": {"channels": 128, "multiples": (1, 1, 2, 2, 4), "blocks": 2, "features": 256}}
+"""What DeepSeek's own code calls by a name."""
 
 
 class Described(NamedTuple):
@@ -180,21 +182,28 @@ def of_deepseek(folder: Folder) -> Described:
     text = settings(folder.config.get("language_config") or {}, "config.json, language_config,")
     seeing, aligned, adapted, drawn, coded = map(params, ("vision", "aligner", "gen_aligner", "gen_head", "gen_vision"))
     eye = own_eye(seeing)
-    encoder, decoder = ConvEncoder(features=256, attended=(4,)), ConvDecoder(features=256, attended=(4,))
+    sizes = dict(own(OWN_CODECS, (folder.config.get("gen_vision_config") or {}).get("cls", "VQ-16"), coded.where, "cls"))
+    blocks, sizes["attended"] = sizes.pop("blocks"), (len(sizes["multiples"]) - 1,)
+    encoder, decoder = ConvEncoder(**sizes, blocks=blocks), ConvDecoder(**sizes, blocks=blocks + 1)
     quantizer = VQ(size=coded["image_token_size"], features=coded["n_embed"], normalized=True)
     return Described(
         text,
         eye,
         perceptron(eye.width, *[aligned["n_embed"]] * aligned["depth"]),
-        VQGAN(encoder=encoder, decoder=decoder, quantizer=quantizer, pixels=16 * eye.columns),
+        VQGAN(encoder=encoder, decoder=decoder, quantizer=quantizer, pixels=encoder.stride * eye.columns),
         perceptron(adapted["input_dim"], *[adapted["n_embed"]] * adapted["depth"]),
         MLPWriter(drawn["n_embed"], drawn["image_token_embed"], drawn["image_token_size"]),
     )
 
 
 def own_eye(seeing: Settings) -> vision.ViT:
-    """The eye that DeepSeek's own code calls by its name. Raises ValueError for names that are not known here."""
+    """The eye that DeepSeek's own code calls by its name."""
     seeing.refuse({"select_layer": -1, "select_feature": "same"})
-    if seeing["model_name"] not in OWN_EYES:
-        raise ValueError(f"hub: {seeing.where} asks for model_name {seeing['model_name']!r}; {', '.join(OWN_EYES)} are accepted")
-    return vision.siglip(pixels=seeing["image_size"], **OWN_EYES[seeing["model_name"]])
+    return vision.siglip(pixels=seeing["image_size"], **own(OWN_EYES, seeing["model_name"], seeing.where, "model_name"))
+
+
+def own(known: Mapping[str, Mapping[str, Any]], name: str, where: str, setting: str) -> Mapping[str, Any]:
+    """The sizes of what goes by this name. Raises ValueError for names that are not known here."""
+    if name not in known:
+        raise ValueError(f"hub: {where} asks for {setting} {name!r}; {', '.join(known)} are accepted; load it elsewhere")
+    return known[name]

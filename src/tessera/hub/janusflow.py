@@ -18,7 +18,7 @@ from tessera.hub.language import TURNS, language, named, settings, text_port, ti
 from tessera.hub.markers import markers
 from tessera.hub.names import Names, shaped, under
 from tessera.hub.pictures import colours
-from tessera.hub.tensors import Stored
+from tessera.hub.tensors import Stored, tensors
 from tessera.hub.vae import PART, latents, stride
 from tessera.hub.vae import names as named_latents
 from tessera.laws import Regression, Sampling
@@ -69,7 +69,7 @@ BEGIN: Names = {"weight": "beg_of_und_embed"}
 
 
 def janusflow(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
-    """`MultiModalityCausalLM` of `janus.janusflow`, with the latents of its part `vae`.
+    """`MultiModalityCausalLM` of `janus.janusflow`, with latents of a folder beside it.
 
     A drawn picture has as many places as a seen one, which is how large it is: the published code says so in numbers of its own.
     """
@@ -84,7 +84,7 @@ def janusflow(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     squares = Patches(pixels=look.pixels, patch=look.patch, **colours(folder))
     sees = Port("eye", Image, codec=squares, reader=given, takes=Takes.AFTERWARDS)
     nets = part("gen_enc", DOWN), part("gen_dec", UP)
-    place, patch = folder.parts[PART], steps(*nets)
+    place, patch = folder.apart(LATENTS, within=PART), steps(*nets)
     codec = latents(place, pixels=look.columns * patch * stride(place), patch=patch)
     image = drawing(codec, *nets, said)
 
@@ -95,10 +95,10 @@ def janusflow(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(BEGIN, ours="by_name.eye.reader.begin"),
         **under(READER, ours="by_name.image.reader"),
         **under(WRITER, ours="by_name.image.writer"),
-        **under(named_latents(codec, weights), ours="by_name.image.codec"),
+        **under(named_latents(codec, tensors(place)), ours="by_name.image.codec"),
     }
     system = System("janusflow", trunk=speaker.trunk, ports=(text, image, sees), attention=causal, drop=Hidden())
-    return Blueprint(system, names, UNREAD, manners=manners(folder, look.pixels, codec.pixels, TEMPLATE))
+    return Blueprint(system, names, UNREAD, manners=manners(folder, look.pixels, codec.pixels, TEMPLATE), parts={PART: place})
 
 
 def steps(down: Settings, up: Settings) -> int:

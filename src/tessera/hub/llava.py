@@ -18,7 +18,7 @@ from tessera.hub.language import TURNS, language, named, settings, text_port, ti
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers
 from tessera.hub.names import Names, shaped, under
-from tessera.hub.pictures import Fit, background, colours, cropped, processing, resample, resized, squared
+from tessera.hub.pictures import Fit, background, colours, cropped, processing, resample, resized, squared, upto
 from tessera.hub.tensors import Stored
 from tessera.ports import Port, Takes
 from tessera.readers import EyeReader, Reader, TileReader
@@ -47,7 +47,15 @@ class Looked(NamedTuple):
     fit: Fit
 
 
-Look = Callable[[Folder, Settings, ViT, nn.Module], Looked]
+class Eye(NamedTuple):
+    """What looks, what brings that to the language model's width, and the side of pictures, of which it sees what whole squares cover."""
+
+    eye: ViT
+    projector: nn.Sequential
+    side: int
+
+
+Look = Callable[[Folder, Settings, Eye], Looked]
 
 
 def llava(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
@@ -60,20 +68,22 @@ def llava_next(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     return built(folder, weights, in_tiles)
 
 
-def whole(folder: Folder, said: Settings, eye: ViT, projector: nn.Module) -> Looked:
+def whole(folder: Folder, said: Settings, through: Eye) -> Looked:
     """Pictures of one size."""
-    how = resample(folder)
-    fit = squared(eye.pixels, how, background(folder)) if processing(folder).get("do_pad") else cropped(eye.pixels, how)
-    return Looked(Patches(pixels=eye.pixels, patch=eye.patch, **colours(folder)), EyeReader(eye, projector), {}, fit)
+    (eye, projector, side), how = through, resample(folder)
+    fit = squared(side, how, background(folder)) if processing(folder).get("do_pad") else cropped(side, how)
+    squares = Patches(pixels=eye.pixels, patch=eye.patch, **colours(folder))
+    return Looked(squares, EyeReader(eye, projector), {}, upto(eye.pixels, fit))
 
 
-def in_tiles(folder: Folder, said: Settings, eye: ViT, projector: nn.Module) -> Looked:
+def in_tiles(folder: Folder, said: Settings, through: Eye) -> Looked:
     """Pictures of any shape."""
+    eye, projector, side = through
     grids = [(height, width) for height, width in said["image_grid_pinpoints"]]
     resize = partial(resized, how=resample(folder))
-    codec = Tiles(pixels=eye.pixels, patch=eye.patch, grids=grids, resize=resize, **colours(folder))
-    width = projector[-1].out_features  # type: ignore[index]
-    reader = TileReader(eye, projector, row_end=nn.Embedding(1, width))
+    codec = Tiles(pixels=side, patch=eye.patch, grids=grids, resize=resize, **colours(folder))
+    width = projector[-1].out_features
+    reader = TileReader(eye, projector, row_end=nn.Embedding(1, width))  # type: ignore[arg-type]  # torch does not know its last layer
     return Looked(codec, reader, {"row_end.weight": shaped("image_newline")}, lambda picture: picture)
 
 
@@ -96,7 +106,7 @@ def built(folder: Folder, weights: Mapping[str, Stored], look: Look) -> Blueprin
     eye, of_eye = eye_of(seeing, layer=said["vision_feature_layer"])
     bias = said["multimodal_projector_bias"]
     projector = nn.Sequential(nn.Linear(eye.width, speaker.width, bias=bias), nn.GELU(), nn.Linear(speaker.width, speaker.width, bias=bias))
-    looked = look(folder, said, eye, projector)
+    looked = look(folder, said, Eye(eye, projector, seeing["image_size"]))
     image = Port("image", Image, codec=looked.codec, reader=looked.reader, takes=Takes.GIVEN)
 
     names = {

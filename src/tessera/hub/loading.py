@@ -1,7 +1,6 @@
 """Published checkpoints as systems: what a folder's config.json describes is built without weights, and filled with its own."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +8,23 @@ import torch
 
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.chameleon import chameleon
-from tessera.hub.d_dit import ENCODER, TRANSFORMER, d_dit
+from tessera.hub.d_dit import d_dit
 from tessera.hub.emu3 import emu3
 from tessera.hub.filling import fill, own
 from tessera.hub.finetuning import adapt, finetune
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.janus import janus
-from tessera.hub.janusflow import LATENTS as SDXL
 from tessera.hub.janusflow import janusflow
 from tessera.hub.language import USUAL
 from tessera.hub.llama import llama
 from tessera.hub.llava import llava, llava_next
 from tessera.hub.metamorph import metamorph
-from tessera.hub.monoformer import LATENTS as MSE
 from tessera.hub.monoformer import monoformer
 from tessera.hub.names import table
 from tessera.hub.omnimamba import omnimamba
 from tessera.hub.orthus import orthus
 from tessera.hub.show_o import show_o
-from tessera.hub.tensors import Stored, stored, stored_under
-from tessera.hub.vae import PART
+from tessera.hub.tensors import Stored, tensors
 from tessera.system import System
 from tessera.weightless import allot, weightless
 
@@ -48,12 +44,6 @@ KINDS: Mapping[str, Callable[[Folder, Mapping[str, Stored]], Blueprint]] = {
     "OrthusForConditionalGeneration": orthus,
     "Showo": show_o,
 }
-APART: Mapping[str, Mapping[str, str]] = {
-    "DualDiffSD3Pipeline": {part: f"JleeOfficial/dual_diff_sd3_512_base/{part}" for part in (TRANSFORMER, PART, ENCODER)},
-    "MonoFormerForCausalLM": {PART: MSE},
-    "janusflow": {PART: SDXL},
-}
-"""Parts that are published in folders of their own, and where (`Folder.apart`)."""
 ORIGIN = "tessera.hub:load_published"  # the recipe of whatever is loaded here
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -67,8 +57,8 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     pickles unless `trust_pickle`.
     """
     check(precision, lora)
-    folder = whole(path, trust_pickle=trust_pickle)
-    weights = gathered(folder)
+    folder = open_folder(path, trust_pickle=trust_pickle)
+    weights = tensors(folder)
     made = blueprint(folder, weights)
     fill(made.system, made.names, {**weights, **made.beside}, unread=made.unread, dtype=PRECISIONS.get(precision), device=device)
     made.ready()
@@ -83,7 +73,7 @@ def outline_published(path: str | Path, *, precision: str = "", lora: int = 0) -
     `precision` is by default the one that its config.json states.
     """
     check(precision, lora)
-    folder = whole(path, numbers=False)
+    folder = open_folder(path, numbers=False)
     made = blueprint(folder, {})
     stated = precision or folder.config.get("dtype") or folder.config.get("torch_dtype") or "float32"
     allot(made.system, PRECISIONS.get(stated, torch.float32), "meta")
@@ -102,7 +92,7 @@ def prepared(made: Blueprint, lora: int) -> System:
     """The system with its manners and its stage, and adapters where it has a rank for them."""
     system = made.system
     adapters = adapt(system, table(own(system), made.names), made.within, rank=lora) if lora else []
-    system.manners, system.stages = made.manners, (finetune(system, adapters),)
+    system.manners, system.stages = made.manners, (finetune(system, adapters, made.tasks),)
     return system
 
 
@@ -130,17 +120,3 @@ def kind_of(folder: Folder) -> str:
         return "janusflow"
     classes = (folder.config.get("_class_name"), *(folder.config.get("architectures") or ()))
     return next((name for name in classes if name in KINDS), folder.config.get("model_type", ""))
-
-
-def whole(path: str | Path, *, trust_pickle: bool = False, numbers: bool = True) -> Folder:
-    """A folder with all parts of its model that were published apart. Raises ValueError where one is missing."""
-    folder = open_folder(path, trust_pickle=trust_pickle, numbers=numbers)
-    return replace(folder, parts={name: folder.apart(id, within=name) for name, id in APART.get(kind_of(folder), {}).items()})
-
-
-def gathered(folder: Folder) -> dict[str, Stored]:
-    """The tensors of a folder and of its parts, whose names stand in front of theirs."""
-    found = {} if folder.pipeline else stored(folder.path, trust_pickle=folder.trusts)
-    for name, part in folder.parts.items():
-        found |= stored_under(name, part)
-    return found

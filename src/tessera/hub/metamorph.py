@@ -7,7 +7,7 @@ from math import isqrt
 import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image as Pillow
-from torch import Tensor, nn
+from torch import Tensor
 
 from tessera.attention import causal
 from tessera.codecs import Features
@@ -17,13 +17,13 @@ from tessera.hub.blueprint import Blueprint
 from tessera.hub.eyes import behind
 from tessera.hub.eyes import eye as eye_of
 from tessera.hub.eyes import settings as eye_settings
-from tessera.hub.folder import Folder, Settings
+from tessera.hub.folder import Folder, Settings, bare
 from tessera.hub.language import TURNS, language, named, settings, text_port, tied
 from tessera.hub.manners import Published, chat
 from tessera.hub.markers import ids_of, tokenizer
 from tessera.hub.names import Names, under
 from tessera.hub.pictures import Fit, covered, squared
-from tessera.hub.tensors import Stored, stored_under
+from tessera.hub.tensors import Stored
 from tessera.laws import Regression, cosine_distance
 from tessera.orders import Next
 from tessera.perceptron import perceptron
@@ -78,12 +78,11 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     words = text_port(folder, speaker, marks(folder))
 
     apart = bool(weights) and not any(name.startswith("model.vision_tower.") for name in weights)
-    seen = folder.apart(EYE) if apart else folder
-    tower = "siglip.vision_model" if apart else "model.vision_tower.vision_tower"
+    parts = {bare(EYE): folder.apart(EYE)} if apart else {}
+    seen, beside = next(iter(parts.values()), folder), next(iter(parts), "")
+    tower = f"{beside}.vision_model" if apart else "model.vision_tower.vision_tower"
     seeing = eye_settings({**SEEING, **(seen.config.get("vision_config") or {})}, f"{seen.path}, config.json, vision_config,")
-    side, patch = seeing["image_size"], seeing["patch_size"]
-    eye, of_eye = eye_of(Settings({**seeing.said, "image_size": side // patch * patch}, seeing.usual), layer=said["mm_vision_select_layer"])
-    eye.after = nn.Identity()
+    eye, of_eye = eye_of(seeing, layer=said["mm_vision_select_layer"])
     codec = Features(eye, None, former=Interpolated(isqrt(said["num_image_tokens"]), eye.width), unit=True)
     width = speaker.width
     squares, drawer = FeatureReader(perceptron(eye.width, width, width)), MLPWriter(width, width, width, eye.width)
@@ -96,12 +95,11 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(of_eye, ours="by_name.image.codec.eye", theirs=tower),
     }
     system = System("metamorph", trunk=speaker.trunk, ports=(words, image), attention=causal)
-    idle = ("model.vision_proj.*", f"{tower}.head.*", "siglip.text_model.*", "siglip.logit_*", "*position_ids")
-    beside = stored_under("siglip", seen) if apart else {}
+    idle = ("model.vision_proj.*", f"{tower}.head.*", f"{beside}.text_model.*", f"{beside}.logit_*", "*position_ids")
     manners = Published(
-        replace(chat(folder, TEMPLATE, picture=BEGIN), begin=""), fit(side, eye.pixels, said["image_aspect_ratio"] == "pad")
+        replace(chat(folder, TEMPLATE, picture=BEGIN), begin=""), fit(seeing["image_size"], eye.pixels, said["image_aspect_ratio"] == "pad")
     )
-    return Blueprint(system, names, (*TURNS, *behind(eye, seeing, tower), *idle), manners=manners, beside=beside)
+    return Blueprint(system, names, (*TURNS, *behind(eye, seeing, tower), *idle), manners=manners, parts=parts)
 
 
 def marks(folder: Folder) -> MarkerIds:

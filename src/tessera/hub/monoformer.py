@@ -16,7 +16,7 @@ from tessera.hub.manners import Published, chat
 from tessera.hub.markers import markers
 from tessera.hub.names import Names, Part, Row, under
 from tessera.hub.pictures import cropped
-from tessera.hub.tensors import Stored
+from tessera.hub.tensors import Stored, tensors
 from tessera.hub.vae import PART, elements, latents, stride
 from tessera.hub.vae import names as named_latents
 from tessera.laws import Regression, Sampling
@@ -50,7 +50,7 @@ def writer(channels: int, patch: int) -> Names:
 
 
 def monoformer(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
-    """`MonoFormerForCausalLM`, with the latents of its part `vae`: it reads and writes text, and draws.
+    """`MonoFormerForCausalLM`, with latents of a folder beside it: it reads and writes text, and draws.
 
     Guidance moves the first three channels of the noise, as its code does, and variances are those under the prompt.
     """
@@ -62,7 +62,7 @@ def monoformer(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     text = text_port(folder, speaker, markers(folder, said, begin_image=[BEGIN], end_image=[END]))
 
     sizes = Settings(folder.config, {"patch_size": 2, "in_channels": 4, "learn_sigma": True, "image_size": 256})
-    place, patch, channels = folder.parts[PART], sizes["patch_size"], sizes["in_channels"]
+    place, patch, channels = folder.apart(LATENTS, within=PART), sizes["patch_size"], sizes["in_channels"]
     codec, said_channels = latents(place, pixels=sizes["image_size"], patch=patch), channels * (1 + bool(sizes["learn_sigma"]))
     if (stride(place), codec.channels) != (8, channels):
         raise ValueError(
@@ -79,8 +79,9 @@ def monoformer(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **named(model="model", head="lm_head"),
         **under(READER, ours="by_name.image.reader"),
         **under(writer(said_channels, patch), ours="by_name.image.writer"),
-        **under(named_latents(codec, weights), ours="by_name.image.codec"),
+        **under(named_latents(codec, tensors(place)), ours="by_name.image.codec"),
     }
     system = System("monoformer", trunk=speaker.trunk, ports=(text, image), attention=causal | within(image, behind=1), drop=Absent())
     words = replace(chat(folder, TEMPLATE), template=TEMPLATE)  # its folder holds the template of the model that it began with
-    return Blueprint(system, names, TURNS, manners=Published(words, cropped(codec.pixels, Pillow.Resampling.BICUBIC)))
+    manners = Published(words, cropped(codec.pixels, Pillow.Resampling.BICUBIC))
+    return Blueprint(system, names, TURNS, manners=manners, parts={PART: place})

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from torch import Tensor
@@ -54,24 +55,29 @@ def under(names: Names, *, ours: str = "", theirs: str = "") -> dict[str, Row]:
     return {mine + name: Row(tuple(Part(published + p.name, p.rows) for p in one.parts), one.shaped) for name, one in rows.items()}
 
 
+def found(ours: str, names: Names) -> Row | None:
+    """What a tensor of ours is made of; None where it has no name."""
+    for left, right in names.items():
+        if match := pattern(left).fullmatch(ours):
+            *numbers, leaf = match.groups()
+            made = row(right)
+            return Row(tuple(Part(filled(part.name, numbers) + leaf, part.rows) for part in made.parts), made.shaped)
+    return None
+
+
 def table(ours: Iterable[str], names: Names) -> Table:
     """What each tensor of ours is made of. Raises KeyError for one that has no name, which is our mistake."""
-    patterns = [
-        (
-            re.compile(re.escape(left).replace(r"\*", r"(\d+)") + r"(\.weight|\.bias|\.running_mean|\.running_var|\.num_batches_tracked|)"),
-            row(right),
-        )
-        for left, right in names.items()
-    ]
-    found = {}
-    for name in ours:
-        matches = ((pattern.fullmatch(name), right) for pattern, right in patterns)
-        match, right = next(((match, right) for match, right in matches if match), (None, None))
-        if match is None or right is None:
-            raise KeyError(f"{name} has no published name")
-        *numbers, leaf = match.groups()
-        found[name] = Row(tuple(Part(filled(part.name, numbers) + leaf, part.rows) for part in right.parts), right.shaped)
-    return found
+    rows = {name: found(name, names) for name in ours}
+    nameless = [name for name, one in rows.items() if one is None]
+    if nameless:
+        raise KeyError(f"{', '.join(nameless)} have no published name")
+    return {name: one for name, one in rows.items() if one is not None}
+
+
+@cache
+def pattern(left: str) -> re.Pattern[str]:
+    """What is called so by a name of `Names`: a number for each star, and what a layer has."""
+    return re.compile(re.escape(left).replace(r"\*", r"(\d+)") + r"(\.weight|\.bias|\.running_mean|\.running_var|\.num_batches_tracked|)")
 
 
 def filled(name: str, numbers: Sequence[str]) -> str:

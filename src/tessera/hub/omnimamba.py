@@ -15,7 +15,7 @@ from tessera.codecs import BPE, VQ, VQGAN, ConvDecoder, ConvEncoder, Patches
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.eyes import DINO, TIMM
-from tessera.hub.folder import Folder, Settings
+from tessera.hub.folder import Folder, Settings, bare
 from tessera.hub.language import Words, text_port
 from tessera.hub.manners import Published, chat
 from tessera.hub.markers import alone
@@ -82,7 +82,8 @@ LANGUAGE = "llm_backbone.mamba"
 def omnimamba(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`OmniMamba`. What stands around a picture that is shown belongs to it, what stands around a prompt of one is said by the template."""
     said = Settings(folder.config, USUAL)
-    spoken = folder if (folder.path / "tokenizer.json").is_file() else folder.apart(WORDS, numbers=False)
+    parts = {} if (folder.path / "tokenizer.json").is_file() else {bare(WORDS): folder.apart(WORDS, numbers=False)}
+    spoken = next(iter(parts.values()), folder)
     speaker = language(said, tied=f"{LANGUAGE}.lm_head.weight" not in weights)
     words = text_port(spoken, speaker, alone(spoken, END), added=SPECIAL)
     assert isinstance(words.codec, BPE)
@@ -116,7 +117,8 @@ def omnimamba(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         assert isinstance(image.reader, TokenReader) and isinstance(image.writer, LinearWriter)
         tie(image.reader.table, image.writer)
 
-    return Blueprint(system, names, unread(two), ready, manners(said, spoken, words.codec.tokenizer, two.pixels, codec.pixels))
+    spoken_to = manners(said, spoken, words.codec.tokenizer, two.pixels, codec.pixels)
+    return Blueprint(system, names, unread(two), ready, spoken_to, parts=parts)
 
 
 def language(said: Settings, *, tied: bool) -> Words:

@@ -91,12 +91,13 @@ def squared(side: int, how: Pillow.Resampling, background: tuple[int, ...]) -> F
 
 
 def covered(side: int, seen: int, how: Pillow.Resampling) -> Fit:
-    """The picture scaled to a square, less its last rows and columns, which whole squares of an eye do not cover: `seen` are left."""
+    """The picture scaled to a square, as far as whole squares of an eye cover it."""
+    return upto(seen, lambda picture: resized(picture, side, side, how))
 
-    def fit(picture: Picture) -> Fitted:
-        return resized(picture, side, side, how)[:, :seen, :seen].contiguous()
 
-    return fit
+def upto(seen: int, fit: Fit) -> Fit:
+    """The picture less its last rows and columns, which whole squares of an eye do not cover: `seen` are left."""
+    return lambda picture: fit(picture)[:, :seen, :seen].contiguous()
 
 
 def background(folder: Folder) -> tuple[int, ...]:

@@ -19,13 +19,13 @@ from tessera.hub.blueprint import Blueprint
 from tessera.hub.eyes import behind
 from tessera.hub.eyes import eye as eye_of
 from tessera.hub.eyes import settings as eye_settings
-from tessera.hub.folder import Folder, Settings
+from tessera.hub.folder import Folder, Settings, bare
 from tessera.hub.language import TURNS, Language, activation, text_port
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import alone
 from tessera.hub.names import Names, Part, Row, under
-from tessera.hub.pictures import Fit, colours, cropped
-from tessera.hub.tensors import Stored, stored_under
+from tessera.hub.pictures import Fit, colours, cropped, upto
+from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import INSIDE, TAMING, vqgan
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Masked
@@ -101,7 +101,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     begins, ends, asks = words.codec.encode(["<|soi|>", "<|eoi|>", "<|mmu|><|soi|>"]).clean
 
     first, mask = said["llm_vocab_size"] + said["num_new_special_tokens"], said["vocab_size"] - 1
-    coder = folder.apart(TOKENIZER, numbers=bool(weights))
+    coder = folder.apart(TOKENIZER)
     codec = tokens_of(Settings(coder.config, where=f"{coder.path}, config.json,"), isqrt(said["num_vq_tokens"]))
     check(said, words.codec.size, first, mask, codec.quantizer.size)
     known = TokenReader(speaker.words.table, columns=codec.columns)
@@ -113,7 +113,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     fit = cropped(codec.pixels, Pillow.Resampling.BICUBIC)
     framed = FramedReader(known, speaker.words, before=asks.tolist(), behind=ends.tolist())
     if said["w_clip_vit"]:
-        looked = through_clip(folder, words.codec, speaker, numbers=bool(weights))
+        looked = through_clip(folder, words.codec, speaker)
     else:
         looked = Looked(Port("seen", Image, codec=codes, reader=framed, takes=Takes.GIVEN), fit, f"{begin}USER: \n")
     names = {
@@ -121,31 +121,32 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         "by_name.text.reader.table": "showo.model.embed_tokens",
         "by_name.text.writer.out": "showo.lm_head",
         "by_name.image.reader.mask": Row((Part("showo.model.embed_tokens.weight", slice(mask, mask + 1)),), shaped=True),
-        **under(vqgan(codec, TAMING, around=INSIDE), ours="by_name.image.codec.codec", theirs="magvitv2"),
+        **under(vqgan(codec, TAMING, around=INSIDE), ours="by_name.image.codec.codec", theirs=bare(TOKENIZER)),
         **looked.names,
     }
     rule, drop = causal | within(image) | within(looked.port), Instead(f"<|t2i|>{begin}{end}")
     system = System("show_o", trunk=speaker.trunk, ports=(words, image, looked.port), attention=rule, drop=drop)
     spoken_to = chat(spoken, ASKED.replace("OPENUSER: ", looked.opens), picture="<|soi|>", behind=end, plain=True)
     manners = Published(replace(spoken_to, ahead=f"<|t2i|>{begin}", special=spoken_to.special | set(SPECIAL)), looked.fit, fit)
-    beside = {**(stored_under("magvitv2", coder) if weights else {}), **looked.beside}
-    return Blueprint(system, names, (*TURNS, "magvitv2.quantize.*", *looked.unread), manners=manners, beside=beside)
+    parts = {bare(PHI): spoken, bare(TOKENIZER): coder, **looked.parts}
+    return Blueprint(system, names, (*TURNS, f"{bare(TOKENIZER)}.quantize.*", *looked.unread), manners=manners, parts=parts)
 
 
 class Looked(NamedTuple):
-    """How given pictures are read: their port, its rule, and how a user begins; names, what of them is not read, and numbers beside."""
+    """How given pictures are read: their port, its rule, and how a user begins; names, what of them is not read, and where they are."""
 
     port: Port
     fit: Fit
     opens: str
     names: Names = MappingProxyType({})
     unread: tuple[str, ...] = ()
-    beside: Mapping[str, Stored] = MappingProxyType({})
+    parts: Mapping[str, Folder] = MappingProxyType({})
 
 
-def through_clip(folder: Folder, bpe: BPE, speaker: Language, *, numbers: bool) -> Looked:
+def through_clip(folder: Folder, bpe: BPE, speaker: Language) -> Looked:
     """CLIP's eye and a projector, behind the task's token and what is said of the assistant."""
-    seen, tower = folder.apart(EYE, numbers=numbers), "clip.vision_model"
+    seen, clip = folder.apart(EYE), bare(EYE)
+    tower = f"{clip}.vision_model"
     said = eye_settings(seen.config.get("vision_config") or {}, f"{seen.path}, config.json, vision_config,")
     eye, of_eye = eye_of(said, layer=-2)
     projector = nn.Sequential(nn.Linear(eye.width, speaker.width), nn.GELU(), nn.Linear(speaker.width, speaker.width))
@@ -156,9 +157,10 @@ def through_clip(folder: Folder, bpe: BPE, speaker: Language, *, numbers: bool) 
         **under(of_eye, ours="by_name.seen.reader.inner.eye", theirs=tower),
         "by_name.seen.reader.inner.projector.*": "mm_projector.*",
     }
-    unread = (*behind(eye, said, tower), "clip.text_model.*", "clip.*projection.weight", "clip.logit_scale", "*position_ids")
-    fit = cropped(eye.pixels, Pillow.Resampling.BICUBIC)
-    return Looked(port, fit, "<|eoi|>USER: ", names, unread, stored_under("clip", seen) if numbers else {})
+    idle = (f"{clip}.{name}" for name in ("text_model.*", "*projection.weight", "logit_scale"))
+    unread = (*behind(eye, said, tower), *idle, "*position_ids")
+    fit = upto(eye.pixels, cropped(said["image_size"], Pillow.Resampling.BICUBIC))
+    return Looked(port, fit, "<|eoi|>USER: ", names, unread, {clip: seen})
 
 
 def check(said: Settings, words: int, first: int, mask: int, codes: int) -> None:

@@ -152,9 +152,12 @@ def stored(folder: Path, *, trust_pickle: bool = False) -> dict[str, Stored]:
     return {name: InMemory(tensor) for file in pickles for name, tensor in _unpickled(file).items()}
 
 
-def stored_under(prefix: str, folder: Folder) -> dict[str, Stored]:
-    """The tensors of a model that belongs to a larger one, a prefix in front of their names."""
-    return {f"{prefix}.{name}": one for name, one in stored(folder.path, trust_pickle=folder.trusts).items()}
+def tensors(folder: Folder, prefix: str = "") -> dict[str, Stored]:
+    """The tensors of a model, a prefix in front of their names where it belongs to a larger one; none where nobody looks at them."""
+    if folder.pipeline or not folder.numbers:
+        return {}
+    front = f"{prefix}." if prefix else ""
+    return {front + name: one for name, one in stored(folder.path, trust_pickle=folder.trusts).items()}
 
 
 def _indexed(folder: Path, index: Path) -> dict[str, Stored]:

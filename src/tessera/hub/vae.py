@@ -75,9 +75,9 @@ def elements(patch: int, channels: int) -> Tensor:
 
 
 def names(codec: VAE, weights: Mapping[str, Stored]) -> Names:
-    """The names of a codec whose folder is the part `vae`; older files have other words for its attention."""
+    """The names of a codec whose folder, the part `vae`, holds these tensors; older files have other words for its attention."""
     encoder, decoder = codec.encoder[0], codec.decoder[1]  # type: ignore[index]  # they are Sequentials here
-    how = layout(ONCE if any(name.startswith(f"{PART}.") and ".query." in name for name in weights) else TOLD)
+    how = layout(ONCE if any(".query." in name for name in weights) else TOLD)
     inside = {**net(encoder, "encoder", how, ours="encoder.0"), **net(decoder, "decoder", how, ours="decoder.1")}
     around: Names = {"encoder.1": "quant_conv", "decoder.0": "post_quant_conv"}
     return {**under({**inside, **around}, theirs=PART), "mean": KEPT, "variance": KEPT}

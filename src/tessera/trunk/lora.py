@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from tessera.attention import Numbered, among
@@ -53,14 +54,18 @@ class LoRA(nn.Linear):
     """A linear layer that is there, with its weights and their names, and a product of two thin matrices beside each of its `parts`.
 
     Parts are layers that were joined into this one, as queries, keys and values are: how many features each says, by the name it is known
-    under. What is added is scaled by `alpha` / `rank`, and starts at zero. Adapters are float32 whatever the layer is: steps as small
-    as theirs would be rounded away. Source: LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1).
+    under. Where they say them in another order than this layer, `rows` names for each feature of this layer which of theirs it is. What is
+    added is scaled by `alpha` / `rank`, and starts at zero. Adapters are float32 whatever the layer is: steps as small as theirs would
+    be rounded away. Source: LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1).
     """
 
     down: Sequence[nn.Linear]
     up: Sequence[nn.Linear]
+    rows: Tensor | None
 
-    def __init__(self, linear: nn.Linear, *, parts: Mapping[str, int], rank: int, alpha: int | float):
+    def __init__(
+        self, linear: nn.Linear, *, parts: Mapping[str, int], rank: int, alpha: int | float, rows: Int[Tensor, "feature"] | None = None
+    ):
         assert sum(parts.values()) == linear.out_features
         super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
         self.weight, self.bias, self.names, self.scale = linear.weight, linear.bias, tuple(parts), alpha / rank
@@ -69,6 +74,7 @@ class LoRA(nn.Linear):
         self.up = nn.ModuleList(thin(rank, outputs) for outputs in parts.values())  # type: ignore[assignment]
         for up in self.up:
             nn.init.zeros_(up.weight)
+        self.register_buffer("rows", None if rows is None else rows.to(linear.weight.device), persistent=False)
 
     def of(self, part: int) -> tuple[nn.Linear, nn.Linear]:
         """The adapter of a part."""
@@ -78,10 +84,11 @@ class LoRA(nn.Linear):
         """What the layer says, changed."""
         through = lambda linear, value: F.linear(value, linear.weight.to(value.dtype))
         said = [through(up, through(down, x)) for down, up in zip(self.down, self.up, strict=True)]
-        return super().forward(x) + self.scale * torch.cat(said, -1)
+        change = torch.cat(said, -1)
+        return super().forward(x) + self.scale * (change if self.rows is None else change[..., self.rows])
 
     @torch.no_grad()
     def merged(self) -> Tensor:
         """The weight of a plain layer that says the same."""
         change = torch.cat([up.weight @ down.weight for down, up in zip(self.down, self.up, strict=True)])
-        return (self.weight + self.scale * change).to(self.weight.dtype)
+        return (self.weight + self.scale * (change if self.rows is None else change[self.rows])).to(self.weight.dtype)

@@ -41,15 +41,19 @@ Adapted = dict[str, Adapter]  # by the name of the layer that it changes
 def adapted(system: System) -> dict[str, Adapted]:
     """The adapters of each task. A task is called by its ports; where there are no tasks, adapters are of "".
 
-    Raises ValueError where there are none at all.
+    Those that were put beside layers to be trained are meant, where there are such: others belong to the model. Raises ValueError where
+    there are none at all.
     """
     found: dict[str, Adapted] = {}
+    beside: Adapted = {}
     for name, layer in system.named_modules():
         if isinstance(layer, TaskLoRA):
             for number, ports in enumerate(layer.tasks):
                 found.setdefault("-".join(port.name for port in ports), {})[name] = Adapter(*layer.of(number), layer.scale)
         if isinstance(layer, LoRA):
-            found.setdefault("", {}).update({part: Adapter(*layer.of(i), layer.scale) for i, part in enumerate(layer.names)})
+            beside |= {part: Adapter(*layer.of(i), layer.scale) for i, part in enumerate(layer.names)}
+    if beside:
+        return {"": beside}
     if not found:
         raise ValueError(f"adapters: {system.name} has none; a system with adapted layers (LoRA, TaskLoRA) is accepted; use tessera.save")
     return found

@@ -11,6 +11,7 @@ from tessera.world import Tile, World, save_sheet
 
 LOOK = Plan(cases={"drawing": 8, "questions": 12}, pictures=0, split="val")
 DRAWN = (Task.DRAW, Task.EDIT, Task.STORY)  # where pictures are to be written
+SEEN = (Task.CAPTION, Task.QUESTION, Task.EDIT)  # where pictures are to be looked at
 SHOWN = 8  # documents of a user's data
 
 
@@ -24,7 +25,10 @@ def glance(system: System, world: World, folder: Path, name: str) -> dict[str, f
 
 def glance_data(system: System, source: Source, folder: Path, name: str) -> dict[str, float]:
     """The same for a user's data, where nobody can judge: a sheet of what it draws, or else answers, for the first documents."""
-    task = next(task for task in Task if task in source.tasks and (system.draws or task not in DRAWN))
+    able = lambda task: (system.shows or task not in DRAWN) and (system.looks or task not in SEEN)
+    task = next((task for task in Task if task in source.tasks and able(task)), None)
+    if task is None:
+        return {}
     documents = [source.document(task, i) for i in range(SHOWN)]
     written = write(system, requests_for(documents, seed=0))
     (folder / "samples").mkdir(exist_ok=True)

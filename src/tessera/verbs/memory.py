@@ -96,8 +96,7 @@ class Typical:
 
     @property
     def tasks(self) -> Collection[Task]:
-        reads = any(port.kind is Image for port in self.system.ports)
-        return [Task.TEXT, *([Task.QUESTION] if reads else []), *([Task.DRAW] if self.system.draws else [])]
+        return [Task.TEXT, *([Task.QUESTION] if self.system.looks else []), *([Task.DRAW] if self.system.draws else [])]
 
     def document(self, task: Task, index: int) -> Document:
         """One of this task: the same as any other."""
