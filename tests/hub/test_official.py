@@ -11,7 +11,7 @@ from parity.fixture import load
 from safetensors.torch import load_file
 
 from tessera.codecs import Painter
-from tessera.document import Document, Image, Text
+from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
 from tessera.hub import load_published
 from tessera.hub.loading import outline_published
@@ -112,6 +112,12 @@ def test_everything_is_learned_that_its_stage_names(folder):
     learned = {name for name, parameter in system.named_parameters() if parameter.grad is not None and parameter.grad.any()}
     still = {name for name, _ in system.named_parameters() if ".codec." in name or ".encoder." in name}
     assert learned == {name for name, _ in system.named_parameters()} - still
+
+
+def test_it_is_taught_what_it_can(name, folder):
+    """MonoFormer does not look, and D-DiT reads a question together with its answer, which is not built."""
+    other = {"monoformer": {Task.DRAW, Task.TEXT}, "d_dit": {Task.DRAW, Task.CAPTION}}
+    assert load_published(folder).stages[0].mix.keys() == other.get(name, {Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT})
 
 
 def test_in_half_precision_it_writes(folder):

@@ -19,8 +19,8 @@ MIX = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
 def adapt(system: System, plan: Table, within: Mapping[str, str], *, rank: int) -> list[LoRA]:
     """Adapters beside the linear layers of the trunk: one for each published layer that is part of it. All else is settled.
 
-    `within` says what a prefix of published names is called in the published class. Beside layers of which a published one holds several,
-    as it does what conditions say, there is none.
+    `within` says what a prefix of published names is called in the published class. Beside a layer that is a piece of a published one, as
+    those that read conditions are, there is none.
     """
     settled = system.state_dict().keys()
     found = []
@@ -30,7 +30,7 @@ def adapt(system: System, plan: Table, within: Mapping[str, str], *, rank: int) 
             around, row = system.get_submodule(parent), plan[f"{name}.weight"]
             sizes = getattr(around, "joined", {}).get(leaf, [])
             sizes = sizes if len(sizes) == len(row.parts) else [layer.out_features]
-            if len(row.parts) == len(sizes) and not any(isinstance(part.rows, slice) for part in row.parts):
+            if not any(isinstance(part.rows, slice) for part in row.parts):
                 parts = {module(part.name, within): size for part, size in zip(row.parts, sizes, strict=True)}
                 found.append(LoRA(layer, parts=parts, rank=rank, alpha=ALPHA * rank, rows=ordered(row, sizes)))
                 setattr(around, leaf, found[-1])

@@ -78,8 +78,9 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     words = text_port(folder, speaker, marks(folder))
 
     apart = bool(weights) and not any(name.startswith("model.vision_tower.") for name in weights)
-    parts = {bare(EYE): folder.apart(EYE)} if apart else {}
-    seen, beside = next(iter(parts.values()), folder), next(iter(parts), "")
+    beside = bare(EYE)
+    parts = {beside: folder.apart(EYE)} if apart else {}
+    seen = parts.get(beside, folder)
     tower = f"{beside}.vision_model" if apart else "model.vision_tower.vision_tower"
     seeing = eye_settings({**SEEING, **(seen.config.get("vision_config") or {})}, f"{seen.path}, config.json, vision_config,")
     eye, of_eye = eye_of(seeing, layer=said["mm_vision_select_layer"])

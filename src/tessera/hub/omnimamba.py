@@ -83,7 +83,7 @@ def omnimamba(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`OmniMamba`. What stands around a picture that is shown belongs to it, what stands around a prompt of one is said by the template."""
     said = Settings(folder.config, USUAL)
     parts = {} if (folder.path / "tokenizer.json").is_file() else {bare(WORDS): folder.apart(WORDS, numbers=False)}
-    spoken = next(iter(parts.values()), folder)
+    spoken = parts.get(bare(WORDS), folder)
     speaker = language(said, tied=f"{LANGUAGE}.lm_head.weight" not in weights)
     words = text_port(spoken, speaker, alone(spoken, END), added=SPECIAL)
     assert isinstance(words.codec, BPE)
