@@ -5,7 +5,8 @@ from exams.players import FEW, Truth, name, nonsense, taken, values
 from tessera.document import Text
 from tessera.exams import Captions
 from tessera.exams import captions as module
-from tessera.world import LANGUAGES, Scene, World, caption
+from tessera.exams.captions import score_of
+from tessera.world import LANGUAGES, Colour, Kind, Scene, Size, Thing, World, caption
 
 EASY = World.easy()
 EACH = FEW["captions"]
@@ -74,3 +75,30 @@ def test_in_a_world_of_both_languages_a_caption_may_be_in_either(language):
     found = taken(Captions(both, EACH), Truth(both, language=language))
     assert {values(found)[score] for score in PERFECT} == {1.0}
     assert values(taken(Captions(other, EACH), Truth(both, language=language)))["captions.exact"] == 0.0
+
+
+STAR = Thing(Kind.STAR, Colour.BLUE, Size.MEDIUM, 1, 1, 24.0, 24.0)
+CIRCLE = Thing(Kind.CIRCLE, Colour.ORANGE, Size.MEDIUM, 0, 0, 8.0, 8.0)
+DIGIT = Scene((Thing(Kind.DIGIT, Colour.RED, Size.SMALL, 1, 1, 16.0, 16.0, "4"),))
+BOTH = "an orange circle at the top left and a blue star at the bottom right"
+
+
+@pytest.mark.parametrize(
+    "text, matched, exact",
+    [
+        (BOTH, [2, 2, 0, 2], True),  # this level has one size, which nobody says
+        (BOTH.replace("blue", "red"), [2, 1, 0, 2], False),
+        ("a blue circle at the top left and an orange star at the bottom right", [2, 0, 0, 2], False),
+        ("a blue star at the bottom right and a blue star at the bottom right", [1, 1, 0, 1], False),
+        ("circle circle circle", [0, 0, 0, 0], False),
+    ],
+)
+def test_a_text_is_compared_with_a_scene_attribute_by_attribute(text, matched, exact):
+    score = score_of(text, Scene((STAR, CIRCLE)), EASY.level, LANGUAGES["en"])
+    assert [score.counts[name].matched for name in module.ATTRIBUTES] == matched
+    assert score.exact == exact and score.parsed == (matched[0] > 0)
+
+
+def test_a_wrong_digit_is_a_wrong_kind():
+    score = score_of("a small red digit 7 at the centre", DIGIT, World.standard().level, LANGUAGES["en"])
+    assert not score.exact and [score.counts[name].matched for name in module.ATTRIBUTES] == [0, 1, 1, 1]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tessera.document import Image, Task, Text
-from tessera.world.captions import caption_score
+from tessera.exams.captions import score_of
 from tessera.world.edits import edit_kinds
 from tessera.world.questions import QuestionKind, question_kinds
 from tessera.world.sampling import program, split_of
@@ -53,7 +53,7 @@ def test_a_story_tells_a_scene_and_its_change(world):
         assert [(type(part), part.learn) for part in made.document] == [(Text, False), (Image, True)] * 2
         before, after = made.scenes
         assert program(before, world.level) != program(after, world.level)
-        assert caption_score(made.document.texts[0], before, world.level, ENGLISH).exact
+        assert score_of(made.document.texts[0], before, world.level, ENGLISH).exact
         assert kind in (None, made.kind) and made.document.task is Task.STORY
         for picture, scene in zip(made.document.pictures, made.scenes, strict=True):
             assert torch.equal(picture, world.picture(scene)) and split_of(scene, world.level) == "test"

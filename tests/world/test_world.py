@@ -6,7 +6,8 @@ import torch
 
 import tessera.world.world as module
 from tessera.document import Image, Task, Text
-from tessera.world.captions import caption, caption_score, parse_caption
+from tessera.exams.captions import score_of
+from tessera.world.captions import caption, parse_caption
 from tessera.world.edits import edit_kinds
 from tessera.world.prompts import Skill, skills
 from tessera.world.questions import QuestionKind, question_kinds
@@ -119,7 +120,7 @@ def test_captions_match_the_scene_and_more_than_half_are_canonical(language):
     world, canonical = World.standard(language.name), 0
     for index in range(300):
         (text,) = texts(world.document(Task.CAPTION, index))
-        assert caption_score(text, world.scene(index), world.level, language).exact
+        assert score_of(text, world.scene(index), world.level, language).exact
         canonical += text == caption(world.scene(index), world.level, language)
     assert 150 < canonical < 240  # a scene of one thing has few wordings
 

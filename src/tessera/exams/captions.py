@@ -8,14 +8,15 @@ from tessera.document import Image, Text
 from tessera.exams.base import Case, Report, quotient, shares_of_mean
 from tessera.exams.ceiling import readings
 from tessera.scoring import bootstrap, rate
+from tessera.scoring.captions import Attributes, CaptionScore, Counts, caption_score
 from tessera.scoring.compare import Share
 from tessera.scoring.hallucination import chair
-from tessera.world import LANGUAGES, Kind, Scene, Tile, World, caption, caption_score
-from tessera.world.captions import ATTRIBUTES, CaptionScore, Counts, parse_caption
-from tessera.world.description import Described
+from tessera.world import LANGUAGES, Kind, Level, Scene, Tile, World, caption, parse_caption
+from tessera.world.description import Described, described
 from tessera.world.instructions import scene_of
 from tessera.world.wording.language import Language
 
+ATTRIBUTES = ("kind", "colour", "size", "place")
 SHOWN = 48
 LEARNED = 1000  # training scenes whose captions references know
 
@@ -101,8 +102,20 @@ class Captions:
 
     def _mark(self, text: str, scene: Scene) -> CaptionScore:
         """In the world's language, or in whichever of its languages the caption is."""
-        marks = (caption_score(text, scene, self.world.level, language) for language in self._languages)
+        marks = (score_of(text, scene, self.world.level, language) for language in self._languages)
         return max(marks, key=lambda mark: (mark.exact, mark.parsed))
+
+
+def score_of(text: str, scene: Scene, level: Level, language: Language) -> CaptionScore:
+    """A caption compared with the scene that it should describe."""
+    things = parse_caption(text, level, language)
+    said = None if things is None else [*map(attributes, things)]
+    return caption_score(said, [attributes(described(thing, level)) for thing in scene.things])
+
+
+def attributes(what: Described) -> Attributes:
+    """What text says of a thing, by attribute. Of a digit, kind means also which digit."""
+    return {"kind": what.kind and (what.kind, what.digit), "colour": what.colour, "size": what.size, "place": what.place}
 
 
 def chair_report(prefix: str, named: Sequence[Sequence[Hashable]], there: Sequence[Set[Hashable]], answers: Sequence[str]) -> Report:

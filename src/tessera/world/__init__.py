@@ -1,6 +1,6 @@
 """A small world of coloured shapes: endless scenes, their pictures, and every text about them, all exactly known."""
 
-from tessera.world.captions import CaptionScore, Counts, caption, caption_score, parse_caption
+from tessera.world.captions import caption, parse_caption
 from tessera.world.edits import Edit, EditKind
 from tessera.world.judge import Aspect, Atom, Result, Verdict, judge
 from tessera.world.prompts import Prompt, Skill, skills
@@ -18,9 +18,7 @@ __all__ = [
     "VERSION",
     "Aspect",
     "Atom",
-    "CaptionScore",
     "Colour",
-    "Counts",
     "Edit",
     "EditKind",
     "Kind",
@@ -38,7 +36,6 @@ __all__ = [
     "Verdict",
     "World",
     "caption",
-    "caption_score",
     "contact_sheet",
     "judge",
     "parse_caption",
