@@ -112,8 +112,8 @@ class Certificate:
         for drawn in self.drawn:
             found = drawn.audit
             lines.append(_line(drawn.name, found.right, found.confirmed, found.readable, found.audited, found.agreement.scene))
-        if self.confidence:
-            lines += ["", f"Confidence of the {self.confidence.coverage.of} things read: {self.confidence}."]
+        if sure := self.confidence:
+            lines += ["", f"Confidence of the {sure.coverage.of} things read: {sure}."]
         return "\n".join((*lines, "", "Bold rows are judged: false fail at most 2 %, false pass at most .5 %.", ""))
 
 
