@@ -6,12 +6,12 @@ import torch
 from tessera.world.certify import ROWS, Certificate, GarbageRow, Row, certify, rendered, sample_shown
 from tessera.world.confidence import worth
 from tessera.world.corruptions import JUDGED, REPORTED
-from tessera.world.garbage import GARBAGE
+from tessera.world.garbage import DISFIGURED, GARBAGE
 from tessera.world.rates import Rate
 from tessera.world.scene import EASY, LEVELS
 
 ROW = Row("clean", True, Rate(0, 200), Rate(0, 200), Rate(0, 200), Rate(200, 200), {"place": Rate(400, 400)}, Rate(200, 200), 300.0)
-GARBAGE_ROW = GarbageRow("white noise", Rate(50, 50), Rate(49, 50), Rate(1, 50), Rate(0, 50))
+GARBAGE_ROW = GarbageRow("white noise", True, Rate(50, 50), Rate(50, 50), Rate(0, 50), Rate(0, 50))
 
 
 def test_wilsons_interval_has_its_known_values():
@@ -27,13 +27,17 @@ def test_only_judged_rows_decide():
     assert not Certificate("easy", (replace(ROW, false_fail=Rate(5, 200)),), ()).passed
     assert not Certificate("easy", (replace(ROW, false_pass=Rate(2, 200)),), ()).passed
     assert Certificate("easy", (ROW, replace(ROW, judged=False, false_fail=Rate(100, 200))), ()).passed
+    assert Certificate("easy", (ROW,), (GARBAGE_ROW,)).passed
+    legible = replace(GARBAGE_ROW, unreadable=Rate(48, 50))
+    assert not Certificate("easy", (ROW,), (legible,)).passed
+    assert Certificate("easy", (ROW,), (replace(legible, judged=False),)).passed
 
 
 def test_the_tables_say_what_was_measured():
     text = Certificate("easy", (ROW,), (GARBAGE_ROW,)).markdown()
     assert "### easy: passed" in text
     assert "| **clean** | 0.00 % (0.00-1.88) | 0.00 % (0.00-1.88) | 0.00 % | 100.00 % | 100.00 % | - | - | - | - | 100.00 % | 300 |" in text
-    assert "| white noise | 100.00 % (92.87-100.00) | 98.00 % (89.50-99.65) | 2.00 % (0.35-10.50) | 0.00 % (0.00-7.13) |" in text
+    assert "| **white noise** | 100.00 % (92.87-100.00) | 100.00 % (92.87-100.00) | 0.00 % (0.00-7.13) | 0.00 % (0.00-7.13) |" in text
 
 
 def test_the_certificate_says_what_confidence_is_worth():
@@ -50,7 +54,7 @@ def test_both_levels_pass(level):
     rows = []
     certificate = certify(level, 24, tick=rows.append)
     assert certificate.passed
-    assert rows == [*ROWS] == [*JUDGED, *REPORTED, *GARBAGE]
+    assert rows == [*ROWS] == [*JUDGED, *REPORTED, *GARBAGE, *DISFIGURED]
     assert [row.false_fail.of for row in certificate.rows] == [24] * len(JUDGED) + [6] * len(REPORTED)
     assert all(row.refused.share > 0.7 for row in certificate.garbage)
     assert all(row.agreed.share >= 0.95 for row in certificate.rows if row.judged)

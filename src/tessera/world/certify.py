@@ -13,7 +13,7 @@ from tessera.world.auditor import Auditor
 from tessera.world.confidence import Worth, worth
 from tessera.world.corruptions import JUDGED, REPORTED, Corruption
 from tessera.world.dice import Dice
-from tessera.world.garbage import GARBAGE
+from tessera.world.garbage import DISFIGURED, GARBAGE, MANY
 from tessera.world.near import near_miss
 from tessera.world.oracle import Oracle
 from tessera.world.rates import Rate
@@ -24,8 +24,10 @@ from tessera.world.scene import Level, Scene
 
 MOST_FALSE_PASS = 0.005
 MOST_FALSE_FAIL = 0.02
+LEAST_UNREADABLE = 0.98
+JUDGEMENT = "Bold rows are judged: false fail at most 2 %, false pass at most .5 %, garbage unreadable 98 % at least."
 ATTRIBUTES = ("place", "kind", "colour", "size", "digit")
-ROWS = (*JUDGED, *REPORTED, *GARBAGE)  # in the order in which they are measured; what is asked for besides comes last
+ROWS = (*JUDGED, *REPORTED, *GARBAGE, *DISFIGURED)  # in the order in which they are measured; what is asked for besides comes last
 
 Drawings = Callable[[int], tuple[Tensor, Sequence[Scene]]]  # so many pictures that somebody drew, and the scenes asked for
 
@@ -62,10 +64,15 @@ class GarbageRow:
     """
 
     name: str
+    judged: bool
     refused: Rate
     unreadable: Rate
     plausible: Rate
     confirmed: Rate
+
+    @property
+    def passed(self) -> bool:
+        return self.unreadable.share >= LEAST_UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,8 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        return all(row.passed for row in self.rows if row.judged)
+        rows: tuple[Row | GarbageRow, ...] = (*self.rows, *self.garbage)
+        return all(row.passed for row in rows if row.judged)
 
     @property
     def confidence(self) -> Worth | None:
@@ -101,11 +109,13 @@ class Certificate:
         head = ("corruption", "false fail", "false pass", "unreadable", "count right", *attributes, "auditor agrees", "pictures/s")
         lines = [f"### {self.level}: {'passed' if self.passed else 'NOT passed'}", "", *_header(head)]
         for row in self.rows:
-            name = f"**{row.corruption}**" if row.judged else row.corruption
             shares = (_percent(rate) for rate in (row.unreadable, row.count, *map(row.correct.get, ATTRIBUTES), row.agreed))
+            name = _name(row.corruption, row.judged)
             lines.append(_line(name, row.false_fail, row.false_pass, *shares, f"{row.pictures_per_second:.0f}"))
         lines += ["", *_header(("garbage", "not read as its scene", "unreadable", "read as some scene", "by the auditor too"))]
-        lines += [_line(row.name, row.refused, row.unreadable, row.plausible, row.confirmed) for row in self.garbage]
+        for garbage in self.garbage:
+            name = _name(garbage.name, garbage.judged)
+            lines.append(_line(name, garbage.refused, garbage.unreadable, garbage.plausible, garbage.confirmed))
         if self.drawn:
             head = ("as asked, by the oracle", "of these, by the auditor too", "legible to the oracle", "to the auditor", "both alike")
             lines += ["", *_header(("drawn by", *head))]
@@ -114,7 +124,7 @@ class Certificate:
             lines.append(_line(drawn.name, found.right, found.confirmed, found.readable, found.audited, found.agreement.scene))
         if sure := self.confidence:
             lines += ["", f"Confidence of the {sure.coverage.of} things read: {sure}."]
-        return "\n".join((*lines, "", "Bold rows are judged: false fail at most 2 %, false pass at most .5 %.", ""))
+        return "\n".join((*lines, "", JUDGEMENT, ""))
 
 
 def certify(
@@ -148,14 +158,15 @@ def certify(
 
     def garbage_row(name: str, make: Corruption) -> GarbageRow:
         tick(name)
-        return readers.garbage_row(name, shown[:few], make(pictures[:few], torch.Generator().manual_seed(seed)))
+        part = slice(max(few, MANY))
+        return readers.garbage_row(name, shown[part], make(pictures[part], torch.Generator().manual_seed(seed)))
 
     def drawn_row(name: str, draw: Drawings) -> DrawnRow:
         tick(name)
         return DrawnRow(name, audit(level, *draw(max(1, scenes // 10))))
 
     rows = [row(*item) for item in (JUDGED | REPORTED).items()]
-    garbage = [garbage_row(*item) for item in GARBAGE.items()]
+    garbage = [garbage_row(*item) for item in (GARBAGE | DISFIGURED).items()]
     rows += [row(*item) for item in extra.items()]
     return Certificate(level.name, tuple(rows), tuple(garbage), tuple(drawn_row(*item) for item in drawn.items()))
 
@@ -210,6 +221,7 @@ class Readers:
         both = sum(was and _plausible(again) for was, again in zip(plausible, self.auditor.read(pictures), strict=True))
         return GarbageRow(
             name,
+            name in GARBAGE,
             Rate(count - sum(map(same_scene, readings, scenes)), count),
             Rate(count - sum(map(legible, readings)), count),
             Rate(sum(plausible), count),
@@ -246,6 +258,10 @@ def _correct(scenes: list[Scene], readings: list[Reading]) -> dict[str, Rate]:
 
 def _header(names: tuple[str, ...]) -> tuple[str, str]:
     return _line(*names), _line(*("---" for _ in names))
+
+
+def _name(name: str, judged: bool) -> str:
+    return f"**{name}**" if judged else name
 
 
 def _line(*cells: object) -> str:

@@ -1,5 +1,8 @@
 """Pictures that show no scene of the world, however near to one some look: what a trustworthy oracle must refuse.
 
+GARBAGE must come out unreadable. DISFIGURED things come near to others (half a diamond to a digit), so that no line is sharp
+between what they were, what they are like and what is unreadable: those are held less strictly.
+
 Each takes uint8 [n, 3, height, width], pictures of scenes, and a generator, and returns the like.
 """
 
@@ -19,7 +22,7 @@ MANY = 24  # scenes of which the mean is taken
 LEAVES = 80
 STROKES = 6
 FAINT = 30.0  # from there on a pixel belongs to a thing or to its soft rim
-STANDS_OUT = 60.0  # how far a pixel is from the background, over all channels, that belongs to a thing
+FAR = 70  # of 255, from the background: beyond every shade of it that the oracle takes for the background
 
 
 def white_noise(pictures: Tensor, rng: Generator) -> Tensor:
@@ -39,8 +42,9 @@ def noisy_ground(pictures: Tensor, rng: Generator) -> Tensor:
 
 
 def flat(pictures: Tensor, rng: Generator) -> Tensor:
-    """One random colour all over."""
+    """One random colour all over, whose red is far from the background's, of which no light makes it a shade."""
     colours = torch.randint(0, 256, (len(pictures), 3, 1, 1), generator=rng)
+    colours[:, 0] = (BACKGROUND[0] + FAR + torch.randint(0, 256 - 2 * FAR, (len(pictures), 1, 1), generator=rng)) % 256
     return colours.expand(pictures.shape).to(torch.uint8)
 
 
@@ -74,12 +78,12 @@ def scribbles(pictures: Tensor, rng: Generator) -> Tensor:
     return torch.stack([_scribbled(picture.shape[1:], rng) for picture in pictures])
 
 
-def shuffle(pictures: Tensor, rng: Generator, *, parts: int) -> Tensor:
-    """Its `parts` x `parts` equal rectangles in random order."""
+def shuffle(pictures: Tensor, rng: Generator, *, rows: int, columns: int) -> Tensor:
+    """Its `rows` x `columns` equal rectangles in random order. They must be too small for a thing, or some come out whole."""
     count, _, height, width = pictures.shape
-    cut = pictures.view(count, 3, parts, height // parts, parts, width // parts).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    order = torch.rand(count, parts * parts, generator=rng).argsort(1)
-    mixed = cut[torch.arange(count)[:, None], order].unflatten(1, (parts, parts))
+    cut = pictures.view(count, 3, rows, height // rows, columns, width // columns).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    order = torch.rand(count, rows * columns, generator=rng).argsort(1)
+    mixed = cut[torch.arange(count)[:, None], order].unflatten(1, (rows, columns))
     return mixed.permute(0, 3, 1, 4, 2, 5).reshape(pictures.shape)
 
 
@@ -108,10 +112,14 @@ def other_hues(pictures: Tensor, rng: Generator) -> Tensor:
 
 
 def outlines(pictures: Tensor, rng: Generator) -> Tensor:
-    """The rims of things, about a pixel wide, and background inside."""
-    out = ((pictures - _ground()).float().square().sum(1, keepdim=True).sqrt() < STANDS_OUT).float()
-    rim = functional.max_pool2d(functional.pad(out, (1, 1, 1, 1), value=1.0), 3, stride=1) > 0
-    return torch.where(rim, pictures, _ground()).to(torch.uint8)
+    """Around things, where background was, a rim about a pixel wide in their colour; background where they stood."""
+    count, _, height, width = pictures.shape
+    away = (pictures - _ground()).float().square().sum(1, keepdim=True)
+    rim = (away <= FAINT**2) & (functional.max_pool2d(away, 3, stride=1, padding=1) > FAINT**2)
+    both = functional.pad(torch.cat((away, pictures.float()), 1), (2, 2, 2, 2), "replicate")
+    distance, *colour = functional.unfold(both, 5).view(count, 4, 25, height, width).unbind(1)
+    plainest = distance.argmax(1, keepdim=True)
+    return torch.where(rim, torch.cat([part.gather(1, plainest) for part in colour], 1), _ground()).to(torch.uint8)
 
 
 def inverted(pictures: Tensor, rng: Generator) -> Tensor:
@@ -122,20 +130,19 @@ def inverted(pictures: Tensor, rng: Generator) -> Tensor:
 GARBAGE: dict[str, Corruption] = {
     "white noise": white_noise,
     "smooth noise": smooth_noise,
-    "shuffled parts": partial(shuffle, parts=4),
+    "shuffled parts": partial(shuffle, rows=8, columns=4),
     "one flat colour": flat,
-    "elastic 3 px": partial(elastic, pixels=3.0),
     "background with noise": noisy_ground,
     "mean of many scenes": mean_scene,
-    "things cut in two": cut_in_two,
     "other hues": other_hues,
     "outlines only": outlines,
-    "shuffled finely": partial(shuffle, parts=8),
+    "shuffled finely": partial(shuffle, rows=8, columns=8),
     "scribbles": scribbles,
     "gradients": gradient,
     "dead leaves": dead_leaves,
     "inverted": inverted,
 }
+DISFIGURED: dict[str, Corruption] = {"elastic 3 px": partial(elastic, pixels=3.0), "things cut in two": cut_in_two}
 
 
 def _ground() -> Tensor:
