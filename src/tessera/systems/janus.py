@@ -4,8 +4,8 @@ Source: Wu et al. 2024, arXiv:2410.13848, section 3. Text is read and written. P
 adaptor and a head of their own, and read by an eye and its adaptor: given ones, and those just written. All look back only.
 Differs: codes are Chameleon's (FSQ, read by digits and places too), so that the two compare their ports, and their table is
 as wide as the trunk; table and head of text are tied; a stage of text stands for the pretrained language model; prompts are
-left out for guidance, not padded; mixes and weights are Chameleon's; the eye, which learned to match captions and so little of
-places, opens a stage earlier.
+left out for guidance, not padded; queries and keys are normed; mixes and weights are Chameleon's; the eye, which learned to match
+captions and so little of places, opens a stage earlier.
 Command: `tessera train janus`, about 11 minutes on one core beside the shared parts.
 """
 
@@ -65,7 +65,7 @@ def janus(
     image = Port("image", Image, codec=pictures, reader=squares, writer=drawer, order=Next(), law=codes, takes=Takes.LEARNED)
 
     norm = lambda inner: PreNorm(nn.RMSNorm(width), inner)
-    blocks = [Block(norm(SelfAttention(width, heads)), norm(SwiGLU(width))) for _ in range(depth)]
+    blocks = [Block(norm(SelfAttention(width, heads, qk_norm=nn.RMSNorm)), norm(SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=nn.RMSNorm(width), rotary=Rotary(width // heads))
 
     told = {Task.TEXT: 0.9, Task.CAPTION: 0.05, Task.QUESTION: 0.05}  # data of one's own may have no text alone
