@@ -64,7 +64,7 @@ def test_rows_grow_beyond_the_capacity(cache, show):
     show(cache, [1], [[1, 2, 3]], keep=True)
     assert show(cache, [1], [list(range(4, 24))], keep=True) == [list(range(1, 24))]
     assert show(cache, [0, 1], [[7], [24]], keep=True) == [[7], list(range(1, 25))]
-    assert cache.places.shape[-1] == cache.layers[0].shape[1] == cache.layers[1].shape[1] >= 24
+    assert cache.places.shape[-1] == cache.layers[0].shape[3] == cache.layers[1].shape[3] >= 24
 
 
 def test_restore_forgets_what_came_after_the_snapshot(cache, show):

@@ -19,7 +19,9 @@ class Snapshot(NamedTuple):
 
 
 class Cache:
-    """Keys and values, `layers[i][row, place, 2, head, size]`, with the Places they belong to, and a length per row.
+    """Keys and values, `layers[i][row, 2, head, place, size]`, with the Places they belong to, and a length per row.
+
+    What a head looks back at lies side by side, so that attention reads it in one go.
 
     New places are always written behind a row's length; `commit` moves the length past them, and without it the next
     pass overwrites them (a peek: steps in place leave nothing behind). Rows are taken and given back as documents need
@@ -29,7 +31,8 @@ class Cache:
     pads = True
 
     def __init__(self, *, layers: int, heads: int, size: int, rows: int, capacity: int, like: Tensor):
-        self.layers = [like.new_zeros(rows, capacity, 2, heads, size) for _ in range(layers)]
+        self.layers = [like.new_zeros(rows, 2, heads, capacity, size) for _ in range(layers)]
+        self.heads = heads
         self.places = torch.full((len(FIELDS), rows, capacity), UNUSED, device=like.device)
         self.lengths = [0] * rows
         self._unused = list(range(rows))[::-1]
@@ -48,7 +51,7 @@ class Cache:
         """Other rows hold what this one does."""
         length = self.lengths[row]
         for store in self.layers:
-            store[others, :length] = store[row, :length].clone()
+            store[others, ..., :length, :] = store[row, ..., :length, :].clone()
         self.places[:, others] = self.places[:, row, None].clone()
         for other in others:
             self.lengths[other] = length
@@ -80,7 +83,7 @@ class Cache:
             return
         more = max(used, 2 * capacity) - capacity
         for i, old in enumerate(self.layers):  # one after another, lest all be there twice
-            self.layers[i] = F.pad(old, (*[0] * 6, 0, more))
+            self.layers[i] = F.pad(old, (0, 0, 0, more))
         unused = torch.full((*self.places.shape[:2], more), UNUSED, device=self.places.device)
         self.places = torch.cat([self.places, unused], -1)
 
@@ -93,9 +96,12 @@ class Pass:
         self.used, self.layer = max(lengths) + count, 0
         device, capacity = cache.places.device, cache.places.shape[-1]
         side_by_side = list(rows) == list(range(rows[0], rows[0] + len(rows)))
-        self.where = slice(rows[0], rows[0] + len(rows)) if side_by_side else torch.tensor(rows, device=device)
-        first = (row * capacity + length for row, length in zip(rows, lengths, strict=True))
-        self.at = torch.tensor([start + i for start in first for i in range(count)], dtype=torch.long, device=device)  # among all rows
+        numbers = torch.tensor(rows, device=device)
+        self.where = slice(rows[0], rows[0] + len(rows)) if side_by_side else numbers
+        place = torch.tensor(lengths, device=device)[:, None] + torch.arange(count, device=device)
+        heads = numbers[:, None, None] * 2 * cache.heads + torch.arange(2 * cache.heads, device=device)
+        self.at = (numbers[:, None] * capacity + place).flatten()  # among the places of all rows
+        self._at_heads = (heads * capacity + place[:, :, None]).flatten()  # among those of all heads of all rows
 
     @property
     def places(self) -> Places:
@@ -114,9 +120,9 @@ class Pass:
         """The same for keys and values of all heads, one behind the other in each place."""
         store = self.cache.layers[self.layer]
         self.layer += 1
-        store.view(-1, *both.shape[2:]).index_copy_(0, self.at, both.flatten(0, 1).to(store.dtype))
-        keys, values = store[self.where, : self.used].unbind(2)
-        return keys.transpose(1, 2), values.transpose(1, 2)
+        store.view(-1, both.shape[-1]).index_copy_(0, self._at_heads, both.flatten(0, 2).to(store.dtype))
+        keys, values = store[self.where, ..., : self.used, :].unbind(1)
+        return keys, values
 
     def skip(self, layers: int) -> None:
         """The next layers have nothing new."""
