@@ -20,9 +20,10 @@ from tessera.verbs.weights import load
 OTHERS = {"mistral", "qwen2", "qwen3"}  # whose loader and layers are Llama's
 
 
-@pytest.fixture(params=[name for name in (*folders.CLASSES, *folders.OFFICIAL) if name not in OTHERS])
-def folder(request, tmp_path, monkeypatch):
-    return folders.any_of(request.param, tmp_path / "published" / request.param, monkeypatch)
+@pytest.fixture(params=[name for name in (*folders.CLASSES, *folders.OFFICIAL, folders.LOOKING) if name not in OTHERS])
+def published(request, tmp_path, monkeypatch):
+    """Which system it is, and its folder."""
+    return request.param, folders.any_of(request.param, tmp_path / "published" / request.param, monkeypatch)
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def data(tmp_path, monkeypatch):
     (tmp_path / "words.json").write_text(json.dumps([{"id": "1", "conversations": words}]))
 
 
-def test_it_is_trained_resumed_and_given_back(tessera, folder, data, tmp_path):
+def test_it_is_trained_resumed_and_given_back(tessera, published, data, tmp_path):
+    name, folder = published
     before = load_published(folder)
     able = before.looks or before.draws
     given = [word for name in (["pairs", "talk"] if able else ["words.json"]) for word in ("--data", name)]
@@ -51,16 +53,16 @@ def test_it_is_trained_resumed_and_given_back(tessera, folder, data, tmp_path):
     layers = {name: layer for name, layer in system.named_modules() if isinstance(layer, LoRA)}
     assert layers and all(name.startswith("trunk.") and layer.up[0].weight.any() for name, layer in layers.items())
     now = own(merged)
-    for name, tensor in own(before).items():
-        layer = layers.get(name.removesuffix(".weight"))
+    for tensor_name, tensor in own(before).items():
+        layer = layers.get(tensor_name.removesuffix(".weight"))
         expected = tensor if layer is None else layer.merged()
-        assert torch.equal(now[name], expected) and (layer is None or not torch.equal(tensor, expected)), name
+        assert torch.equal(now[tensor_name], expected) and (layer is None or not torch.equal(tensor, expected)), tensor_name
 
     again = load_published(folder, lora=4)
     restore_adapters(again, tmp_path / "adapters")
     state = again.state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in system.state_dict().items())
-    if folder.name in folders.OFFICIAL:  # of classes peft says so
+    if name not in folders.CLASSES:  # of classes peft says so
         numbers = lambda place: {name: tensor for file in place.rglob("*.safetensors") for name, tensor in load_file(file).items()}
         there, changed, thin = numbers(folder), numbers(tmp_path / "merged"), numbers(tmp_path / "adapters")
         for layer in json.loads((tmp_path / "adapters" / "adapter_config.json").read_text())["target_modules"]:

@@ -47,9 +47,9 @@ CONFIGS = {
         image_token_index=PICTURE,
         vision_feature_select_strategy="full",
     ),
-    "siglip, squares that do not cover the picture": lambda: transformers.LlavaConfig(
+    "siglip, its squares of 14 do not cover 384 pixels": lambda: transformers.LlavaConfig(
         text_config=llama(),
-        vision_config=transformers.SiglipVisionConfig(**{**SIGLIP, "image_size": 15, "patch_size": 4}),
+        vision_config=transformers.SiglipVisionConfig(**{**SIGLIP, "image_size": 384, "patch_size": 14}),
         image_token_index=PICTURE,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",

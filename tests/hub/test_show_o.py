@@ -195,10 +195,9 @@ def test_it_is_written_back_whole(tmp_path, folder, system):
 # ---------------------------------------------------------------- through CLIP's eye
 
 
-@pytest.fixture
-def looking(tmp_path):
-    """The folder of the variant that looks through CLIP's eye, made of a class of transformers, and that eye."""
-    folder, width = official(tmp_path), CONFIG["hidden_size"]
+def looking(folder):
+    """The folders of the variant that looks through CLIP's eye, which is made of a class of transformers; that eye, and its projector."""
+    model, width = official(folder), CONFIG["hidden_size"]
     sizes = {
         "hidden_size": 24,
         "num_hidden_layers": 3,
@@ -210,18 +209,24 @@ def looking(tmp_path):
     theirs = redrawn(transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**sizes)))
     state = {f"vision_model.{name.removeprefix('vision_model.')}": tensor for name, tensor in theirs.state_dict().items()}
     state |= {"logit_scale": torch.ones(()), "text_model.final_layer_norm.bias": torch.ones(4)}
-    write(tmp_path / "clip-vit-large-patch14-336", state, {"vision_config": {"model_type": "clip_vision_model", **sizes}})
+    write(folder / "clip-vit-large-patch14-336", state, {"vision_config": {"model_type": "clip_vision_model", **sizes}})
     rng = torch.Generator().manual_seed(1)
     drawn = {f"{i}.{kind}": torch.randn(width, *shape, generator=rng) for i, n in ((0, 24), (2, width)) for kind, shape in
              (("weight", (n,)), ("bias", ()))}  # fmt: skip
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((model / "config.json").read_text())
     tensors = {name: weight for name, weight in SHOW_O.weights.items() if name.startswith("showo.")}
-    write(folder, {**tensors, **{f"mm_projector.{name}": tensor for name, tensor in drawn.items()}}, {**config, "w_clip_vit": True})
-    return load_published(folder), theirs, drawn
+    write(model, {**tensors, **{f"mm_projector.{name}": tensor for name, tensor in drawn.items()}}, {**config, "w_clip_vit": True})
+    return model, theirs, drawn
 
 
-def test_the_eye_s_features_stand_behind_the_task_and_what_is_said_of_the_assistant(looking):
-    system, theirs, drawn = looking
+@pytest.fixture
+def looks(tmp_path):
+    model, *others = looking(tmp_path)
+    return load_published(model), *others
+
+
+def test_the_eye_s_features_stand_behind_the_task_and_what_is_said_of_the_assistant(looks):
+    system, theirs, drawn = looks
     picture = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     seen = system.by_name["seen"]
     (squares,) = seen.codec.encode([picture]).clean
@@ -236,12 +241,12 @@ def test_the_eye_s_features_stand_behind_the_task_and_what_is_said_of_the_assist
     assert len(found) == 18 + len(SYSTEM.split())  # words are ids here
 
 
-def test_it_is_written_back_with_its_eye(looking, tmp_path):
-    assert written_back(looking[0], tmp_path / "out" / "show-o") == {"magvitv2", "phi-1_5", "clip-vit-large-patch14-336"}
+def test_it_is_written_back_with_its_eye(looks, tmp_path):
+    assert written_back(looks[0], tmp_path / "out" / "show-o") == {"magvitv2", "phi-1_5", "clip-vit-large-patch14-336"}
 
 
-def test_all_see_what_stands_up_to_the_last_feature(looking):
-    system, *_ = looking
+def test_all_see_what_stands_up_to_the_last_feature(looks):
+    system, *_ = looks
     asked = system.manners.document(Document((Image(torch.zeros(3, 30, 20, dtype=torch.uint8)), Text("w09"), Text("w08", learn=True))))
     assert asked[1].content == "<|eoi|>USER: w09 ASSISTANT:"
     asked = Document((Image(system.manners.picture(asked[0].content)), *asked.segments[1:]))
