@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from tessera.codecs.base import Codec
-from tessera.document import Segment
+from tessera.document import Image, Segment
 from tessera.laws.base import Law
 from tessera.orders.base import Order
 from tessera.readers import Reader
@@ -69,6 +69,11 @@ class Port(nn.Module):
     def views(self) -> bool:
         """Whether its segments stand in several views: noisy and clean, or written and read again."""
         return self.takes is Takes.AFTERWARDS or (self.writes and not self.order.shared)
+
+    @property
+    def marked(self) -> bool:
+        """Whether the system's markers stand around its segments: those of some codecs bring their own, and say so (`marked`)."""
+        return issubclass(self.kind, Image) and getattr(self.codec, "marked", True)
 
     def accepts(self, segment: Segment) -> bool:
         """Whether this is the port that takes the segment first."""

@@ -209,7 +209,7 @@ class System(nn.Module):
         """
         ahead, learn, behind = self.ahead(document, i), document[i].learn, document[i - 1] if i else None
         pieces = [] if i else self.marker(self.markers.document, ahead)
-        if isinstance(document[i], Image):
+        if self.port(document[i]).marked:
             decided = learn and isinstance(behind, Text) and behind.learn
             pieces += self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided)
         elif learn and self.trunk.opens and not (behind and behind.learn):
@@ -218,7 +218,7 @@ class System(nn.Module):
 
     def after(self, document: Document, i: int) -> list[Piece]:
         """The marker behind segment `i`: pictures are closed, unless the document ends with them."""
-        closes = isinstance(document[i], Image) and i + 1 < len(document)
+        closes = self.port(document[i]).marked and i + 1 < len(document)
         return self.marker(self.markers.end_image, self.ahead(document, i + 1), learned=document[i].learn) if closes else []
 
     def ahead(self, document: Document, i: int) -> Ahead:

@@ -58,24 +58,28 @@ def pair(request, tmp_path_factory):
     return theirs, load_published(saved(theirs, folder, begin="", special=SPECIAL))
 
 
-def picture(system, seed=1):
-    side = system.by_name["image"].codec.pixels
-    return torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+def picture(system, seed=1, wider=0):
+    """A square one of the size that is drawn, or one `wider` by so many codes, which only is looked at."""
+    codec = system.by_name["image"].codec.codec
+    size = (3, codec.pixels, codec.pixels + wider * codec.stride)
+    return torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
 def scaled(picture):
     return picture[None] / 127.5 - 1
 
 
-def sizes(system):
-    return torch.tensor([[system.by_name["image"].codec.pixels] * 2])
+def sizes(picture):
+    return torch.tensor([picture.shape[1:]])
 
 
 def whole(system, some):
-    """The ids, with what ends a row."""
+    """The ids, with what ends a row: pictures that are given hold it."""
     columns = system.by_name["image"].codec.codec.columns
 
     def ended(piece):
+        if piece.port.name == "seen":
+            return piece.visible.tolist()
         rows = piece.visible.view(-1, columns)
         return torch.cat([rows, rows.new_full((len(rows), 1), MAP[ROW])], 1).flatten().tolist()
 
@@ -83,7 +87,7 @@ def whole(system, some):
 
 
 def document(system):
-    seen, drawn = (Image(picture(system, seed), learn=seed == 2) for seed in (1, 2))
+    seen, drawn = (Image(picture(system, seed, wider=seed == 1), learn=seed == 2) for seed in (1, 2))
     return Document((Text("a red"), seen, Text(" what is it?"), Text(" a star", learn=True), drawn))
 
 
@@ -92,12 +96,12 @@ def test_pictures_and_films_become_their_codes_and_are_painted(pair):
     codec, vq = system.by_name["image"].codec.codec, theirs.model.vqmodel
     shown = torch.cat([scaled(picture(system, seed)) for seed in range(3)])
     found = codec.quantizer(codec.latents(shown)).codes
-    expected = torch.stack(vq.encode(shown, sizes(system).expand(3, 2)).image_tokens)
+    expected = torch.stack(vq.encode(shown, sizes(picture(system)).expand(3, 2)).image_tokens)
     assert torch.equal(found, expected.flatten(1)) and len(found.unique()) > 3
     assert near(codec.paint(codec.quantizer.lookup(found)), vq.decode(expected))
     film = torch.rand(2, 2 * codec.frames, 3, codec.pixels, codec.pixels, generator=torch.Generator().manual_seed(3)) * 2 - 1
     features = codec.encode_film(film)
-    expected = torch.stack(vq.encode(film, sizes(system).expand(2, 2)).image_tokens)
+    expected = torch.stack(vq.encode(film, sizes(picture(system)).expand(2, 2)).image_tokens)
     rounded = codec.quantizer(features.flatten(2).mT)
     assert torch.equal(rounded.codes.view(expected.shape), expected)
     assert near(codec.paint_film(codec.quantizer.lookup(rounded.codes).mT.view(features.shape)), vq.decode(expected))
@@ -123,19 +127,39 @@ def test_states_logits_and_losses_are_theirs(pair):
     assert losses["image"][1] == columns**2 and near(losses["image"][0], nats[-len(drawn) :][drawn].sum())
 
 
-def test_a_picture_is_read_where_its_placeholder_stands(pair):
+@pytest.mark.parametrize("wider", [0, 3])
+def test_a_picture_is_read_where_its_placeholder_stands(pair, wider):
     theirs, system = pair
-    some, codec = Document((Image(picture(system)), Text("what?"), Text(" a star", learn=True))), system.by_name["image"].codec.codec
-    ids = torch.tensor([ids_of(system, some, lambda piece: [310] * piece.count)])
-    written = system.text.codec.encode([f"{codec.columns}*{codec.columns}"]).clean[0].tolist()
-    assert ids[0, : 3 + len(written)].tolist() == [300, 301, *written, 302]
-    expected = theirs.model(ids, pixel_values=scaled(picture(system)), image_sizes=sizes(system)).last_hidden_state[0]
+    shown, codec = picture(system, wider=wider), system.by_name["image"].codec.codec
+    some = Document((Image(shown), Text("what?"), Text(" a star", learn=True)))
+    written = system.text.codec.encode([f"{codec.columns}*{codec.columns + wider}"]).clean[0].tolist()
+    begun, count = 2 + len(written), codec.columns * (codec.columns + wider + 1)
+
+    def placeholders(piece):
+        ids = piece.visible.tolist()
+        assert ids[:begun] == [301, *written, 302] and ids[begun + count :] == [304, 305]
+        return [*ids[:begun], *[310] * count, *ids[begun + count :]]
+
+    ids = torch.tensor([ids_of(system, some, placeholders)])
+    assert ids[0, 0] == 300
+    expected = theirs.model(ids, pixel_values=scaled(shown), image_sizes=sizes(shown)).last_hidden_state[0]
     assert near(states(system, some), expected)
+    put = theirs.model.vqmodel.encode(scaled(shown), sizes(shown)).image_tokens[0]
+    line = system.by_name["seen"].codec.encode([shown]).clean[0][begun : begun + count].view(codec.columns, -1)
+    assert torch.equal(system.by_name["image"].codec.codes(line[:, :-1]), put) and (line[:, -1] == MAP[ROW]).all()
+
+
+def test_sides_that_codes_do_not_cover_are_refused(pair):
+    _, system = pair
+    with pytest.raises(ValueError, match=r"Lines: a picture of \d+ x \d+ pixels; multiples of \d are accepted"):
+        system.by_name["seen"].codec.encode([picture(system)[:, :, 1:]])
+    with pytest.raises(ValueError, match="only looked at"):
+        system.by_name["seen"].codec.blank()
 
 
 def test_text_is_written_greedily_as_theirs(pair):
     theirs, system = pair
-    prompt, allowed = (Image(picture(system)), Text("what?")), system.text.law.allowed.tolist()
+    prompt, allowed = (Image(picture(system, wider=2)), Text("what?")), system.text.law.allowed.tolist()
     given = whole(system, Document((*prompt, Text(content="", learn=True))))[:, :-1]
     said = theirs.generate(given, max_new_tokens=12, do_sample=False, prefix_allowed_tokens_fn=lambda batch, sent: allowed)
     written = generate(system, Document(prompt), want=Text, longest=13)

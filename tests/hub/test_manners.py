@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from tessera.document import Document, Image, Text
 from tessera.hub import load_published
 from tessera.hub.chat import Chat
-from tessera.hub.pictures import cropped, padded, squared
+from tessera.hub.pictures import cropped, near, padded, squared
 from tessera.manners import Manners
 
 SHAPES = [(3, 40, 24), (3, 24, 40), (3, 16, 16), (3, 7, 61)]
@@ -137,8 +137,9 @@ def test_chameleon_is_shown_and_asked_as_its_processor_does(tmp_path):
     torch.testing.assert_close((put.pictures[0] * 0.0078 - 1.0).float(), expected.pixel_values[0].float(), rtol=1e-5, atol=1e-5)
 
 
-def test_emu3_is_shown_and_asked_as_its_processor_does(tmp_path):
-    made, side = test_emu3.CONFIGS["Emu3"]
+@pytest.mark.parametrize("size", [(8, 8), (9, 30), (50, 21), (4, 5)])
+def test_emu3_is_shown_and_asked_as_its_processor_does(tmp_path, size):
+    made, _ = test_emu3.CONFIGS["Emu3"]
     names = {
         "image_token": "<image>",
         "boi_token": "<|image start|>",
@@ -146,21 +147,26 @@ def test_emu3_is_shown_and_asked_as_its_processor_does(tmp_path):
         "image_wrapper_token": "<|image token|>",
     }
     names |= {"eof_token": "<|extra_201|>"}
-    images = transformers.Emu3ImageProcessor(
-        min_pixels=side**2, max_pixels=side**2, spatial_factor=2, image_mean=[0.5] * 3, image_std=[0.5] * 3
-    )
+    images = transformers.Emu3ImageProcessor(min_pixels=60, max_pixels=300, spatial_factor=2, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     images.save_pretrained(tmp_path)
     saved(redrawn(transformers.Emu3ForConditionalGeneration(made())), tmp_path, begin="", special=(*test_emu3.SPECIAL, "<image>"))
     theirs = transformers.Emu3Processor(images, tokenizer(tmp_path, **names))
     theirs.bos_token, theirs.downsample_ratio = test_emu3.DOCUMENT, 2
-    system, shown = load_published(tmp_path), picture((3, side, side))
+    system, shown = load_published(tmp_path), picture((3, *size))
     said = "You are a helpful assistant. USER: <image>what is it?. ASSISTANT:"
     expected = theirs(text=said, images=Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt")
-    put = system.manners.document(Document((Image(shown), *ASKED)))
-    columns = system.by_name["image"].codec.codec.columns
-    ids = ids_of(system, put, lambda piece: [theirs.image_token_id] * (columns * (columns + 1)))[:-1]
-    assert ids == expected.input_ids[0].tolist()
+    put = system.manners.document(Document((Image(system.manners.picture(shown)), *ASKED)))
+    rows, columns = (side // 2 for side in put.pictures[0].shape[1:])
+
+    def placeholders(piece):
+        ids = piece.visible.tolist()
+        begun = len(ids) - 2 - rows * (columns + 1)
+        return [*ids[:begun], *[theirs.image_token_id] * (rows * (columns + 1)), *ids[-2:]]
+
+    assert ids_of(system, put, placeholders)[:-1] == expected.input_ids[0].tolist()
     torch.testing.assert_close(put.pictures[0] / 127.5 - 1, expected.pixel_values[0], rtol=1e-5, atol=1e-5)
+    side = system.by_name["image"].codec.pixels
+    assert system.manners.drawing(shown).shape == (3, side, side)
 
 
 # ---------------------------------------------------------------- pictures
@@ -175,6 +181,10 @@ def test_rules_for_pictures():
     assert fit.shape == (3, 20, 20) and fit[:, :, 0].T.tolist() == [list(grey)] * 20 and torch.equal(fit[:, :, 5:15], tall)
     square = squared(10, BICUBIC, grey)(tall)
     assert square.shape == (3, 10, 10) and square[:, 0, 0].tolist() == list(grey)
+    fit = near(8, 1000, 2000, BICUBIC)
+    assert [tuple(fit(picture((3, *size))).shape[1:]) for size in ((33, 44), (10, 20), (100, 100))] == [(32, 48), (24, 48), (40, 40)]
+    with pytest.raises(ValueError, match="3 x 601 pixels; sides of 1 to 200"):
+        fit(picture((3, 3, 601)))
     assert np.asarray(padded(16, BICUBIC, grey, least=4)(picture((3, 2, 64)))).shape == (3, 16, 16)
 
 

@@ -10,6 +10,7 @@ from tessera.codecs.films import FilmDecoder, FilmEncoder, FilmVQGAN, ToldDecode
 from tessera.codecs.flow import NormalizingFlow, Settled
 from tessera.codecs.folded import Folded
 from tessera.codecs.former import CausalFormer
+from tessera.codecs.lines import Lines
 from tessera.codecs.painting import Painter
 from tessera.codecs.patches import Patches, cosines
 from tessera.codecs.quantizers import FSQ, LFQ, VQ, Residual
@@ -40,6 +41,7 @@ __all__ = [
     "FilmEncoder",
     "FilmVQGAN",
     "Folded",
+    "Lines",
     "Markers",
     "NormalizingFlow",
     "Padding",

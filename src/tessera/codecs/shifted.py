@@ -40,7 +40,7 @@ class Shifted(nn.Module):
     def encode(self, raws: Sequence, draws: Sequence[Draw] = ()) -> Encoded:
         """Shifted ids."""
         encoded = self.codec.encode(raws, draws)
-        return Encoded([self._shifted(clean) for clean in encoded.clean], encoded.nats)
+        return Encoded([self.shifted(clean) for clean in encoded.clean], encoded.nats)
 
     def decode(self, cleans: Cleans, draws: Sequence[Draw] = ()) -> Sequence | Tensor:
         """The raw segments of shifted ids."""
@@ -52,7 +52,8 @@ class Shifted(nn.Module):
 
     def blank(self, length: int | None = None) -> Tensor:
         """The id of code 0 everywhere."""
-        return self._shifted(self.codec.blank(length))
+        return self.shifted(self.codec.blank(length))
 
-    def _shifted(self, codes: Tensor) -> Tensor:
+    def shifted(self, codes: Int[Tensor, "*answers"]) -> Int[Tensor, "*answers"]:
+        """The ids of these codes."""
         return codes + self.first if self.ids is None else self.ids.to(codes.device)[codes]

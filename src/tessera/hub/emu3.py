@@ -6,7 +6,7 @@ from math import isqrt
 from torch import nn
 
 from tessera.attention import causal
-from tessera.codecs import VQ, ConvEncoder, FilmDecoder, FilmEncoder, FilmVQGAN, Shifted, ToldDecoder
+from tessera.codecs import VQ, ConvEncoder, FilmDecoder, FilmEncoder, FilmVQGAN, Lines, Shifted, ToldDecoder
 from tessera.codecs.convolutions import ConvBlock, SpatialAttention, Upsample
 from tessera.codecs.films import ToldAttention, ToldBlock
 from tessera.document import Image
@@ -18,12 +18,12 @@ from tessera.hub.language import USUAL as LANGUAGES
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import ids_of, markers, tokenizer
 from tessera.hub.names import Names, Row, row, shaped, under
-from tessera.hub.pictures import cropped, plain, processing, resample
+from tessera.hub.pictures import cropped, near, plain, processing, resample
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import BLOCK, ENDS, REMEMBERED
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
-from tessera.ports import Port
+from tessera.ports import Port, Takes
 from tessera.readers import RowReader, TokenReader
 from tessera.system import System
 
@@ -35,7 +35,8 @@ CODEC = {
     "codebook_size": 32_768, "embed_dim": 4, "latent_channels": 4, "temporal_downsample_factor": 4, "base_channels": 256,
     "channel_multiplier": (1, 2, 2, 4), "num_res_blocks": 2, "attn_resolutions": (3,), "hidden_size": 1024,
 }  # fmt: skip
-AREA = 518_400  # pixels of a picture, where nothing else is said
+AREA = 518_400  # pixels of a drawing, where nothing else is said
+LEAST, MOST = 512 * 512, 1024 * 1024  # pixels of a picture that is given
 DOCUMENT, BEGIN, FROM_HERE, ROW, LAST, END = (
     "<|extra_203|>",
     "<|image start|>",
@@ -65,7 +66,7 @@ TIMES: Names = {"steps.0": "norm1", "steps.2.conv": "conv1.conv", "steps.3": "no
 
 
 def emu3(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
-    """`Emu3ForConditionalGeneration`. A picture begins with its size in words; here all are squares of one size."""
+    """`Emu3ForConditionalGeneration`. A picture begins with its size in words; those that are drawn are squares of one size."""
     model = under_one_of(weights, "text_model.model", "model.text_model")
     head = "text_model.lm_head" if model == "text_model.model" else "lm_head"
     coder = under_one_of(weights, "vqmodel", "model.vqmodel")
@@ -75,17 +76,24 @@ def emu3(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     size = f"{codec.columns}*{codec.columns}"
     marks = markers(folder, said, document=[DOCUMENT], begin_image=[BEGIN, size, FROM_HERE], end_image=[LAST, END])
     ids = codes(folder.config.get("vocabulary_map") or {}, codec.quantizer.size)
-    (ended,) = ids_of(tokenizer(folder), ROW)
+    spells = tokenizer(folder)
+    (ended,) = ids_of(spells, ROW)
     words = text_port(folder, speaker, marks, beside=[*ids, ended])
 
     rows = RowReader(TokenReader(speaker.words.table), columns=codec.columns, end=ended)
     law = Categorical(allowed=ids, sampling=Sampling(top_k=2048, guidance=3.0))
-    image = Port("image", Image, codec=Shifted(codec, ids=ids), reader=rows, writer=speaker.head, order=Next(), law=law)
+    coded, takes = Shifted(codec, ids=ids), Takes.LEARNED
+    image = Port("image", Image, codec=coded, reader=rows, writer=speaker.head, order=Next(), law=law, takes=takes)
+    begins = lambda rows, columns: spells.encode(f"{BEGIN}{rows}*{columns}{FROM_HERE}", add_special_tokens=False).ids
+    lines = Lines(coded, stride=codec.stride, begins=begins, ended=ended, ends=marks.end_image)
+    seen = Port("seen", Image, codec=lines, reader=speaker.words, takes=Takes.GIVEN)
     names = {**named(model=model, head=head), **under(film_names(codec), ours="by_name.image.codec.codec", theirs=coder)}
-    system = System("emu3", trunk=speaker.trunk, ports=(words, image), attention=causal, drop=Instead(UNWANTED))
+    system = System("emu3", trunk=speaker.trunk, ports=(words, image, seen), attention=causal, drop=Instead(UNWANTED))
     plain(folder)
     words_around = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>"), behind=WANTED, plain=True)
-    manners = Published(words_around, cropped(codec.pixels, resample(folder)))
+    told, how = processing(folder), resample(folder)
+    fit = near(codec.stride, told.get("min_pixels", LEAST), told.get("max_pixels", MOST), how)
+    manners = Published(words_around, fit, cropped(codec.pixels, how))
     return Blueprint(system, names, TURNS, lambda: _settle(codec), manners, {model: "model.text_model"})
 
 

@@ -1,6 +1,7 @@
 """How a published system wants pictures: scaled, cut or padded, and the mean and spread of colours."""
 
 from collections.abc import Callable, Mapping
+from math import ceil, floor, sqrt
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,27 @@ def squared(side: int, how: Pillow.Resampling, background: tuple[int, ...]) -> F
 
     def fit(picture: Picture) -> Fitted:
         return resized(padded(max(picture.shape[1:]), how, background, least=1)(picture), side, side, how)
+
+    return fit
+
+
+def near(multiple: int, least: int, most: int, how: Pillow.Resampling) -> Fit:
+    """Both sides scaled to multiples of a number, the nearest ones if the pixels are between `least` and `most`, else those next inside.
+
+    Raises ValueError for pictures more than 200 times as long as wide.
+    """
+
+    def fit(picture: Picture) -> Fitted:
+        size = picture.shape[1:]
+        if max(size) > 200 * min(size):
+            raise ValueError(f"picture: {size[0]} x {size[1]} pixels; sides of 1 to 200 at most are accepted; cut it")
+        sides = [round(length / multiple) * multiple for length in size]
+        area = sides[0] * sides[1]
+        if area > most:
+            sides = [max(multiple, floor(length / sqrt(size[0] * size[1] / most) / multiple) * multiple) for length in size]
+        elif area < least:
+            sides = [ceil(length * sqrt(least / (size[0] * size[1])) / multiple) * multiple for length in size]
+        return resized(picture, sides[0], sides[1], how)
 
     return fit
 
