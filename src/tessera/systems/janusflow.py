@@ -4,8 +4,8 @@ Source: Ma et al. 2024, arXiv:2411.07975, section 3. Text is read and written. P
 all at once, through shallow nets of convolutions on both sides of the trunk, which looks back only; given ones, and those just drawn, are
 read by an eye. The trunk is taught to see in its drawing what the eye would see (`alignment`).
 Differs: a stage of text stands for the pretrained language model; markers begin pictures, in front of the time and of what the eye sees;
-mixes and weights are Chameleon's; the eye opens a stage earlier; times lean to the noise (`shift`); 3 M parameters, latents of 32 pixels.
-Command: `tessera train janusflow`.
+queries and keys are normed; mixes and weights are Chameleon's; the eye opens a stage earlier; times lean to the noise (`shift`). 3 M
+parameters, latents of 32 pixels. Command: `tessera train janusflow`.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def janusflow(
     flow = Regression(sampling=Sampling(guidance=2.0, steps=30))
     image = Port("image", Image, codec=codec, reader=reader, writer=writer, order=order, law=flow, takes=Takes.LEARNED)
 
-    blocks = [Block(PreNorm(norm(), SelfAttention(width, heads)), PreNorm(norm(), SwiGLU(width))) for _ in range(depth)]
+    blocks = [Block(PreNorm(norm(), SelfAttention(width, heads, qk_norm=nn.RMSNorm)), PreNorm(norm(), SwiGLU(width))) for _ in range(depth)]
     trunk = Transformer(blocks, norm=norm(), rotary=Rotary(width // heads))
     head, point = perceptron(width, width, width, seen.width), blocks[(depth - 1) // 4].after_mlp
     alignment = Extra("alignment", port=image, point=point, codec=squares, teacher=seen, head=head)
