@@ -220,10 +220,11 @@ def library(run, tmp_path, monkeypatch, tessera):
     return tmp_path
 
 
-def test_all_cases_of_shipped_weights_go_to_results_and_to_the_readme(tessera, library, monkeypatch):
+@pytest.mark.parametrize("more", [(), ("--suite", "standard", "--suite", "editing")], ids=["standard", "and more"])
+def test_all_cases_of_shipped_weights_go_to_results_and_to_the_readme(tessera, library, monkeypatch, more):
     half = Report({"drawing.single_object": rate([True, True, False, False])})
     monkeypatch.setattr(scoring, "evaluate", lambda *_, **__: half)
-    assert tessera("evaluate", "chameleon").code == 0
+    assert tessera("evaluate", "chameleon", *more).code == 0
     readme = (library / "README.md").read_text()
     assert readme.startswith("Before.\n<!-- results -->\n| system | level | one object | ") and readme.endswith("<!-- end -->\nAfter.\n")
     assert "| chameleon | easy | 50.0 (15.0-85.0) | " in readme
@@ -232,7 +233,14 @@ def test_all_cases_of_shipped_weights_go_to_results_and_to_the_readme(tessera, l
 
 @pytest.mark.parametrize(
     "words",
-    [("--share", "0.5"), ("--split", "val"), ("--guidance", "1"), ("--suite", "smoke"), ("--run", "shipped/chameleon-easy.safetensors")],
+    [
+        ("--share", "0.5"),
+        ("--split", "val"),
+        ("--guidance", "1"),
+        ("--suite", "smoke"),
+        ("--suite", "editing"),
+        ("--run", "shipped/chameleon-easy.safetensors"),
+    ],
 )
 def test_anything_else_is_not_published(tessera, library, plans, words):
     before = (library / "README.md").read_text()

@@ -73,7 +73,7 @@ def evaluate_command(
 ) -> None:
     """Score a system on the world: drawings by the oracle, captions, questions, and the ladder of what bounds them.
 
-    The standard suite on shipped weights goes to results/, and its headlines to the table of the README beside it.
+    The standard suite (and more) on shipped weights goes to results/, and its headlines to the table of the README beside it.
     What the system wrote is kept in OUT/answers: a stopped evaluation goes on where it was, and `tessera judge` scores it anew.
     Guidance, temperature, top-k, top-p, steps and denoising are those of pictures; texts are written as the recipe says.
     """
@@ -88,7 +88,7 @@ def evaluate_command(
         in_common(other["plan"], plan.facts())
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
     plan = replace(reading_plan(loaded, plan), sampling=sampling_of_pictures(loaded, asked))
-    published = plan == Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded) and run is None
+    published = plan.covers(Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded)) and run is None
     place = Place(
         out or (folder / "results" if folder else PUBLISHED if published else Path("results-unpublished")), file_name(loaded, world)
     )

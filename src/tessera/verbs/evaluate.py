@@ -52,6 +52,10 @@ class Plan:
         """The same without exams that want pictures of a system that only reads them."""
         return self if system.draws else replace(self, cases={name: each for name, each in self.cases.items() if name not in PICTURES})
 
+    def covers(self, other: "Plan") -> bool:
+        """Whether it measures all that the other does, in the same way, and maybe more."""
+        return replace(self, cases=other.cases) == other and other.cases.items() <= self.cases.items()
+
     def exams(self, world: World) -> list[Exam]:
         """The exams, made for a world."""
         unknown = [name for name in self.cases if name not in EXAMS]
