@@ -39,6 +39,7 @@ MORE = {
     "llama, odd sizes": lambda: transformers.LlamaConfig(**SIZES, **ODD),
     "mistral, tied": lambda: transformers.MistralConfig(**SIZES, **TIED, sliding_window=None),
     "mistral, odd sizes": lambda: transformers.MistralConfig(**{**SIZES, "num_hidden_layers": 3}, **ODD, sliding_window=None),
+    "mistral, a window": lambda: transformers.MistralConfig(**SIZES, **TIED, sliding_window=5),
     "qwen2, tied": lambda: transformers.Qwen2Config(**SIZES, **TIED),
     "qwen2, odd sizes": lambda: transformers.Qwen2Config(**SIZES, hidden_size=30, num_attention_heads=3, num_key_value_heads=1),
     "qwen3, not grouped": lambda: transformers.Qwen3Config(**SIZES, **{**TIED, "tie_word_embeddings": False}),

@@ -1,11 +1,13 @@
 """LLaVA-1.5 loaded from the folder that transformers writes, beside transformers' class."""
 
 import copy
+import json
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hub.oracle import MUTATIONS, exactly, ids_of, learned, near, redrawn, rounds_as_theirs, saved, states, transformers
+from safetensors.torch import load_file, save_file
 
 from tessera.attention import everywhere
 from tessera.document import Document, Image, Text
@@ -100,6 +102,34 @@ def test_states_logits_and_losses_are_theirs(pair):
     assert count == int(learned(system, some).sum()) and near(total / count, loss)
     said = logits[:-1][learned(system, some)[1:]]
     assert near(F.cross_entropy(said, ids[0, 1:][learned(system, some)[1:]]), loss)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vision_feature_layer": [-2, -3]}, r"asks for vision_feature_layer \[-2, -3\]; one layer"),
+        (
+            {"text_config": {**LLAMA, "model_type": "mistral", "rms_norm_eps": 1e-5}},
+            "asks for sliding_window 4096; none is accepted inside",
+        ),
+    ],
+)
+def test_what_is_not_built_is_refused(tmp_path, changes, said):
+    folder = saved(redrawn(transformers.LlavaForConditionalGeneration(CONFIGS["1.5"]())), tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(ValueError, match=said):
+        load_published(folder)
+
+
+def test_tensors_of_other_axes_are_refused(tmp_path):
+    """As many numbers in another order are other numbers."""
+    folder = saved(redrawn(transformers.LlavaForConditionalGeneration(CONFIGS["1.5"]())), tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    (name,) = [name for name in tensors if name.endswith("patch_embedding.weight")]
+    save_file({**tensors, name: tensors[name].permute(2, 3, 1, 0).contiguous()}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"have another shape: .*patch_embedding.weight \[4, 4, 3, 32\]"):
+        load_published(folder)
 
 
 def test_it_says_greedily_what_they_say(pair):

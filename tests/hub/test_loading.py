@@ -221,9 +221,13 @@ def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
         ),
         ({"config.json": json.dumps({**CONFIG, "hidden_act": "relu"})}, "asks for hidden_act 'relu'; silu, gelu, .* are accepted"),
         ({"config.json": json.dumps({**CONFIG, "rope_scaling": {"type": "yarn"}})}, "asks for rotary positions 'yarn'; default, linear"),
+        (
+            {"config.json": json.dumps({**CONFIG, "quantization_config": {"bits": 8}})},
+            "holds quantized weights .*; plain ones are accepted",
+        ),
         ({"tokenizer.json": None}, "holds no tokenizer.json, which is needed"),
         ({"tokenizer.json": "{}"}, "tokenizer.json: .*; a tokenizer of `tokenizers` is accepted"),
-        ({"model.safetensors": None}, "holds no model.safetensors and no model.safetensors.index.json"),
+        ({"model.safetensors": None}, "holds no model.safetensors and no model.safetensors.index.json.*--trust-pickle"),
     ],
 )
 def test_what_a_folder_lacks_is_named(folder, files, said):

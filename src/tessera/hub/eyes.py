@@ -86,6 +86,14 @@ def settings(said: Mapping[str, Any], where: str) -> Settings:
     return Settings(said, USUAL[kind], where)
 
 
+def layer_of(said: Settings, name: str) -> int:
+    """Where an eye is read, as a setting says. Raises ValueError for several places at once."""
+    layer = said[name]
+    if not isinstance(layer, int):
+        raise ValueError(f"hub: {said.where} asks for {name} {layer!r}; one layer, a whole number, is accepted; load it elsewhere")
+    return layer
+
+
 def is_clip(said: Settings) -> bool:
     """Whether it is CLIP's eye, which has a class token."""
     return said.said.get("model_type", "clip_vision_model") == "clip_vision_model"

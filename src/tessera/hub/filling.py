@@ -100,9 +100,11 @@ def _misfit(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> str:
 
 
 def _folded(one: tuple[int, ...], shape: torch.Size) -> tuple[int, ...]:
-    """The shape of a part folded as ours is, where it can be."""
+    """The shape of a part folded as ours is, where it can be: what of it is in the first row of ours must be in its own first row."""
     rows, left = divmod(torch.Size(one).numel(), max(shape[1:].numel(), 1))
-    return one if left else (rows, *shape[1:])
+    first = next((length for length in one if length > 1), rows)
+    kept = len(shape) == 1 or rows in (1, first)
+    return (rows, *shape[1:]) if kept and not left else one
 
 
 def places(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> list[tuple[Part, slice | None]]:

@@ -51,6 +51,8 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
 }
 """What a configuration means where it says nothing."""
 
+WINDOW = 4096  # places
+
 QKNorm = tuple[Callable[[int], nn.Module], Callable[[int], nn.Module]] | None
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -103,8 +105,20 @@ def tied(config: Mapping[str, Any], said: Settings, weights: Mapping[str, Stored
     return bool(stated) and f"{head}.weight" not in weights
 
 
-def transformer(said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm) -> Transformer:
-    """The trunk of these settings; `step` says where a block's norms stand."""
+def window(said: Settings) -> int | None:
+    """How many places back a place looks at most: Mistral says so in its first version, also where it says nothing."""
+    return said.said.get("sliding_window", WINDOW) if said.said.get("model_type") == "mistral" else None
+
+
+def transformer(
+    said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm, windowed: bool = False
+) -> Transformer:
+    """The trunk of these settings; `step` says where a block's norms stand, `windowed` that the system's rule heeds the `window`."""
+    if window(said) is not None and not windowed:
+        raise ValueError(
+            f"hub: {said.where} asks for sliding_window {window(said)}; none is accepted inside of other systems; choose a language model "
+            "without one (Mistral's later versions say null), or load this one alone"
+        )
     width, heads, eps, kind = said["hidden_size"], said["num_attention_heads"], said["rms_norm_eps"], said.said.get("model_type", "llama")
     said.refuse({"use_sliding_window": False})
     size, bias = said["head_dim"] or width // heads, bool(said["attention_bias"])

@@ -10,7 +10,7 @@ from tessera.attention import causal
 from tessera.codecs import Codec, Patches, Tiles
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
-from tessera.hub.eyes import behind, is_clip
+from tessera.hub.eyes import behind, is_clip, layer_of
 from tessera.hub.eyes import eye as eye_of
 from tessera.hub.eyes import settings as eye_settings
 from tessera.hub.folder import Folder, Settings
@@ -103,7 +103,7 @@ def built(folder: Folder, weights: Mapping[str, Stored], look: Look) -> Blueprin
     seeing = eye_settings(folder.config.get("vision_config") or {}, "config.json, vision_config,")
     strategy = "default" if is_clip(seeing) else "full"  # a class token is no feature
     said.refuse({"vision_feature_select_strategy": strategy})
-    eye, of_eye = eye_of(seeing, layer=said["vision_feature_layer"])
+    eye, of_eye = eye_of(seeing, layer=layer_of(said, "vision_feature_layer"))
     bias = said["multimodal_projector_bias"]
     projector = nn.Sequential(nn.Linear(eye.width, speaker.width, bias=bias), nn.GELU(), nn.Linear(speaker.width, speaker.width, bias=bias))
     looked = look(folder, said, Eye(eye, projector, seeing["image_size"]))

@@ -107,6 +107,11 @@ def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     kind = kind_of(folder)
     if kind not in KINDS:
         raise ValueError(f"hub: {folder.path} is of model_type {kind!r}; there are {', '.join(KINDS)}; choose a model of these")
+    if "quantization_config" in folder.config:
+        raise ValueError(
+            f"hub: {folder.path} holds quantized weights (quantization_config in config.json); plain ones are accepted; choose the model "
+            "that they were made of"
+        )
     with weightless():
         return KINDS[kind](folder, weights)
 

@@ -14,7 +14,7 @@ from tessera.codecs import Features
 from tessera.codecs.text import MarkerIds
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
-from tessera.hub.eyes import behind
+from tessera.hub.eyes import behind, layer_of
 from tessera.hub.eyes import eye as eye_of
 from tessera.hub.eyes import settings as eye_settings
 from tessera.hub.folder import Folder, Settings, bare
@@ -83,7 +83,7 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     seen = parts.get(beside, folder)
     tower = f"{beside}.vision_model" if apart else "model.vision_tower.vision_tower"
     seeing = eye_settings({**SEEING, **(seen.config.get("vision_config") or {})}, f"{seen.path}, config.json, vision_config,")
-    eye, of_eye = eye_of(seeing, layer=said["mm_vision_select_layer"])
+    eye, of_eye = eye_of(seeing, layer=layer_of(said, "mm_vision_select_layer"))
     codec = Features(eye, None, former=Interpolated(isqrt(said["num_image_tokens"]), eye.width), unit=True)
     width = speaker.width
     squares, drawer = FeatureReader(perceptron(eye.width, width, width)), MLPWriter(width, width, width, eye.width)

@@ -121,6 +121,8 @@ def head(file: Path) -> dict[str, InFile]:
 
 def _in_file(file: Path, begin: int, about: Mapping[str, Any]) -> InFile:
     first, last = about["data_offsets"]
+    if about["dtype"] not in DTYPES:
+        raise ValueError(f"a tensor of {about['dtype']}, where {', '.join(DTYPES)} can be read")
     one = InFile(file, begin + first, tuple(about["shape"]), DTYPES[about["dtype"]])
     if _bytes(one) != last - first:
         raise ValueError(f"a tensor of {one.shape} in {last - first} bytes")
@@ -143,7 +145,10 @@ def stored(folder: Path, *, trust_pickle: bool = False) -> dict[str, Stored]:
             return dict(head(folder / alone))
     pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
     if not pickles:
-        raise ValueError(f"hub: {folder} holds no {ALONE[0]} and no {INDEX[0]}; a folder with one of them is accepted; check the path")
+        raise ValueError(
+            f"hub: {folder} holds no {ALONE[0]} and no {INDEX[0]}; a folder with one of them is accepted; check the path"
+            + ("" if trust_pickle else " (pickles are not fetched from the hub without --trust-pickle)")
+        )
     if not trust_pickle:
         raise ValueError(
             f"hub: {folder} holds its weights as pickles ({', '.join(file.name for file in pickles)}), which may run code when they are "
