@@ -121,19 +121,19 @@ def learned(system: System, document: Document) -> Tensor:
 # ---------------------------------------------------------------- mutations
 
 
-def first_attention(system: System) -> SelfAttention:
-    """That of the first block, of the last tower where there are several."""
-    tower: Any = getattr(system.trunk, "towers", [system.trunk])[-1]
-    return tower.blocks[0].parts[0]
+def first_attentions(system: System) -> list[SelfAttention]:
+    """Those of the first blocks: one for each tower."""
+    towers: Any = getattr(system.trunk, "towers", [system.trunk])
+    return [tower.blocks[0].parts[0] for tower in towers]
 
 
 def neighbours_turn(system: System) -> None:
     """Rotary positions turn neighbouring features."""
-    attention = first_attention(system)
-    size, turned = attention.size, sum(attention.split[:2])
-    order = torch.arange(size).view(2, -1).T.flatten()
-    rows = attention.qkv.weight.data.unflatten(0, (-1, size))
-    rows[:turned] = rows[:turned, order]
+    for attention in first_attentions(system):
+        size, turned = attention.size, sum(attention.split[:2])
+        order = torch.arange(size).view(2, -1).T.flatten()
+        rows = attention.qkv.weight.data.unflatten(0, (-1, size))
+        rows[:turned] = rows[:turned, order]
 
 
 def another_epsilon(system: System) -> None:
@@ -145,9 +145,9 @@ def another_epsilon(system: System) -> None:
 
 def heads_change_places(system: System) -> None:
     """The queries of one head are another's."""
-    attention = first_attention(system)
-    heads = attention.split[0] * attention.size
-    attention.qkv.weight.data[:heads] = attention.qkv.weight.data[:heads].roll(attention.size, 0)
+    for attention in first_attentions(system):
+        heads = attention.split[0] * attention.size
+        attention.qkv.weight.data[:heads] = attention.qkv.weight.data[:heads].roll(attention.size, 0)
 
 
 MUTATIONS = [neighbours_turn, another_epsilon, heads_change_places]

@@ -48,10 +48,21 @@ def test_of_a_text_it_says_what_the_class_says(name, published):
         assert near(system.text.writer(found)[:, :size], theirs(ids).logits[0])
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
-def test_with_a_mutated_trunk_it_does_not(mutation, published):
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_it_goes_on_greedily_as_the_class_does(name, published):
     theirs, folder = published
-    system = built("transfusion", folder)
+    system = built(name, folder)
+    allowed, given = system.text.law.allowed.tolist(), torch.tensor([[0, *system.text.codec.encode(["a red"]).clean[0].tolist()]])
+    said = theirs.generate(given, max_new_tokens=12, do_sample=False, prefix_allowed_tokens_fn=lambda batch, sent: allowed)
+    written = generate(system, "a red", want=Text, longest=13)
+    assert said[0, given.shape[1] :].tolist() == written.clean[-1].tolist()[:12]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_with_a_mutated_trunk_it_does_not(mutation, name, published):
+    theirs, folder = published
+    system = built(name, folder)
     expected = theirs.model(torch.tensor([ids_of(system, SAID, list)])).last_hidden_state[0]
     mutation(system)
     assert not near(states(system, SAID), expected, 1e-2)
