@@ -122,6 +122,33 @@ def test_what_is_not_built_is_refused(tmp_path, changes, said):
         load_published(folder)
 
 
+OLDER = {"vision_tower.": "vision_tower.vision_model."}
+NEWER = {
+    "language_model.lm_head.": "lm_head.",
+    "language_model.model.": "model.language_model.",
+    "multi_modal_projector.": "model.multi_modal_projector.",
+}
+LAYOUTS = {
+    "older": OLDER,
+    "newer": {**NEWER, "vision_tower.": "model.vision_tower."},
+    "between": {**NEWER, "vision_tower.": "model.vision_tower.vision_model."},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts_of_all_years_hold_the_same(tmp_path, layout):
+    folder = saved(redrawn(transformers.LlavaForConditionalGeneration(CONFIGS["1.5"]())), tmp_path)
+    expected, tensors = load_published(folder), load_file(folder / "model.safetensors")
+
+    def renamed(name):
+        return next((new + name.removeprefix(old) for old, new in layout.items() if name.startswith(old)), name)
+
+    assert {renamed(name) for name in tensors} != set(tensors)
+    save_file({renamed(name): tensor for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    now = load_published(folder).state_dict()
+    assert all(torch.equal(now[name], tensor) for name, tensor in expected.state_dict().items())
+
+
 def test_tensors_of_other_axes_are_refused(tmp_path):
     """As many numbers in another order are other numbers."""
     folder = saved(redrawn(transformers.LlavaForConditionalGeneration(CONFIGS["1.5"]())), tmp_path)
