@@ -1,4 +1,4 @@
-"""What fine-tuning Janus-Pro-1B takes, as `tessera train --estimate` says from its published configuration. Run: python bench/memory.py"""
+"""What fine-tuning Janus-Pro-1B takes, as `tessera train --estimate` says of its sizes (from memory). Run: python bench/memory.py"""
 
 import json
 import os
