@@ -201,6 +201,15 @@ def test_shards_and_index_must_agree(folder):
         load_published(folder)
 
 
+def test_each_part_of_a_joined_layer_has_its_own_rows(folder):
+    """A gate too short beside an input too long have as many rows together."""
+    tensors, at = weights(), "model.layers.0.mlp."
+    changes = {f"{at}gate_proj.weight": torch.zeros(20, 16), f"{at}up_proj.weight": torch.zeros(28, 16)}
+    save_file({**tensors, **changes}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"1 tensors have another shape: .*gate_proj.weight \[20, 16\] and .*up_proj.weight \[28, 16\]"):
+        load_published(folder)
+
+
 def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
     outside = tmp_path.parent / "outside.safetensors"
     save_file(weights(), outside)

@@ -36,7 +36,7 @@ def fill(
     """
     mine = own(module)
     plan = table(mine, names)
-    check(plan, {name: tensor.shape for name, tensor in mine.items()}, weights, unread)
+    check(plan, {name: tensor.shape for name, tensor in mine.items()}, weights, unread, joined(module))
     allot(module, dtype or commonest(weights), device)
     mine = own(module)
     shapes = {name: tensor.shape for name, tensor in mine.items()}
@@ -70,7 +70,23 @@ def taken(shape: tuple[int, ...], rows: Tensor | slice | None) -> tuple[int, ...
     return (len(range(shape[0])[rows]), *shape[1:]) if isinstance(rows, slice) else shape
 
 
-def check(plan: Table, shapes: Mapping[str, torch.Size], weights: Mapping[str, Stored], unread: Sequence[str]) -> None:
+def joined(module: nn.Module) -> dict[str, list[int]]:
+    """How many rows each part has of layers that are several in one, by the name of the tensor."""
+    return {
+        f"{name}.{leaf}.{kind}": sizes
+        for name, inner in module.named_modules()
+        for leaf, sizes in getattr(inner, "joined", {}).items()
+        for kind in ("weight", "bias")
+    }
+
+
+def check(
+    plan: Table,
+    shapes: Mapping[str, torch.Size],
+    weights: Mapping[str, Stored],
+    unread: Sequence[str],
+    sizes: Mapping[str, Sequence[int]],
+) -> None:
     """Raises ValueError, with all the names, unless every tensor of ours and every published one finds its partner."""
     wanted = {part.name for row in plan.values() for part in row.parts}
     wrong = {
@@ -78,14 +94,16 @@ def check(plan: Table, shapes: Mapping[str, torch.Size], weights: Mapping[str, S
         "have no place": sorted(name for name in weights.keys() - wanted if not any(fnmatchcase(name, pattern) for pattern in unread)),
     }
     there = {name: row for name, row in plan.items() if all(part.name in weights for part in row.parts)}
-    wrong["have another shape"] = [said for name, row in there.items() if (said := _misfit(row, shapes[name], weights))]
+    wrong["have another shape"] = [
+        said for name, row in there.items() if (said := _misfit(row, shapes[name], weights, sizes.get(name, ())))
+    ]
     if any(wrong.values()):
         said = "; ".join(f"{len(some)} tensors {how}: {', '.join(some)}" for how, some in wrong.items() if some)
         raise ValueError(f"hub: {said}; nothing was loaded; a checkpoint whose config.json is its own is accepted; check both")
 
 
-def _misfit(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> str:
-    """What does not fit about the parts of a row; nothing where all is well."""
+def _misfit(row: Row, shape: torch.Size, weights: Mapping[str, Stored], sizes: Sequence[int]) -> str:
+    """What does not fit about the parts of a row, `sizes` of them where that is known; nothing where all is well."""
     shapes = [taken(weights[part.name].shape, part.rows) for part in row.parts]
     if not shapes:
         return ""
@@ -94,7 +112,9 @@ def _misfit(row: Row, shape: torch.Size, weights: Mapping[str, Stored]) -> str:
     if len(shapes) == 1:
         fits = shapes[0] == tuple(shape)
     else:
-        fits = all(one[1:] == tuple(shape[1:]) for one in shapes) and sum(one[0] for one in shapes) == shape[0]
+        rows = [one[0] for one in shapes]
+        fits = all(one[1:] == tuple(shape[1:]) for one in shapes) and sum(rows) == shape[0]
+        fits = fits and (len(sizes) != len(rows) or rows == list(sizes))
     parts = " and ".join(f"{part.name} {list(weights[part.name].shape)}" for part in row.parts)
     return "" if fits else f"{parts} where {list(shape)} is wanted"
 
