@@ -317,9 +317,8 @@ def test_its_own_pope_on_pictures_of_ours_gives_the_scores_that_we_give(tmp_path
     task, datasets = pytest.importorskip("lmms_eval.tasks.pope"), pytest.importorskip("datasets")
     world = World.easy()
     probes = [probe for i in range(40) for probe in pope(world, Negatives.RANDOM, i, k=1)]
-    pictures = [
-        probes[i - 3 if i % 3 == 0 else i].picture for i in range(len(probes))
-    ]  # of some questions another one's, lest all be right
+    shown = [i if i % 3 else i - 3 for i in range(len(probes))]  # with every third question another one's picture, lest all be right
+    pictures = [probes[i].picture for i in shown]
     rows = [
         {
             "question_id": str(i),

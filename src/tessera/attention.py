@@ -89,17 +89,16 @@ everywhere = AttentionRule("everywhere", lambda q, k: q.document == k.document)
 causal = AttentionRule("causal", lambda q, k: q.order >= k.order)
 """Look at itself and at what came before."""
 
-
-def lately(places: int) -> AttentionRule:
-    """Look at so many places back at most, its own included."""
-    return AttentionRule(f"lately({places})", lambda q, k: q.order - k.order < places)
-
-
 prefix = AttentionRule("prefix", lambda q, k: (q.turn == k.turn) & (q.learned == 0) & (k.learned == 0))
 """Look anywhere among what is given together, with nothing learned between."""
 
 apart = AttentionRule("apart", lambda q, k: (q.learned == 1) | (k.learned == 0))
 """What is given does not look at what is learned."""
+
+
+def lately(places: int) -> AttentionRule:
+    """Look at so many places back at most, its own included."""
+    return AttentionRule(f"lately({places})", lambda q, k: q.order - k.order < places)
 
 
 def within(port: Numbered, *, behind: int = 0) -> AttentionRule:

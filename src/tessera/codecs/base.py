@@ -61,6 +61,11 @@ def floats(pictures: Sequence[Tensor], like: Tensor, pixels: int) -> Float[Tenso
                 f"picture: {picture.dtype} of shape {tuple(picture.shape)}; torch.uint8 of shape (3, {pixels}, {pixels}) is accepted; "
                 f"open it with tessera.open_picture(path, {pixels})"
             )
+    return numbers_of(pictures, like)
+
+
+def numbers_of(pictures: Sequence[Tensor], like: Tensor) -> Float[Tensor, "batch 3 height wide"]:
+    """uint8 pictures of one shape, whatever it is, as numbers from -1 to 1."""
     return torch.stack(tuple(pictures)).to(like.device).to(like.dtype) / 127.5 - 1
 
 

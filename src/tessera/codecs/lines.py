@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import Tensor, nn
 
-from tessera.codecs.base import Encoded
+from tessera.codecs.base import Encoded, numbers_of
 from tessera.codecs.reconstruction import Coder
 from tessera.codecs.shifted import Shifted
 from tessera.draws import Draw
@@ -38,8 +38,7 @@ class Lines(nn.Module):
                 f"Lines: a picture of {height} x {width} pixels; multiples of {self.stride} are accepted; scale it by the system's "
                 "manners (`system.manners.picture`)"
             )
-        pixels = torch.stack(tuple(raws)).to(next(codec.parameters())) / 127.5 - 1
-        ids = self.codes.shifted(codec.quantizer(codec.latents(pixels)).codes)
+        ids = self.codes.shifted(codec.quantizer(codec.latents(numbers_of(raws, next(codec.parameters())))).codes)
         return Encoded([self._line(grid) for grid in ids.unflatten(1, (height // self.stride, -1))])
 
     def _line(self, grid: Int[Tensor, "height wide"]) -> Int[Tensor, "element"]:

@@ -142,7 +142,11 @@ GARBAGE: dict[str, Corruption] = {
     "dead leaves": dead_leaves,
     "inverted": inverted,
 }
-DISFIGURED: dict[str, Corruption] = {"elastic 3 px": partial(elastic, pixels=3.0), "things cut in two": cut_in_two}
+DISFIGURED: dict[str, Corruption] = {
+    "elastic 3 px": partial(elastic, pixels=3.0),
+    "things cut in two": cut_in_two,
+    "shuffled coarsely": partial(shuffle, rows=4, columns=4),
+}
 
 
 def _ground() -> Tensor:
