@@ -11,7 +11,7 @@ from tessera.world.rates import Rate
 from tessera.world.scene import EASY, LEVELS
 
 ROW = Row("clean", True, Rate(0, 200), Rate(0, 200), Rate(0, 200), Rate(200, 200), {"place": Rate(400, 400)}, Rate(200, 200), 300.0)
-GARBAGE_ROW = GarbageRow("white noise", True, Rate(50, 50), Rate(50, 50), Rate(0, 50), Rate(0, 50))
+GARBAGE_ROW = GarbageRow("white noise", False, Rate(50, 50), Rate(50, 50), Rate(0, 50), Rate(0, 50), Rate(0, 50))
 
 
 def test_wilsons_interval_has_its_known_values():
@@ -30,14 +30,15 @@ def test_only_judged_rows_decide():
     assert Certificate("easy", (ROW,), (GARBAGE_ROW,)).passed
     legible = replace(GARBAGE_ROW, unreadable=Rate(48, 50))
     assert not Certificate("easy", (ROW,), (legible,)).passed
-    assert Certificate("easy", (ROW,), (replace(legible, judged=False),)).passed
+    assert Certificate("easy", (ROW,), (replace(legible, disfigured=True, sure=Rate(2, 50)),)).passed
+    assert not Certificate("easy", (ROW,), (replace(legible, disfigured=True, sure=Rate(3, 50)),)).passed
 
 
 def test_the_tables_say_what_was_measured():
     text = Certificate("easy", (ROW,), (GARBAGE_ROW,)).markdown()
     assert "### easy: passed" in text
     assert "| **clean** | 0.00 % (0.00-1.88) | 0.00 % (0.00-1.88) | 0.00 % | 100.00 % | 100.00 % | - | - | - | - | 100.00 % | 300 |" in text
-    assert "| **white noise** | 100.00 % (92.87-100.00) | 100.00 % (92.87-100.00) | 0.00 % (0.00-7.13) | 0.00 % (0.00-7.13) |" in text
+    assert "| **white noise** | 100.00 % (92.87-100.00) | 100.00 % (92.87-100.00) |" + 3 * " 0.00 % (0.00-7.13) |" in text
 
 
 def test_the_certificate_says_what_confidence_is_worth():

@@ -25,7 +25,11 @@ from tessera.world.scene import Level, Scene
 MOST_FALSE_PASS = 0.005
 MOST_FALSE_FAIL = 0.02
 LEAST_UNREADABLE = 0.98
-JUDGEMENT = "Bold rows are judged: false fail at most 2 %, false pass at most .5 %, garbage unreadable 98 % at least."
+SURE, MOST_SURE = 0.9, 0.05  # of things disfigured, few may be read as a scene of which the oracle is surer than this
+JUDGEMENT = (
+    "Bold rows are judged: false fail at most 2 %, false pass at most .5 %, garbage unreadable 98 % at least, "
+    "disfigured things surely read as some scene (each with a confidence above .9) 5 % at most."
+)
 ATTRIBUTES = ("place", "kind", "colour", "size", "digit")
 ROWS = (*JUDGED, *REPORTED, *GARBAGE, *DISFIGURED)  # in the order in which they are measured; what is asked for besides comes last
 
@@ -60,19 +64,21 @@ class Row:
 class GarbageRow:
     """One kind of garbage: `refused` is not read as the scene it was made from, `unreadable` is said to be unreadable.
 
-    `plausible` is read as some scene of at least one thing; `confirmed` is read so by the auditor too.
+    `plausible` is read as some scene of at least one thing; of that, `sure` is what the oracle is sure of, and `confirmed` what the
+    auditor reads as some scene too. Things `disfigured` may be read, but hardly ever surely.
     """
 
     name: str
-    judged: bool
+    disfigured: bool
     refused: Rate
     unreadable: Rate
     plausible: Rate
+    sure: Rate
     confirmed: Rate
 
     @property
     def passed(self) -> bool:
-        return self.unreadable.share >= LEAST_UNREADABLE
+        return self.sure.share <= MOST_SURE if self.disfigured else self.unreadable.share >= LEAST_UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,7 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        rows: tuple[Row | GarbageRow, ...] = (*self.rows, *self.garbage)
-        return all(row.passed for row in rows if row.judged)
+        return all(row.passed for row in self.rows if row.judged) and all(row.passed for row in self.garbage)
 
     @property
     def confidence(self) -> Worth | None:
@@ -112,10 +117,11 @@ class Certificate:
             shares = (_percent(rate) for rate in (row.unreadable, row.count, *map(row.correct.get, ATTRIBUTES), row.agreed))
             name = _name(row.corruption, row.judged)
             lines.append(_line(name, row.false_fail, row.false_pass, *shares, f"{row.pictures_per_second:.0f}"))
-        lines += ["", *_header(("garbage", "not read as its scene", "unreadable", "read as some scene", "by the auditor too"))]
+        head = ("not read as its scene", "unreadable", "read as some scene", "surely", "by the auditor too")
+        lines += ["", *_header(("garbage", *head))]
         for garbage in self.garbage:
-            name = _name(garbage.name, garbage.judged)
-            lines.append(_line(name, garbage.refused, garbage.unreadable, garbage.plausible, garbage.confirmed))
+            name, read = _name(garbage.name, judged=True), (garbage.plausible, garbage.sure, garbage.confirmed)
+            lines.append(_line(name, garbage.refused, garbage.unreadable, *read))
         if self.drawn:
             head = ("as asked, by the oracle", "of these, by the auditor too", "legible to the oracle", "to the auditor", "both alike")
             lines += ["", *_header(("drawn by", *head))]
@@ -218,13 +224,15 @@ class Readers:
         """One kind of garbage, from pictures made of pictures of the scenes."""
         readings, count = self.oracle.read(pictures), len(scenes)
         plausible = [_plausible(reading) for reading in readings]
+        sure = sum(was and reading.confidence > SURE for was, reading in zip(plausible, readings, strict=True))
         both = sum(was and _plausible(again) for was, again in zip(plausible, self.auditor.read(pictures), strict=True))
         return GarbageRow(
             name,
-            name in GARBAGE,
+            name in DISFIGURED,
             Rate(count - sum(map(same_scene, readings, scenes)), count),
             Rate(count - sum(map(legible, readings)), count),
             Rate(sum(plausible), count),
+            Rate(sure, count),
             Rate(both, count),
         )
 

@@ -1,7 +1,8 @@
 """Pictures that show no scene of the world, however near to one some look: what a trustworthy oracle must refuse.
 
-GARBAGE must come out unreadable. DISFIGURED things come near to others (half a diamond to a digit), so that no line is sharp
-between what they were, what they are like and what is unreadable: those are held less strictly.
+GARBAGE must come out unreadable. DISFIGURED things come near to others (half a diamond to a digit, a melted circle to a circle), so
+that no line is sharp between what they were, what they are like and what is unreadable: what is read of those, the oracle must not be
+sure of.
 
 Each takes uint8 [n, 3, height, width], pictures of scenes, and a generator, and returns the like.
 """

@@ -39,6 +39,11 @@ class Reading:
     r2: float
     rms: float
 
+    @property
+    def confidence(self) -> float:
+        """That of the thing it is least sure of; 1 where there is none."""
+        return min((thing.confidence for thing in self.things), default=1.0)
+
 
 def legible(reading: Reading) -> bool:
     """Whether the picture and everything seen in it is readable."""
