@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from tessera.attention import AttentionRule, causal
 from tessera.codecs import BPE
 from tessera.document import Text
 from tessera.laws import Categorical, Sampling
@@ -22,7 +23,8 @@ from tessera.writers import LinearWriter
 class Speaker:
     """The codec of text, the reader and the writer of ids, which of them a text may hold, and what makes trunks that think in these.
 
-    Where it has `learned` before, every trunk that it makes has, and no stage need stand for that.
+    `looks` is the rule by which places look back, which a system may widen (`speaks.looks | within(image)`). Where it has `learned`
+    before, every trunk that it makes has, and no stage need stand for that.
     """
 
     codec: BPE
@@ -30,6 +32,7 @@ class Speaker:
     writer: LinearWriter
     allowed: Int[Tensor, "value"]
     tower: Callable[[], Transformer]
+    looks: AttentionRule = causal
     learned: bool = False
 
     @property

@@ -20,10 +20,13 @@ SAID = Document((Text("a red circle and a blue star"), Text(" what is it?", lear
 PICTURE = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module", params=test_llama.CONFIGS)
+CONFIGS = {**test_llama.CONFIGS, "mistral, a window": test_llama.MORE["mistral, a window"]}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
 def published(request, tmp_path_factory):
     """A class, and its folder."""
-    theirs = redrawn(transformers.AutoModelForCausalLM.from_config(test_llama.CONFIGS[request.param]()))
+    theirs = redrawn(transformers.AutoModelForCausalLM.from_config(CONFIGS[request.param]()))
     return theirs, saved(theirs, tmp_path_factory.mktemp("language"))
 
 

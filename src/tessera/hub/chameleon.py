@@ -6,7 +6,6 @@ from functools import partial
 import torch
 from PIL import Image as Pillow
 
-from tessera.attention import causal
 from tessera.codecs import VQ, VQGAN, Shifted
 from tessera.document import Image
 from tessera.drops import Absent
@@ -62,7 +61,7 @@ def chameleon(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **named(model="model", head="lm_head"),
         **under(vqgan(codec, TAMING), ours="by_name.image.codec.codec", theirs="model.vqmodel"),
     }
-    system = System("chameleon", trunk=speaker.trunk, ports=(words, image), attention=causal, drop=Absent())
+    system = System("chameleon", trunk=speaker.trunk, ports=(words, image), attention=speaker.looks, drop=Absent())
     unread = (*TURNS, *(() if paints else ("model.vqmodel.post_quant_conv.*",)))
     assert isinstance(codec.quantizer, VQ)
     return Blueprint(system, names, unread, codec.quantizer.settle, manners(folder, codec.pixels))

@@ -5,7 +5,6 @@ from math import isqrt
 
 from torch import nn
 
-from tessera.attention import causal
 from tessera.codecs import VQ, ConvEncoder, FilmDecoder, FilmEncoder, FilmVQGAN, Lines, Shifted, ToldDecoder
 from tessera.codecs.convolutions import ConvBlock, SpatialAttention, Upsample
 from tessera.codecs.films import ToldAttention, ToldBlock
@@ -88,7 +87,7 @@ def emu3(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     lines = Lines(coded, stride=codec.stride, begins=begins, ended=ended, ends=marks.end_image)
     seen = Port("seen", Image, codec=lines, reader=speaker.words, takes=Takes.GIVEN)
     names = {**named(model=model, head=head), **under(film_names(codec), ours="by_name.image.codec.codec", theirs=coder)}
-    system = System("emu3", trunk=speaker.trunk, ports=(words, image, seen), attention=causal, drop=Instead(UNWANTED))
+    system = System("emu3", trunk=speaker.trunk, ports=(words, image, seen), attention=speaker.looks, drop=Instead(UNWANTED))
     plain(folder)
     words_around = chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>"), behind=WANTED, plain=True)
     told, how = processing(folder), resample(folder)

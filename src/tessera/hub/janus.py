@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from tessera import vision
-from tessera.attention import causal
 from tessera.codecs import VQ, VQGAN, ConvDecoder, ConvEncoder, Padding, Patches
 from tessera.document import Image, Text
 from tessera.drops import Replaced
@@ -134,7 +133,7 @@ def built(folder: Folder, weights: Mapping[str, Stored], said: Described, layout
         **under(layout.adaptor, ours="by_name.image.reader.adaptor"),
         **under(layout.drawer, ours="by_name.image.writer"),
     }
-    system = System("janus", trunk=speaker.trunk, ports=(text, image, given, pads), attention=causal, drop=Replaced())
+    system = System("janus", trunk=speaker.trunk, ports=(text, image, given, pads), attention=speaker.looks, drop=Replaced())
     assert isinstance(codec.quantizer, VQ)
     return Blueprint(system, names, UNREAD, codec.quantizer.settle, manners(folder, said.eye.pixels, codec.pixels))
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from tessera.attention import causal
 from tessera.clocks import Clock
 from tessera.codecs import VAE, Patches
 from tessera.document import Image
@@ -97,7 +96,7 @@ def janusflow(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(WRITER, ours="by_name.image.writer"),
         **under(named_latents(codec, tensors(place)), ours="by_name.image.codec"),
     }
-    system = System("janusflow", trunk=speaker.trunk, ports=(text, image, sees), attention=causal, drop=Hidden())
+    system = System("janusflow", trunk=speaker.trunk, ports=(text, image, sees), attention=speaker.looks, drop=Hidden())
     return Blueprint(system, names, UNREAD, manners=manners(folder, look.pixels, codec.pixels, TEMPLATE), parts={PART: place})
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tessera.attention import AttentionRule, causal, lately
 from tessera.codecs import BPE
 from tessera.codecs.text import MarkerIds
 from tessera.document import Text
@@ -75,6 +76,12 @@ class Language(NamedTuple):
         """Features of a place."""
         return self.said["hidden_size"]
 
+    @property
+    def looks(self) -> AttentionRule:
+        """How far back a place looks. Mistral's first version has a sliding window, also where it says nothing; Qwen's are refused."""
+        back = self.said.said.get("sliding_window", WINDOW) if self.said.said.get("model_type") == "mistral" else None
+        return causal if back is None else causal & lately(back)
+
 
 class Words(NamedTuple):
     """The part of a language model that is about ids: what reads them and what writes them."""
@@ -105,20 +112,8 @@ def tied(config: Mapping[str, Any], said: Settings, weights: Mapping[str, Stored
     return bool(stated) and f"{head}.weight" not in weights
 
 
-def window(said: Settings) -> int | None:
-    """How many places back a place looks at most: Mistral says so in its first version, also where it says nothing."""
-    return said.said.get("sliding_window", WINDOW) if said.said.get("model_type") == "mistral" else None
-
-
-def transformer(
-    said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm, windowed: bool = False
-) -> Transformer:
-    """The trunk of these settings; `step` says where a block's norms stand, `windowed` that the system's rule heeds the `window`."""
-    if window(said) is not None and not windowed:
-        raise ValueError(
-            f"hub: {said.where} asks for sliding_window {window(said)}; none is accepted inside of other systems; choose a language model "
-            "without one (Mistral's later versions say null), or load this one alone"
-        )
+def transformer(said: Settings, *, qk_norm: QKNorm = None, step: type[PreNorm] | type[SwinNorm] = PreNorm) -> Transformer:
+    """The trunk of these settings; `step` says where a block's norms stand."""
     width, heads, eps, kind = said["hidden_size"], said["num_attention_heads"], said["rms_norm_eps"], said.said.get("model_type", "llama")
     said.refuse({"use_sliding_window": False})
     size, bias = said["head_dim"] or width // heads, bool(said["attention_bias"])

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from tessera.attention import causal, lately
 from tessera.hub.blueprint import Blueprint
 from tessera.hub.folder import Folder
-from tessera.hub.language import TURNS, language, named, settings, text_port, tied, transformer, window
+from tessera.hub.language import TURNS, language, named, settings, text_port, tied
 from tessera.hub.manners import Published, chat
 from tessera.hub.markers import markers
 from tessera.hub.tensors import Stored
@@ -17,8 +16,8 @@ TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"  # a
 def llama(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     """`LlamaForCausalLM` and its kin: a system that reads and writes text."""
     said = settings(folder.config)
-    speaker = language(said, tied=tied(folder.config, said, weights, "lm_head"), trunk=transformer(said, windowed=True))
-    rule = causal if (back := window(said)) is None else causal & lately(back)
-    system = System("llama", trunk=speaker.trunk, ports=(text_port(folder, speaker, markers(folder, said)),), attention=rule)
+    speaker = language(said, tied=tied(folder.config, said, weights, "lm_head"))
+    text = text_port(folder, speaker, markers(folder, said))
+    system = System("llama", trunk=speaker.trunk, ports=(text,), attention=speaker.looks)
     manners = Published(chat(folder, TEMPLATE), lambda picture: picture)
     return Blueprint(system, named(model="model", head="lm_head"), TURNS, manners=manners)

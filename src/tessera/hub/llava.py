@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from torch import nn
 
-from tessera.attention import causal
 from tessera.codecs import Codec, Patches, Tiles
 from tessera.document import Image
 from tessera.hub.blueprint import Blueprint
@@ -116,7 +115,7 @@ def built(folder: Folder, weights: Mapping[str, Stored], look: Look) -> Blueprin
         "by_name.image.reader.projector.2": f"{around}multi_modal_projector.linear_2",
         **under(looked.names, ours="by_name.image.reader", theirs=around.removesuffix(".")),
     }
-    system = System("llava", trunk=speaker.trunk, ports=(words, image), attention=causal)
+    system = System("llava", trunk=speaker.trunk, ports=(words, image), attention=speaker.looks)
     unread = (*behind(eye, seeing, tower), f"{tower}.head.*")
     manners = Published(chat(folder, TEMPLATE, picture=token(folder, "image_token", "<image>")), looked.fit)
     return Blueprint(system, names, (*UNREAD, *unread), manners=manners, within={model: "model.language_model"})

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from PIL import Image as Pillow
 from torch import Tensor
 
-from tessera.attention import causal
 from tessera.codecs import Features
 from tessera.codecs.text import MarkerIds
 from tessera.document import Image
@@ -95,7 +94,7 @@ def metamorph(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(HEAD, ours="by_name.image.writer"),
         **under(of_eye, ours="by_name.image.codec.eye", theirs=tower),
     }
-    system = System("metamorph", trunk=speaker.trunk, ports=(words, image), attention=causal)
+    system = System("metamorph", trunk=speaker.trunk, ports=(words, image), attention=speaker.looks)
     idle = ("model.vision_proj.*", f"{tower}.head.*", f"{beside}.text_model.*", f"{beside}.logit_*", "*position_ids")
     manners = Published(
         replace(chat(folder, TEMPLATE, picture=BEGIN), begin=""), fit(seeing["image_size"], eye.pixels, said["image_aspect_ratio"] == "pad")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from PIL import Image as Pillow
 
-from tessera.attention import causal, within
+from tessera.attention import within
 from tessera.document import Image
 from tessera.drops import Absent
 from tessera.hub.blueprint import Blueprint
@@ -81,7 +81,8 @@ def monoformer(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(writer(said_channels, patch), ours="by_name.image.writer"),
         **under(named_latents(codec, tensors(place)), ours="by_name.image.codec"),
     }
-    system = System("monoformer", trunk=speaker.trunk, ports=(text, image), attention=causal | within(image, behind=1), drop=Absent())
+    rule = speaker.looks | within(image, behind=1)
+    system = System("monoformer", trunk=speaker.trunk, ports=(text, image), attention=rule, drop=Absent())
     words = replace(chat(folder, TEMPLATE), template=TEMPLATE)  # its folder holds the template of the model that it began with
     manners = Published(words, cropped(codec.pixels, Pillow.Resampling.BICUBIC))
     return Blueprint(system, names, TURNS, manners=manners, parts={PART: place})

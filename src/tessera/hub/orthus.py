@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 
-from tessera.attention import causal
 from tessera.codecs import VQ, Unquantized
 from tessera.document import Image
 from tessera.drops import Instead
@@ -59,5 +58,5 @@ def orthus(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         **under(HEAD, ours="by_name.image.writer", theirs="mlp_head"),
         **under(vqgan(codec, TAMING), ours="by_name.image.codec.codec", theirs="model.vqmodel"),
     }
-    system = System("orthus", trunk=speaker.trunk, ports=(words, image), attention=causal, drop=Instead(UNASKED))
+    system = System("orthus", trunk=speaker.trunk, ports=(words, image), attention=speaker.looks, drop=Instead(UNASKED))
     return Blueprint(system, names, TURNS, codec.quantizer.settle, manners(folder, codec.pixels))

@@ -46,4 +46,4 @@ def published_speaker(path: str | Path, *, trust_pickle: bool = False, outline: 
         taken.append(copy.deepcopy(made.trunk) if taken else made.trunk)
         return taken[-1]
 
-    return Speaker(bpe, made.words, made.head, allowed, tower, learned=True).extended(AROUND_IMAGES)
+    return Speaker(bpe, made.words, made.head, allowed, tower, looks=made.looks, learned=True).extended(AROUND_IMAGES)

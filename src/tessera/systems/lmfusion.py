@@ -15,7 +15,7 @@ from functools import partial
 from torch import nn
 
 from tessera import parts
-from tessera.attention import causal, within
+from tessera.attention import within
 from tessera.document import Document, Image, Task
 from tessera.draws import Draw
 from tessera.drops import Absent
@@ -65,7 +65,7 @@ def lmfusion(
     )
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=50_000, mix=asked, decay="cosine", carry=True)
-    stages, rule = (learn_codec, *(() if speaks.learned else (told,)), joint, tuned), causal | within(image)
+    stages, rule = (learn_codec, *(() if speaks.learned else (told,)), joint, tuned), speaks.looks | within(image)
     return System("lmfusion", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())
 
 

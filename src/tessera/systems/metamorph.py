@@ -17,7 +17,6 @@ from functools import partial
 from torch import nn
 
 from tessera import parts
-from tessera.attention import causal
 from tessera.document import Image, Task
 from tessera.drops import Absent
 from tessera.laws import Regression, cosine_distance
@@ -68,4 +67,4 @@ def metamorph(
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=50_000, mix=asked, decay="cosine", carry=True)
     stages = (learn_eye, learn_painter, *(() if speaks.learned else (told,)), adapt, joint, tuned)
-    return System("metamorph", trunk=trunk, ports=(text, image), attention=causal, stages=stages, drop=Absent())
+    return System("metamorph", trunk=trunk, ports=(text, image), attention=speaks.looks, stages=stages, drop=Absent())

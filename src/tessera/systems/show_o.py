@@ -17,7 +17,7 @@ from functools import partial
 from torch import nn
 
 from tessera import parts
-from tessera.attention import causal, within
+from tessera.attention import within
 from tessera.codecs import FSQ, Shifted
 from tessera.document import Image, Task
 from tessera.drops import Absent
@@ -68,7 +68,8 @@ def show_o(
     joint = Stage("joint", train, 30_000, parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
-    return System("show_o", trunk=trunk, ports=(text, image), attention=causal | within(image), stages=(codec, joint, tuned), drop=Absent())
+    stages, rule = (codec, joint, tuned), speaks.looks | within(image)
+    return System("show_o", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())
 
 
 def phi(width: int, depth: int, heads: int) -> Speaker:

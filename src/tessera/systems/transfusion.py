@@ -14,7 +14,7 @@ from functools import partial
 from torch import nn
 
 from tessera import parts
-from tessera.attention import causal, within
+from tessera.attention import within
 from tessera.clocks import Clock
 from tessera.codecs import VAE
 from tessera.document import Image, Task
@@ -61,7 +61,7 @@ def transfusion(
     joint = Stage("joint", train, 30_000, parts.MIX, batch=64, lr=4e-3, decay="constant", weights=weights, emphasis=emphasis)
     asked = {Task.DRAW: 0.35, Task.CAPTION: 0.1, Task.QUESTION: 0.55}
     tuned = replace(joint, name="tuned", documents=60_000, mix=asked, decay="cosine", carry=True)
-    stages, rule = (learn_codec, joint, tuned), causal | within(image)
+    stages, rule = (learn_codec, joint, tuned), speaks.looks | within(image)
     return System("transfusion", trunk=trunk, ports=(text, image), attention=rule, stages=stages, drop=Absent())
 
 
