@@ -1,8 +1,10 @@
 """Eyes and the pooling head against transformers' SigLIP and CLIP, with random weights."""
 
+import copy
+
 import pytest
 import torch
-from hub.oracle import transformers
+from hub.oracle import exactly, rounds_as_theirs, transformers
 from torch import nn
 
 from tessera import vision
@@ -87,6 +89,23 @@ def test_clips_eye_read_at_its_last_layer_but_one(sizes, pixels):
     states, features = theirs(pixels, output_hidden_states=True).hidden_states, ours(patchify(pixels, sizes["patch"]))
     torch.testing.assert_close(features, states[-2][:, 1:], rtol=1e-5, atol=1e-5)
     assert not torch.allclose(features, states[-1][:, 1:], atol=1e-2)
+
+
+def test_in_half_precision_eyes_round_as_theirs(sizes, pixels):
+    siglip = transformers.SiglipVisionConfig(**theirs_of(sizes), vision_use_head=False, hidden_act="gelu")
+    clip = transformers.CLIPVisionConfig(**theirs_of(sizes))
+    behind = [f"encoder.layers.{sizes['depth'] - 1}.*", "post_layernorm.*"]
+    for theirs, ours, names, unread, seen in (
+        (transformers.SiglipVisionModel(siglip), vision.siglip(**sizes), SIGLIP, [], lambda out: out.last_hidden_state),
+        (transformers.CLIPVisionModel(clip), vision.clip(**sizes), CLIP, behind, lambda out: out.hidden_states[-2][:, 1:]),
+    ):
+        rounded = random(theirs).to(torch.bfloat16)
+        weights = {name.removeprefix("vision_model."): weight for name, weight in rounded.state_dict().items()}
+        half = filled(copy.deepcopy(ours).to(torch.bfloat16), names, weights, unread=unread)
+        states = lambda made, pictures, seen=seen: seen(made(pictures.to(made.dtype), output_hidden_states=True))
+        found = half(patchify(pixels, sizes["patch"]).bfloat16())
+        assert found.dtype == torch.bfloat16
+        assert rounds_as_theirs(found, states(rounded, pixels), states(exactly(rounded), pixels.bfloat16().float()))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from hub import test_chameleon, test_emu3, test_janus, test_llava
+from hub import test_chameleon, test_emu3, test_janus, test_llama, test_llava
 from hub.oracle import ids_of, redrawn, saved, transformers
 from PIL import Image as Pillow
 
 from tessera.document import Document, Image, Text
 from tessera.hub import load_published
 from tessera.hub.chat import Chat
+from tessera.hub.emu3 import WANTED
 from tessera.hub.pictures import cropped, near, padded, squared
 from tessera.manners import Manners
 
@@ -123,14 +124,15 @@ def test_janus_is_asked_to_draw_as_its_processor_does(janus):
     assert ids_of(system, put, lambda piece: []) == expected
 
 
-def test_chameleon_is_shown_and_asked_as_its_processor_does(tmp_path):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_chameleon_is_shown_and_asked_as_its_processor_does(tmp_path, shape):
     theirs = redrawn(transformers.ChameleonForConditionalGeneration(test_chameleon.CONFIGS["7B"]()))
     saved(theirs, tmp_path, special=test_chameleon.SPECIAL)
     names = {"image_token": "<image>", "boi_token": "<racm3:break>", "eoi_token": "<eoss>", "sep_token": "<reserved08706>"}
     images = transformers.ChameleonImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
     made = processor(tmp_path, transformers.ChameleonProcessor, images, tokenizer=tokenizer(tmp_path, **names), image_seq_length=16)
     made.tokenizer.sep_token = "<reserved08706>"
-    system, shown = load_published(tmp_path), picture(SHAPES[0])
+    system, shown = load_published(tmp_path), picture(shape)
     expected = made(text="<image>what is it?", images=Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt")
     ids, put = heard(system, Document((Image(shown), *ASKED)), 302)
     assert ids == expected.input_ids[0].tolist()
@@ -167,6 +169,57 @@ def test_emu3_is_shown_and_asked_as_its_processor_does(tmp_path, size):
     torch.testing.assert_close(put.pictures[0] / 127.5 - 1, expected.pixel_values[0], rtol=1e-5, atol=1e-5)
     side = system.by_name["image"].codec.pixels
     assert system.manners.drawing(shown).shape == (3, side, side)
+
+    wanted = {"text": f"a red circle{WANTED}", "return_for_image_generation": True, "image_area": side**2}
+    drawn = Image(torch.zeros(3, side, side, dtype=torch.uint8), learn=True)
+    put = system.manners.document(Document((Text("a red circle"), drawn)))
+    assert ids_of(system, put, lambda piece: []) == theirs(**wanted).input_ids[0]
+
+
+LANGUAGES = {
+    "llama 3": (
+        "<|eot_id|>",
+        ("<|start_header_id|>", "<|end_header_id|>"),
+        "{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + "
+        "message['content'] | trim + '<|eot_id|>' %}{{ bos_token + content if loop.first else content }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
+    ),
+    "qwen": (
+        "<|im_end|>",
+        ("<|im_start|>",),
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+        "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
+        "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+    ),
+    "mistral": (
+        "</s>",
+        (),
+        "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}{% if message['role'] == 'user' %}"
+        "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_language_models_are_talked_to_as_their_tokenizers_do(tmp_path, name):
+    end, special, template = LANGUAGES[name]
+    made = transformers.LlamaConfig(**{**test_llama.SIZES, "vocab_size": 320}, hidden_size=24, num_attention_heads=4)
+    folder = saved(redrawn(transformers.LlamaForCausalLM(made)), tmp_path, end=end, special=special, begin="" if name == "qwen" else "<s>")
+    spells = json.loads((folder / "tokenizer.json").read_text())
+    spells["pre_tokenizer"]["add_prefix_space"] = False  # as theirs are
+    (folder / "tokenizer.json").write_text(json.dumps(spells))
+    said = json.loads((folder / "tokenizer_config.json").read_text())
+    said |= {"chat_template": template, "tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+    theirs, system = transformers.AutoTokenizer.from_pretrained(folder), load_published(folder)
+    turns = [("user", "what is it?"), ("assistant", "a red circle"), ("user", "and that?"), ("assistant", "a blue star"), ("user", "sure?")]
+    for count in (1, 3, 5):
+        messages = [{"role": role, "content": words} for role, words in turns[:count]]
+        document = Document((*(Text(words, learn=role == "assistant") for role, words in turns[:count]), Text("", learn=True)))
+        expected = theirs.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        assert ids_of(system, system.manners.document(document), list)[:-1] == expected
 
 
 # ---------------------------------------------------------------- pictures
