@@ -1,6 +1,8 @@
 """D-DiT loaded from a pipeline's folder of official names, beside the numbers of official code."""
 
+import copy
 import json
+import warnings
 
 import pytest
 import torch
@@ -9,7 +11,13 @@ from hub.official import altered, write, write_words
 from hub.oracle import another_epsilon, heads_change_places, near, redrawn, transformers
 from parity.fixture import load
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from diffusers.models.attention import JointTransformerBlock
+    from diffusers.models.embeddings import PatchEmbed, TimestepEmbedding, get_timestep_embedding
+    from diffusers.models.normalization import AdaLayerNormContinuous
 
 from tessera.codecs.patches import patchify, unpatchify
 from tessera.document import Document, Image, Text
@@ -36,11 +44,11 @@ def small(patched):
     patched.setattr("tessera.hub.d_dit.LENGTH", LENGTH)
 
 
-def official(folder):
+def official(folder, weights=D_DIT.weights, **changes):
     """The pipeline's folder: the fixture's transformer, and the parts that it lacks small and random, by their own classes."""
     folder.mkdir(parents=True)
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "DualDiffSD3Pipeline"}))
-    write(folder / "transformer", D_DIT.weights, {"_class_name": "SD3JointModelFlexible", **CONFIG})
+    write(folder / "transformer", weights, {"_class_name": "SD3JointModelFlexible", **CONFIG, **changes})
     (folder / "transformer" / "model.safetensors").rename(folder / "transformer" / "diffusion_pytorch_model.safetensors")
     scaled = {"scaling_factor": 1.5305, "shift_factor": 0.0609, "use_quant_conv": False, "use_post_quant_conv": False}
     latents(stride=2, channels=CHANNELS, **scaled).save_pretrained(folder / "vae")
@@ -113,6 +121,47 @@ def rows_and_columns_change_places(system):
 
 
 MUTATIONS = [rows_and_columns_change_places, another_epsilon, heads_change_places]
+
+
+class Joint(nn.Module):
+    """The transformer put together from the parts of diffusers, whose names it has."""
+
+    def __init__(self, *, layers: int, heads: int, size: int):
+        super().__init__()
+        width, self.time_text_embed = heads * size, nn.Module()
+        sizes = {"height": SIZES["sample_size"], "width": SIZES["sample_size"], "patch_size": PATCH, "in_channels": CHANNELS}
+        self.pos_embed = PatchEmbed(**sizes, embed_dim=width, pos_embed_max_size=SIZES["pos_embed_max_size"])
+        self.time_text_embed.timestep_embedder = TimestepEmbedding(256, width)
+        self.context_embedder = nn.Linear(SIZES["joint_attention_dim"], width)
+        self.transformer_blocks = nn.ModuleList([JointTransformerBlock(width, heads, size) for _ in range(layers)])
+        self.image_norm_out = AdaLayerNormContinuous(width, width, elementwise_affine=False, eps=1e-6)
+        self.image_proj_out = nn.Linear(width, PATCH**2 * CHANNELS)
+        self.text_norm_out = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.text_proj_out = nn.Linear(width, SIZES["vocab_size"])
+
+    def forward(self, latents: Tensor, timestep: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        time = self.time_text_embed.timestep_embedder(get_timestep_embedding(timestep, 256, True, 0))
+        pictures, words = self.pos_embed(latents), self.context_embedder(words)
+        for block in self.transformer_blocks:
+            words, pictures = block(pictures, words, time)
+        squares = self.image_proj_out(self.image_norm_out(pictures, time)).view(len(latents), COLUMNS, COLUMNS, PATCH, PATCH, CHANNELS)
+        return squares.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3), self.text_proj_out(self.text_norm_out(words))
+
+
+@pytest.mark.parametrize(("layers", "heads", "size"), [(3, 3, 12), (1, 2, 18), (2, 5, 8)])
+def test_at_other_sizes_it_says_what_the_parts_of_diffusers_say(tmp_path, monkeypatch, layers, heads, size):
+    small(monkeypatch)
+    theirs = redrawn(Joint(layers=layers, heads=heads, size=size))
+    changes = {"num_layers": layers, "num_attention_heads": heads, "attention_head_dim": size}
+    system = load_published(official(tmp_path / "dual_diff_sd3_512_base", theirs.state_dict(), **changes))
+    velocity, logits = drawn(system)
+    with torch.no_grad():
+        expected = theirs(IN["latents"], IN["timestep"], IN["text_hidden"])
+    assert near(velocity, expected[0]) and near(logits, expected[1])
+    for mutation in MUTATIONS:
+        changed = copy.deepcopy(system)
+        mutation(changed)
+        assert not near(drawn(changed)[0], expected[0], 1e-2)
 
 
 def words_hear_no_time(system):
