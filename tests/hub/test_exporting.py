@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hub import test_chameleon, test_janus, test_llama, test_llava
+from hub import test_chameleon, test_janus, test_llama, test_llava, test_speaking
 from hub.oracle import ids_of, near, redrawn, saved, states, transformers
 from hub.test_loading import shard
 from safetensors.torch import load_file
@@ -66,6 +66,25 @@ def test_shards_stay_shards_and_another_precision_is_stated(published, tmp_path)
     assert len(files) == 3 and json.loads((tmp_path / "back" / "config.json").read_text())["dtype"] == "bfloat16"
     again = kind.from_pretrained(tmp_path / "back")
     same({name: tensor.bfloat16() for name, tensor in made.state_dict().items()}, again.state_dict())
+
+
+@pytest.mark.parametrize("name", test_speaking.SYSTEMS)
+@pytest.mark.parametrize("language", ["llama", "qwen3"])
+def test_the_language_model_that_a_recipe_began_with_comes_back(language, name, tmp_path):
+    kind, config, _ = KINDS[language]
+    made = redrawn(kind(config()))
+    folder = saved(made, tmp_path / "published")
+    system = test_speaking.built(name, folder)
+    rng = torch.Generator().manual_seed(9)
+    for parameter in (*system.trunk.parameters(), *system.text.parameters()):
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=rng)
+    export_published(system, tmp_path / "back")
+    again, ids = kind.from_pretrained(tmp_path / "back").eval(), torch.tensor([ids_of(system, test_llama.SAID, list)])
+    with torch.no_grad():
+        before, after = (one(input_ids=ids).logits[0] for one in (made, again))
+    said = system.text.writer(states(system, test_llama.SAID))[:, : made.config.vocab_size]
+    assert near(said, after) and not near(said, before, 1e-2)
+    assert {f.name for f in folder.iterdir()} == {f.name for f in (tmp_path / "back").iterdir()}
 
 
 def test_what_came_from_elsewhere_or_goes_over_something_is_refused(tiny, tmp_path):

@@ -34,6 +34,7 @@ from tessera.data import BadRow, Dataset, Mannered, Mixture, Source, open_data
 from tessera.document import Task
 from tessera.exams.features import accuracy, save_features, train_features
 from tessera.hub.loading import ORIGIN, outline_published
+from tessera.hub.speaking import ORIGIN as SPOKEN
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs import recipes
@@ -192,7 +193,7 @@ def speaking(system: str | None, arguments: Mapping[str, Any], init_trunk: str, 
         raise ValueError(f"train: --set {', '.join(clash)} with --init-trunk {init_trunk}, which has sizes of its own; leave these out")
     place = str(Path(init_trunk).resolve()) if Path(init_trunk).is_dir() else init_trunk
     told = {"path": place, "trust_pickle": trust_pickle, **({"outline": True} if outline else {})}
-    return {**arguments, SPEAKER: recipes.part_of("tessera.hub:published_speaker", told)}
+    return {**arguments, SPEAKER: recipes.part_of(SPOKEN, told)}
 
 
 def told(system: System, source: Source | None, seed: int) -> None:

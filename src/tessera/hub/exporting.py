@@ -13,6 +13,7 @@ from tessera.hub.filling import own, places
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.loading import ORIGIN, blueprint
 from tessera.hub.names import Names, Row, found, table
+from tessera.hub.speaking import alone
 from tessera.hub.tensors import ALONE, INDEX, Stored, tensors
 from tessera.system import System
 from tessera.trunk import LoRA
@@ -24,15 +25,16 @@ KEPT = ("*.json", "*.jinja", "tokenizer.model")  # what is copied as it is
 def export_published(system: System, into: Path) -> list[Path]:
     """Write the folder that transformers loads this system from; returns the weights files.
 
-    The system must have come from a published folder, whose files are taken for all that is no number. What was published apart stands
-    in a folder inside. Adapters become part of the layers that they change. One file of weights is in memory at a time. Raises
-    ValueError for other systems, and where the folder exists.
+    The system must have come from a published folder, whose files are taken for all that is no number; of one that began with a published
+    language model (`--init-trunk`), that is written. What was published apart stands in a folder inside. Adapters become part of the
+    layers that they change. One file of weights is in memory at a time. Raises ValueError for other systems, and where the folder exists.
     """
+    system = alone(system) or system
     origin = getattr(system, "origin", {})
     if origin.get("recipe") != ORIGIN:
         raise ValueError(
             f"export: {system.name} was built by {origin.get('recipe', 'nobody')!r}; systems that were loaded with --hub or trained --from "
-            "a published folder are accepted; `tessera weights` writes others"
+            "a published folder, or began with --init-trunk, are accepted; `tessera weights` writes others"
         )
     if into.exists():
         raise ValueError(f"export: {into} exists; a new folder is accepted; choose another")
