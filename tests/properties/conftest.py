@@ -1,7 +1,14 @@
-"""Properties are stated in float64, for every system there is."""
+"""Properties are stated in float64, for every system there is.
+
+Types and shapes are checked in the first test of each file that a system is put to; the others call the same functions, thousands of
+times, and checking takes longer than they do.
+"""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
+from jaxtyping import config
 from properties.harness import Case, cases, shared
 
 
@@ -13,9 +20,16 @@ def float64():
     torch.set_default_dtype(before)
 
 
+CHECKED: set[tuple[str, str]] = set()
+
+
 @pytest.fixture(params=cases(), ids=str)
-def case(request) -> Case:
-    return request.param
+def case(request) -> Iterator[Case]:
+    put = (request.module.__name__, str(request.param))
+    config.update("jaxtyping_disable", put in CHECKED)
+    CHECKED.add(put)
+    yield request.param
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture
