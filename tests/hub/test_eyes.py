@@ -66,6 +66,16 @@ def places_are_one_off(eye):
 MUTATIONS = [another_epsilon, rows_change_places, places_are_one_off]
 
 
+def keys_are_values(pool):
+    """What is looked for is what is found, and the other way round."""
+    pool.kv.weight.data = pool.kv.weight.data.roll(len(pool.kv.weight) // 2, 0)
+
+
+def what_comes_out_changes_places(pool):
+    """Of one head to another, where there are several."""
+    pool.out.weight.data = pool.out.weight.data.roll(max(1, pool.size // 2), 1)
+
+
 @pytest.mark.parametrize(("named", "activation"), [("gelu_pytorch_tanh", nn.GELU(approximate="tanh")), ("gelu", nn.GELU())])
 def test_siglips_eye_and_its_head(named, activation, sizes, pixels):
     width = sizes["width"]
@@ -77,6 +87,10 @@ def test_siglips_eye_and_its_head(named, activation, sizes, pixels):
     expected, features = theirs(pixels), ours(patchify(pixels, sizes["patch"]))
     torch.testing.assert_close(features, expected.last_hidden_state, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(pool(features), expected.pooler_output, rtol=1e-5, atol=1e-5)
+    for mutation in (another_epsilon, keys_are_values, what_comes_out_changes_places):
+        changed = copy.deepcopy(pool)
+        mutation(changed)
+        assert not torch.allclose(changed(features), expected.pooler_output, atol=1e-2)
     mixed = {**siglip_pool(width), "out.bias": "layernorm.bias"}
     pool = filled(pool, {"out.bias": mixed.pop("out.bias"), **mixed}, head, unread=["attention.out_proj.bias"])
     assert not torch.allclose(pool(features), expected.pooler_output, atol=1e-2)

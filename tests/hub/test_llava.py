@@ -113,6 +113,8 @@ def test_states_logits_and_losses_are_theirs(pair):
     ("changes", "said"),
     [
         ({"vision_feature_layer": [-2, -3]}, r"asks for vision_feature_layer \[-2, -3\]; one layer"),
+        ({"vision_feature_layer": -5}, "has 3 layers, and layer -5 shall be read; -4 to 3 are accepted"),
+        ({"text_config": "llama"}, "no model can be built of what its configuration says"),
     ],
 )
 def test_what_is_not_built_is_refused(tmp_path, changes, said):

@@ -162,15 +162,18 @@ def test_pictures_of_all_shapes_are_read_together(pair):
 
 def test_it_says_greedily_what_they_say(pair):
     theirs, made, system = pair
-    prompt, shown = Document((Image(picture(SHAPES[0])), Text("what is it?"))), shown_to(made, SHAPES[0])
-    ids = whole(system, Document((*prompt, Text("", learn=True))))[:, :-1]
-    allowed = system.text.law.allowed.tolist()
-    said = theirs.generate(
-        ids, pixel_values=shown.pixel_values, image_sizes=shown.image_sizes, max_new_tokens=12, do_sample=False,
-        prefix_allowed_tokens_fn=lambda batch, sent: allowed,
-    )  # fmt: skip
-    written = generate(system, prompt, want=Text, longest=13)
-    assert said[0, ids.shape[1] :].tolist()[:12] == written.clean[-1].tolist()[:12]
+    allowed, longest = system.text.law.allowed.tolist(), 0
+    for shape, asked in ((SHAPES[0], "what is it?"), (SHAPES[1], "a blue star and"), (SHAPES[2], "USER: say")):
+        prompt, shown = Document((Image(picture(shape)), Text(asked))), shown_to(made, shape)
+        ids = whole(system, Document((*prompt, Text("", learn=True))))[:, :-1]
+        said = theirs.generate(
+            ids, pixel_values=shown.pixel_values, image_sizes=shown.image_sizes, max_new_tokens=12, do_sample=False,
+            prefix_allowed_tokens_fn=lambda batch, sent: allowed,
+        )  # fmt: skip
+        written = generate(system, prompt, want=Text, longest=13)
+        assert said[0, ids.shape[1] :].tolist()[:12] == written.clean[-1].tolist()[:12]
+        longest = max(longest, len(written.clean[-1]))
+    assert longest > 3
 
 
 def test_in_half_precision_it_rounds_as_theirs(pair, tmp_path):

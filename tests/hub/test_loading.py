@@ -93,6 +93,28 @@ def test_shards_and_pickles_hold_the_same(folder):
     same(numbers(load_published(folder)), alone)
 
 
+def test_a_whole_file_is_read_where_older_shards_lie_beside_it(folder):
+    """As published classes do: writing a model again in one file leaves shards and index behind."""
+    alone = numbers(load_published(folder))
+    shard(folder, {name: tensor + 1 for name, tensor in weights().items()})
+    same(numbers(load_published(folder)), alone)
+
+
+def test_of_pickles_those_are_read_that_hold_the_model(folder):
+    alone, tensors = numbers(load_published(folder)), load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save({"lr": 1e-3}, folder / "training_args.bin")
+    names = sorted(tensors)
+    for i in range(2):
+        torch.save({name: tensors[name] for name in names[i::2]}, folder / f"pytorch_model-0000{i + 1}-of-00002.bin")
+    same(numbers(load_published(folder, trust_pickle=True)), alone)
+    torch.save({name: tensors[name] for name in names[:2]}, folder / "pytorch_model-00002-of-00002.bin")
+    with pytest.raises(ValueError, match=f"holds {names[0]}, which another pickle holds too; one of each is accepted"):
+        load_published(folder, trust_pickle=True)
+    torch.save(tensors, folder / "pytorch_model.bin")
+    same(numbers(load_published(folder, trust_pickle=True)), alone)
+
+
 def test_another_precision_is_that_of_every_parameter(folder):
     system, exact = load_published(folder, precision="bfloat16"), load_published(folder)
     same(numbers(system), {name: tensor.bfloat16() for name, tensor in numbers(exact).items()})
@@ -147,9 +169,14 @@ def misshapen(tensors):
     tensors["model.layers.0.self_attn.k_proj.weight"] = torch.ones(8, 16)
 
 
+def in_whole_numbers(tensors):
+    tensors["model.layers.0.mlp.down_proj.weight"] = tensors["model.layers.0.mlp.down_proj.weight"].to(torch.int8)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (in_whole_numbers, r"1 tensors are no floats: model.layers.0.mlp.down_proj.weight; nothing was loaded"),
         (without, r"2 tensors are missing: model.layers.1.mlp.up_proj.weight, model.norm.weight; nothing was loaded"),
         (with_more, r"1 tensors have no place: model.layers.0.self_attn.q_norm.weight; nothing"),
         (misshapen, r"1 tensors have another shape: model.layers.0.self_attn.q_proj.weight \[16, 16\] and .*k_proj.weight \[8, 16\] and"),
@@ -182,8 +209,22 @@ def test_a_file_that_is_cut_off_is_no_file(folder):
             load_published(folder)
 
 
+@pytest.mark.parametrize("moved", [-200, 4])
+def test_tensors_of_a_file_stand_one_behind_the_other(folder, moved):
+    file = folder / "model.safetensors"
+    whole = file.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    said = json.loads(whole[8 : 8 + length])
+    said["model.norm.weight"]["data_offsets"] = [place + moved for place in said["model.norm.weight"]["data_offsets"]]
+    said = json.dumps(said, separators=(",", ":")).encode()
+    file.write_bytes(len(said).to_bytes(8, "little") + said + whole[8 + length :])
+    with pytest.raises(ValueError, match=r"begins at byte [\d,-]+; [\d,]+, where the last one ends, is accepted"):
+        load_published(folder)
+
+
 def test_shards_and_index_must_agree(folder):
     tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
     shard(folder, tensors)
     last = folder / "model-00003-of-00003.safetensors"
     whole = last.read_bytes()
@@ -196,9 +237,10 @@ def test_shards_and_index_must_agree(folder):
     save_file({"lm_head.weight": tensors["lm_head.weight"]}, last)
     with pytest.raises(ValueError, match=r"disagree about lm_head.weight, model"):
         load_published(folder)
-    (folder / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"index.json: KeyError\('weight_map'\)"):
-        load_published(folder)
+    for broken in ("{}", "[]", '{"weight_map": []}', '{"weight_map": {"lm_head.weight": 3}}', "[" * 100_000):
+        (folder / "model.safetensors.index.json").write_text(broken)
+        with pytest.raises(ValueError, match=r"index.json: .*; an index with a weight_map is accepted"):
+            load_published(folder)
 
 
 def test_each_part_of_a_joined_layer_has_its_own_rows(folder):
@@ -213,6 +255,7 @@ def test_each_part_of_a_joined_layer_has_its_own_rows(folder):
 def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
     outside = tmp_path.parent / "outside.safetensors"
     save_file(weights(), outside)
+    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(weights(), "../outside.safetensors")}))
     with pytest.raises(ValueError, match=r"lacks ../outside.safetensors"):
         load_published(folder)
@@ -233,6 +276,18 @@ def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
         (
             {"config.json": json.dumps({**CONFIG, "quantization_config": {"bits": 8}})},
             "holds quantized weights .*; plain ones are accepted",
+        ),
+        ({"config.json": "[" * 100_000}, "config.json: .*; JSON is accepted"),
+        ({"config.json": json.dumps({**CONFIG, "model_type": ["llama"]})}, r"is of model_type .*llama.*; there are llama"),
+        *(
+            ({"config.json": json.dumps({**CONFIG, **odd})}, "no model can be built of what its configuration says .*; one that its makers")
+            for odd in (
+                {"vocab_size": "300"},
+                {"hidden_size": -3},
+                {"num_attention_heads": 0},
+                {"rope_scaling": {"type": "linear"}},
+                {"rope_scaling": "linear"},
+            )
         ),
         ({"tokenizer.json": None}, "holds no tokenizer.json, which is needed"),
         ({"tokenizer.json": "{}"}, "tokenizer.json: .*; a tokenizer of `tokenizers` is accepted"),

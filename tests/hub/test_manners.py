@@ -102,6 +102,40 @@ def test_llava_is_shown_and_asked_as_its_processor_does(llava, shape):
     torch.testing.assert_close(squares, pixels, rtol=1e-5, atol=1e-5)
 
 
+CLIPS, SIGLIPS = transformers.CLIPImageProcessorPil, transformers.SiglipImageProcessorPil
+SHOWN = {
+    "siglip, stretched": SIGLIPS(size={"height": 8, "width": 8}),
+    "clip, stretched": CLIPS(size={"height": 8, "width": 8}, do_center_crop=False),
+    "clip, less of the middle": CLIPS(size={"shortest_edge": 12}, crop_size={"height": 8, "width": 8}),
+    "clip, stretched and cut": CLIPS(size={"height": 8, "width": 8}, crop_size={"height": 8, "width": 8}),
+    "llava, padded": transformers.LlavaImageProcessorPil(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8}, do_pad=True),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_llava_is_shown_what_its_folder_s_processor_makes(tmp_path, name):
+    eye = "siglip, qwen2" if "siglip" in name else "1.5"
+    saved(redrawn(transformers.LlavaForConditionalGeneration(test_llava.CONFIGS[eye]())), tmp_path, special=("<image>",))
+    theirs = processor(
+        tmp_path, transformers.LlavaProcessor, SHOWN[name], tokenizer=tokenizer(tmp_path, image_token="<image>"), patch_size=4
+    )
+    system = load_published(tmp_path)
+    for shape in SHAPES:
+        shown = picture(shape)
+        expected = theirs.image_processor(Pillow.fromarray(shown.permute(1, 2, 0).numpy()), return_tensors="pt").pixel_values[0]
+        squares = system.by_name["image"].codec.encode([system.manners.picture(shown)]).clean[0]
+        pixels = expected.unfold(1, 4, 4).unfold(2, 4, 4).permute(1, 2, 0, 3, 4).reshape(4, -1)
+        torch.testing.assert_close(squares, pixels, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", [{"size": {"height": 9, "width": 8}}, {"size": {"shortest_edge": 8}, "do_center_crop": False}])
+def test_pictures_that_end_at_another_size_than_the_eye_s_are_refused(tmp_path, how):
+    saved(redrawn(transformers.LlavaForConditionalGeneration(test_llava.CONFIGS["1.5"]())), tmp_path, special=("<image>",))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(how))
+    with pytest.raises(ValueError, match=r"asks for pictures of size .*; what ends at 8 x 8 pixels is accepted"):
+        load_published(tmp_path)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_janus_is_shown_and_asked_as_its_processor_does(janus, shape):
     theirs, system = janus
@@ -152,7 +186,7 @@ def test_emu3_is_shown_and_asked_as_its_processor_does(tmp_path, size):
     images = transformers.Emu3ImageProcessor(min_pixels=60, max_pixels=300, spatial_factor=2, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     images.save_pretrained(tmp_path)
     saved(redrawn(transformers.Emu3ForConditionalGeneration(made())), tmp_path, begin="", special=(*test_emu3.SPECIAL, "<image>"))
-    theirs = transformers.Emu3Processor(images, tokenizer(tmp_path, **names))
+    theirs = processor(tmp_path, transformers.Emu3Processor, images, tokenizer=tokenizer(tmp_path, **names))
     theirs.bos_token, theirs.downsample_ratio = test_emu3.DOCUMENT, 2
     system, shown = load_published(tmp_path), picture((3, *size))
     said = "You are a helpful assistant. USER: <image>what is it?. ASSISTANT:"

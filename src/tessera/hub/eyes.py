@@ -106,6 +106,8 @@ def eye(said: Settings, *, layer: int = -1) -> tuple[vision.ViT, Names]:
     """
     depth = said["num_hidden_layers"]
     read = layer if layer >= 0 else depth + 1 + layer
+    if not 0 <= read <= depth:
+        raise ValueError(f"hub: {said.where} has {depth} layers, and layer {layer} shall be read; -{depth + 1} to {depth} are accepted")
     if said["hidden_act"] not in ACTIVATIONS:
         raise ValueError(f"hub: {said.where} asks for hidden_act {said['hidden_act']!r}; {', '.join(ACTIVATIONS)} are accepted")
     sizes = {

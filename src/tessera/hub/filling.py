@@ -36,7 +36,8 @@ def fill(
     """
     mine = own(module)
     plan = table(mine, names)
-    check(plan, {name: tensor.shape for name, tensor in mine.items()}, weights, unread, joined(module))
+    floats = {name: tensor.is_floating_point() for name, tensor in mine.items()}
+    check(plan, {name: tensor.shape for name, tensor in mine.items()}, weights, unread, joined(module), floats)
     allot(module, dtype or commonest(weights), device)
     mine = own(module)
     shapes = {name: tensor.shape for name, tensor in mine.items()}
@@ -86,6 +87,7 @@ def check(
     weights: Mapping[str, Stored],
     unread: Sequence[str],
     sizes: Mapping[str, Sequence[int]],
+    floats: Mapping[str, bool],
 ) -> None:
     """Raises ValueError, with all the names, unless every tensor of ours and every published one finds its partner."""
     wanted = {part.name for row in plan.values() for part in row.parts}
@@ -94,6 +96,8 @@ def check(
         "have no place": sorted(name for name in weights.keys() - wanted if not any(fnmatchcase(name, pattern) for pattern in unread)),
     }
     there = {name: row for name, row in plan.items() if all(part.name in weights for part in row.parts)}
+    floating = lambda row: all(weights[part.name].dtype.is_floating_point for part in row.parts)
+    wrong["are no floats"] = sorted(part.name for name in there if floats[name] and not floating(there[name]) for part in there[name].parts)
     wrong["have another shape"] = [
         said for name, row in there.items() if (said := _misfit(row, shapes[name], weights, sizes.get(name, ())))
     ]

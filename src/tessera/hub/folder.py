@@ -137,7 +137,7 @@ def _fetched(id: str, patterns: Sequence[str]) -> Path:
 def _json(file: Path) -> dict[str, Any]:
     try:
         said = json.loads(file.read_text())
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise ValueError(f"hub: {file}: {fault}; JSON is accepted; fetch it again") from fault
     if not isinstance(said, dict):
         raise ValueError(f"hub: {file} holds {type(said).__name__}; an object is accepted; fetch it again")

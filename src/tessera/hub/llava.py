@@ -17,7 +17,7 @@ from tessera.hub.language import TURNS, language, named, settings, text_port, ti
 from tessera.hub.manners import Published, chat, token
 from tessera.hub.markers import markers
 from tessera.hub.names import Names, shaped, under
-from tessera.hub.pictures import Fit, background, colours, cropped, processing, resample, resized, squared, upto
+from tessera.hub.pictures import Fit, colours, resample, resized, sized, upto
 from tessera.hub.tensors import Stored
 from tessera.ports import Port, Takes
 from tessera.readers import EyeReader, Reader, TileReader
@@ -69,10 +69,9 @@ def llava_next(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
 
 def whole(folder: Folder, said: Settings, through: Eye) -> Looked:
     """Pictures of one size."""
-    (eye, projector, side), how = through, resample(folder)
-    fit = squared(side, how, background(folder)) if processing(folder).get("do_pad") else cropped(side, how)
+    eye, projector, side = through
     squares = Patches(pixels=eye.pixels, patch=eye.patch, **colours(folder))
-    return Looked(squares, EyeReader(eye, projector), {}, upto(eye.pixels, fit))
+    return Looked(squares, EyeReader(eye, projector), {}, upto(eye.pixels, sized(folder, side)))
 
 
 def in_tiles(folder: Folder, said: Settings, through: Eye) -> Looked:

@@ -56,7 +56,7 @@ def load_published(path: str | Path, *, precision: str = "", device: str = "cpu"
     Raises ValueError, and loads nothing, where a tensor is missing, is of another shape, or has no place, where a file is cut off, and for
     pickles unless `trust_pickle`.
     """
-    check(precision, lora)
+    check(precision, lora, device)
     folder = open_folder(path, trust_pickle=trust_pickle)
     weights = tensors(folder)
     made = blueprint(folder, weights)
@@ -80,12 +80,14 @@ def outline_published(path: str | Path, *, precision: str = "", lora: int = 0) -
     return prepared(made, lora)
 
 
-def check(precision: str, lora: int) -> None:
+def check(precision: str, lora: int, device: str = "cpu") -> None:
     """Raises ValueError for settings that nobody has."""
     if precision and precision not in PRECISIONS:
         raise ValueError(f"hub: precision {precision!r}; {', '.join(PRECISIONS)} are accepted; choose one, or leave it out")
     if lora < 0:
         raise ValueError(f"hub: adapters of rank {lora}; ranks from 1 on, and 0 for none, are accepted; choose one")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"hub: device {device!r}, which this machine has not; cpu is accepted; choose it")
 
 
 def prepared(made: Blueprint, lora: int) -> System:
@@ -112,8 +114,14 @@ def blueprint(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
             f"hub: {folder.path} holds quantized weights (quantization_config in config.json); plain ones are accepted; choose the model "
             "that they were made of"
         )
-    with weightless():
-        return KINDS[kind](folder, weights)
+    try:
+        with weightless():
+            return KINDS[kind](folder, weights)
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as fault:  # sizes that are words, or 0, or not there
+        raise ValueError(
+            f"hub: {folder.path}: no model can be built of what its configuration says ({type(fault).__name__}: {fault}); one that its "
+            "makers wrote is accepted; fetch it again"
+        ) from fault
 
 
 def kind_of(folder: Folder) -> str:
@@ -124,4 +132,4 @@ def kind_of(folder: Folder) -> str:
     if "vision_gen_enc_config" in folder.config:
         return "janusflow"
     classes = (folder.config.get("_class_name"), *(folder.config.get("architectures") or ()))
-    return next((name for name in classes if name in KINDS), folder.config.get("model_type", ""))
+    return next((name for name in classes if name in KINDS), str(folder.config.get("model_type", "")))

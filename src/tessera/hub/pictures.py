@@ -55,14 +55,15 @@ def resized(picture: Picture, height: int, width: int, how: Pillow.Resampling) -
     return torch.from_numpy(np.array(made)).permute(2, 0, 1).contiguous()
 
 
-def cropped(side: int, how: Pillow.Resampling) -> Fit:
-    """The shorter side scaled to `side`, the longer one with it, and the middle cut out."""
+def cropped(side: int, how: Pillow.Resampling, shorter: int = 0) -> Fit:
+    """The shorter side scaled to `shorter`, or else to `side`, the longer one with it, and the middle cut out."""
+    shorter = shorter or side
 
     def fit(picture: Picture) -> Fitted:
         height, width = picture.shape[1:]
         short, long = sorted((height, width))
-        longer = side * long // short
-        picture = resized(picture, side if height == short else longer, longer if height == short else side, how)
+        longer = shorter * long // short
+        picture = resized(picture, *((shorter, longer) if height == short else (longer, shorter)), how)
         top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
         return picture[:, top : top + side, left : left + side].contiguous()
 
@@ -89,6 +90,29 @@ def squared(side: int, how: Pillow.Resampling, background: tuple[int, ...]) -> F
         return resized(padded(max(picture.shape[1:]), how, background, least=1)(picture), side, side, how)
 
     return fit
+
+
+def sized(folder: Folder, side: int) -> Fit:
+    """Pictures of any shape to a square of this side, as a folder says: padded, stretched, or the middle cut out.
+
+    Raises ValueError where what it says ends at another size.
+    """
+    said, how = processing(folder), resample(folder)
+    size, cut = said.get("size", side), said.get("crop_size", side)
+    size = {"shortest_edge": size} if isinstance(size, int) else size
+    cut = (cut, cut) if isinstance(cut, int) else (cut.get("height"), cut.get("width"))
+    shorter, stretched = size.get("shortest_edge") or 0, (size.get("height"), size.get("width"))
+    cuts, square = said.get("do_center_crop", bool(shorter)), (side, side)
+    if said.get("do_pad"):
+        return squared(side, how, background(folder))
+    if stretched == square and (not cuts or cut == square):
+        return lambda picture: resized(picture, side, side, how)
+    if shorter >= side and cuts and cut == square:
+        return cropped(side, how, shorter)
+    raise ValueError(
+        f"hub: {folder.path} asks for pictures of size {size}, cut to {cut if cuts else 'nothing'}; what ends at {side} x {side} pixels is "
+        "accepted; load it with another library"
+    )
 
 
 def near(multiple: int, least: int, most: int, how: Pillow.Resampling) -> Fit:

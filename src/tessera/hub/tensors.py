@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from tessera.hub.folder import Folder
+from tessera.hub.folder import PICKLES, Folder
 
 DTYPES = {
     "F64": torch.float64,
@@ -26,6 +26,7 @@ DTYPES = {
 HEAD = 8  # bytes that say how long the head is
 ALONE = ("model.safetensors", "diffusion_pytorch_model.safetensors")  # of transformers and of diffusers
 INDEX = tuple(f"{name}.index.json" for name in ALONE)
+PICKLE = "pytorch_model.bin"
 
 
 @runtime_checkable
@@ -69,7 +70,9 @@ class InFile:
                 file.seek(self.begin)
                 unread = memoryview(buffer.detach().reshape(-1).view(torch.uint8).numpy().data)
                 while len(unread):  # a system may give less than was asked for
-                    unread = unread[file.readinto(unread) or len(unread) :]
+                    if not (count := file.readinto(unread)):
+                        raise ValueError(f"hub: {self.file} ends inside of a tensor; a whole file is accepted; fetch it again")
+                    unread = unread[count:]
         if not alike:
             target.copy_((buffer if rows is None else buffer[rows]).view(target.shape))
 
@@ -113,7 +116,13 @@ def head(file: Path) -> dict[str, InFile]:
         found = {name: _in_file(file, HEAD + length, about) for name, about in said.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         raise ValueError(f"hub: {file}: {fault!r}; a safetensors file is accepted; fetch it again") from fault
-    end = max((one.begin + _bytes(one) for one in found.values()), default=HEAD + length)
+    end = HEAD + length
+    for name, one in sorted(found.items(), key=lambda item: (item[1].begin, _bytes(item[1]))):
+        if one.begin != end:
+            raise ValueError(
+                f"hub: {file}: {name} begins at byte {one.begin:,}; {end:,}, where the last one ends, is accepted; fetch it again"
+            )
+        end += _bytes(one)
     if end != size:
         raise ValueError(f"hub: {file} has {size:,} bytes where its head speaks of {end:,}; a whole file is accepted; fetch it again")
     return found
@@ -134,16 +143,16 @@ def _bytes(one: InFile) -> int:
 
 
 def stored(folder: Path, *, trust_pickle: bool = False) -> dict[str, Stored]:
-    """The tensors of a folder: of one file, or of those that its index names. Nothing but heads is read.
+    """The tensors of a folder: of one file, or else of those that its index names. Nothing but heads is read.
 
     Raises ValueError where there are none, where the index and the files disagree, and for pickles that nobody trusts.
     """
     for index, alone in zip(INDEX, ALONE, strict=True):
-        if (folder / index).is_file():
-            return _indexed(folder, folder / index)
         if (folder / alone).is_file():
             return dict(head(folder / alone))
-    pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
+        if (folder / index).is_file():
+            return _indexed(folder, folder / index)
+    pickles = _pickles(folder)
     if not pickles:
         raise ValueError(
             f"hub: {folder} holds no {ALONE[0]} and no {INDEX[0]}; a folder with one of them is accepted; check the path"
@@ -154,7 +163,23 @@ def stored(folder: Path, *, trust_pickle: bool = False) -> dict[str, Stored]:
             f"hub: {folder} holds its weights as pickles ({', '.join(file.name for file in pickles)}), which may run code when they are "
             "opened; safetensors are accepted; convert them, or say --trust-pickle if you trust who made them"
         )
-    return {name: InMemory(tensor) for file in pickles for name, tensor in _unpickled(file).items()}
+    found: dict[str, Stored] = {}
+    for file in pickles:
+        inside = _unpickled(file)
+        if twice := sorted(found.keys() & inside.keys()):
+            raise ValueError(
+                f"hub: {file} holds {', '.join(twice)}, which another pickle holds too; one of each is accepted; take one away"
+            )
+        found |= {name: InMemory(tensor) for name, tensor in inside.items()}
+    return found
+
+
+def _pickles(folder: Path) -> list[Path]:
+    """The weights among a folder's pickles: trainings keep optimizers and settings beside them."""
+    if (folder / PICKLE).is_file():
+        return [folder / PICKLE]
+    shards = sorted(folder.glob(f"{PICKLE.removesuffix('.bin')}-*.bin"))
+    return shards or sorted(file for pattern in PICKLES for file in folder.glob(pattern))
 
 
 def tensors(folder: Folder, prefix: str = "") -> dict[str, Stored]:
@@ -168,7 +193,9 @@ def tensors(folder: Folder, prefix: str = "") -> dict[str, Stored]:
 def _indexed(folder: Path, index: Path) -> dict[str, Stored]:
     try:
         said: dict[str, str] = json.loads(index.read_text())["weight_map"]
-    except (ValueError, KeyError) as fault:
+        if not isinstance(said, dict) or not all(isinstance(file, str) for file in said.values()):
+            raise TypeError("weight_map names no file for each tensor")
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
         raise ValueError(f"hub: {index}: {fault!r}; an index with a weight_map is accepted; fetch it again") from fault
     files = sorted(set(said.values()))
     there = [file for file in files if (folder / file).is_file() and "/" not in file]
