@@ -16,6 +16,7 @@ class Task(Enum):
     TEXT = "text"
     EDIT = "edit"
     STORY = "story"
+    READ = "read"
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,11 +25,12 @@ SHAPES = {
     Task.TEXT: [(Text, True)],
     Task.EDIT: [(Image, False), (Text, False), (Image, True)],
     Task.STORY: [(Text, False), (Image, True), (Text, True), (Image, True), (Text, True)],
+    Task.READ: [(Text, False), *[(Text, False), (Text, True)] * 3],
 }
 
 GOLDEN = {
-    "easy": "0880df2809ae7ef3",
-    "standard": "e59177aff10ba0df",
+    "easy": "061d0d222f02f722",
+    "standard": "41099d5166dbe385",
 }
 
 

@@ -1,7 +1,7 @@
 """The world as an endless, seeded source of documents, prompts and questions."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from itertools import chain, count, repeat
@@ -58,7 +58,7 @@ class World:
     bias: Bias = NEUTRAL
     held_out: str | None = None
 
-    tasks: ClassVar[tuple[Task, ...]] = (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT, Task.EDIT, Task.STORY)
+    tasks: ClassVar[tuple[Task, ...]] = (Task.DRAW, Task.CAPTION, Task.QUESTION, Task.TEXT, Task.EDIT, Task.STORY, Task.READ)
     mix: ClassVar[dict[Task, float]] = {Task.DRAW: 0.4, Task.CAPTION: 0.2, Task.QUESTION: 0.3, Task.TEXT: 0.1}
 
     def __post_init__(self):
@@ -102,8 +102,7 @@ class World:
                 return self.written(task, Shown(scene), Text(caption(scene, self.level, language, wording), learn=True))
             case Task.QUESTION:
                 scene, asked = self._conversation(index, split, language, dice)
-                turns = [part for one in asked for part in (Text(one.text), Text(one.answer, learn=True))]
-                return self.written(task, Shown(scene), *turns)
+                return self.written(task, Shown(scene), *_turns(asked))
             case Task.TEXT:
                 return self.written(task, Text(self._told(index, split, language, dice), learn=True))
             case Task.EDIT:
@@ -111,6 +110,9 @@ class World:
                 return self.written(task, Shown(found.before), Text(found.instruction), Shown(found.after, learn=True))
             case Task.STORY:
                 return self.written(task, *self._story(index, split, language, dice))
+            case Task.READ:
+                scene, asked = self._conversation(index, split, language, dice)
+                return self.written(task, Text(caption(scene, self.level, language, dice)), *_turns(asked))
 
     def scene(self, index: int, split: str = "train") -> Scene:
         """Scene number `index` of the split."""
@@ -292,3 +294,8 @@ class World:
         segments = (Image(self.picture(part.scene), part.learn) if isinstance(part, Shown) else part for part in parts)
         digest = hashlib.sha256("\x1f".join((VERSION, self.level.name, task.value, *names)).encode())
         return Document(tuple(segments), task=task, id=digest.hexdigest())
+
+
+def _turns(asked: Sequence[Question]) -> list[Text]:
+    """Questions, and their answers to be learned."""
+    return [part for one in asked for part in (Text(one.text), Text(one.answer, learn=True))]
