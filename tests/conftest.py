@@ -1,6 +1,7 @@
 """What the tests share: types that are checked at every call, and a few small things.
 
-Scenes of the world are drawn by millions of small calls, which checking makes seven times as slow; there mypy has to do.
+Scenes of the world are drawn by millions of small calls, which checking makes seven times as slow; there mypy has to do. So it has where a
+test calls the same functions thousands of times, and is marked so.
 """
 
 import pkgutil
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tessera"
 install_import_hook([f"tessera.{m.name}" for m in pkgutil.iter_modules([str(PACKAGE)]) if m.name != "world"], "beartype.beartype")
@@ -18,6 +19,14 @@ install_import_hook([f"tessera.{m.name}" for m in pkgutil.iter_modules([str(PACK
 def _one_thread():
     """Tiny tensors are faster on one thread, and sums then have one order."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _types(request):
+    """Types are checked but where a test simulates."""
+    config.update("jaxtyping_disable", request.node.get_closest_marker("simulates") is not None)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

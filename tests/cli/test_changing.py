@@ -95,4 +95,6 @@ def test_a_mix_of_ones_own_reaches_the_stages_that_train_the_system(tessera, sma
 @pytest.mark.parametrize("mix", ["edits=1", "edit=-1", "edit=lots", "edit=0"])
 def test_a_mix_that_makes_no_sense_is_refused(tessera, small, mix):
     code, words = tessera("train", "chameleon", *small, "--mix", mix)
-    assert code == 2 and "--mix: {" in words and "shares from 0 on of draw, caption, question, text, edit, story, read are accepted" in words
+    assert (
+        code == 2 and "--mix: {" in words and "shares from 0 on of draw, caption, question, text, edit, story, read are accepted" in words
+    )

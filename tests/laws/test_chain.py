@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import product
 
 import pytest
@@ -26,11 +27,12 @@ class Knows:
         return said if before.ndim == 3 else said[0]
 
     def of(self, joint, codes):
-        return torch.stack([torch.stack([self.next(joint, row[:i]) for i in range(len(row) + 1)]) for row in codes.tolist()])
+        return torch.stack([torch.stack([self.next(joint, tuple(row[:i])) for i in range(len(row) + 1)]) for row in codes.tolist()])
 
     @staticmethod
+    @cache
     def next(joint, known):
-        left = joint[tuple(known)]
+        left = joint[known]
         return left.flatten(1).sum(1).log() - left.sum().log() if left.ndim > 1 else left.log() - left.sum().log()
 
 
@@ -50,7 +52,7 @@ def walked(*joints, guidance=1.0, temperature=1.0, top_k=None, top_p=None) -> to
     for codes in EVERY.tolist():
         chance = torch.ones((), dtype=F64)
         for i, code in enumerate(codes):
-            logits = [Knows.next(joint, codes[:i]) for joint in joints]
+            logits = [Knows.next(joint, tuple(codes[:i])) for joint in joints]
             said = logits[-1] + guidance * (logits[0] - logits[-1])
             p = truncate((said / temperature).softmax(-1)[None], top_k, top_p)[0]
             chance = chance * p[code] / p.sum()

@@ -4,8 +4,6 @@ Types and shapes are checked in the first test of each file that a system is put
 times, and checking takes longer than they do.
 """
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from jaxtyping import config
@@ -24,12 +22,11 @@ CHECKED: set[tuple[str, str]] = set()
 
 
 @pytest.fixture(params=cases(), ids=str)
-def case(request) -> Iterator[Case]:
+def case(request) -> Case:
     put = (request.module.__name__, str(request.param))
     config.update("jaxtyping_disable", put in CHECKED)
     CHECKED.add(put)
-    yield request.param
-    config.update("jaxtyping_disable", False)
+    return request.param
 
 
 @pytest.fixture

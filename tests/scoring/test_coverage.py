@@ -11,6 +11,7 @@ import pytest
 from tessera.scoring import compare, rate
 from tessera.scoring.intervals import percentiles, resamples
 
+pytestmark = pytest.mark.simulates
 RATES = (0.01, 0.05, 0.5, 0.95, 0.99)
 NEIGHBOURS = np.linspace(0.7, 1.3, 5)
 
