@@ -33,7 +33,7 @@ def everything(world):
     """Scenes with their jitter, documents with their pictures, prompts, questions and edits."""
     for split in SPLITS:
         yield from (repr(world.scene(index, split)) for index in range(30))
-        for task in world.tasks:
+        for task in world.tasks[:6]:  # later ones came behind them
             for index in range(3, 8):
                 document = world.document(task, index, split)
                 yield "\n".join((document.id, *document.texts))
