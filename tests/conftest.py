@@ -1,10 +1,9 @@
-"""What the tests share: types that are checked at every call, and a few small things.
+"""What the tests share: shapes that are checked at every call, and a few small things.
 
-Scenes of the world are drawn by millions of small calls, which checking makes seven times as slow; there mypy has to do. So it has where a
-test calls the same functions thousands of times, and is marked so.
+Only modules that state shapes are checked so: plain types are mypy's, and checking them at every call takes longer than all else. Scenes of
+the world are drawn by millions of small calls; there mypy has to do, and where a test simulates and is marked so.
 """
 
-import pkgutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ import torch
 from jaxtyping import config, install_import_hook
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tessera"
-install_import_hook([f"tessera.{m.name}" for m in pkgutil.iter_modules([str(PACKAGE)]) if m.name != "world"], "beartype.beartype")
+SHAPED = [file.relative_to(PACKAGE.parent).with_suffix("") for file in PACKAGE.rglob("*.py") if "jaxtyping" in file.read_text()]
+install_import_hook([".".join(file.parts) for file in SHAPED if "world" not in file.parts], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="session")
