@@ -13,7 +13,7 @@ from tessera.hub.filling import own, places
 from tessera.hub.folder import Folder, open_folder
 from tessera.hub.loading import ORIGIN, blueprint
 from tessera.hub.names import Names, Row, found, table
-from tessera.hub.speaking import alone
+from tessera.hub.speaking import language_of
 from tessera.hub.tensors import ALONE, INDEX, Stored, tensors
 from tessera.system import System
 from tessera.trunk import LoRA
@@ -29,7 +29,7 @@ def export_published(system: System, into: Path) -> list[Path]:
     language model (`--init-trunk`), that is written. What was published apart stands in a folder inside. Adapters become part of the
     layers that they change. One file of weights is in memory at a time. Raises ValueError for other systems, and where the folder exists.
     """
-    system = alone(system) or system
+    system = language_of(system) or system
     origin = getattr(system, "origin", {})
     if origin.get("recipe") != ORIGIN:
         raise ValueError(

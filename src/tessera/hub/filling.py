@@ -36,8 +36,7 @@ def fill(
     """
     mine = own(module)
     plan = table(mine, names)
-    floats = {name: tensor.is_floating_point() for name, tensor in mine.items()}
-    check(plan, {name: tensor.shape for name, tensor in mine.items()}, weights, unread, joined(module), floats)
+    check(plan, mine, weights, unread, joined(module))
     allot(module, dtype or commonest(weights), device)
     mine = own(module)
     shapes = {name: tensor.shape for name, tensor in mine.items()}
@@ -83,11 +82,10 @@ def joined(module: nn.Module) -> dict[str, list[int]]:
 
 def check(
     plan: Table,
-    shapes: Mapping[str, torch.Size],
+    mine: Mapping[str, Tensor],
     weights: Mapping[str, Stored],
     unread: Sequence[str],
     sizes: Mapping[str, Sequence[int]],
-    floats: Mapping[str, bool],
 ) -> None:
     """Raises ValueError, with all the names, unless every tensor of ours and every published one finds its partner."""
     wanted = {part.name for row in plan.values() for part in row.parts}
@@ -97,9 +95,10 @@ def check(
     }
     there = {name: row for name, row in plan.items() if all(part.name in weights for part in row.parts)}
     floating = lambda row: all(weights[part.name].dtype.is_floating_point for part in row.parts)
-    wrong["are no floats"] = sorted(part.name for name in there if floats[name] and not floating(there[name]) for part in there[name].parts)
+    unlike = [row for name, row in there.items() if mine[name].is_floating_point() and not floating(row)]
+    wrong["are no floats"] = sorted(part.name for row in unlike for part in row.parts)
     wrong["have another shape"] = [
-        said for name, row in there.items() if (said := _misfit(row, shapes[name], weights, sizes.get(name, ())))
+        said for name, row in there.items() if (said := _misfit(row, mine[name].shape, weights, sizes.get(name, ())))
     ]
     if any(wrong.values()):
         said = "; ".join(f"{len(some)} tensors {how}: {', '.join(some)}" for how, some in wrong.items() if some)

@@ -55,6 +55,11 @@ def resized(picture: Picture, height: int, width: int, how: Pillow.Resampling) -
     return torch.from_numpy(np.array(made)).permute(2, 0, 1).contiguous()
 
 
+def stretched(side: int, how: Pillow.Resampling) -> Fit:
+    """Both sides scaled to `side`."""
+    return lambda picture: resized(picture, side, side, how)
+
+
 def cropped(side: int, how: Pillow.Resampling, shorter: int = 0) -> Fit:
     """The shorter side scaled to `shorter`, or else to `side`, the longer one with it, and the middle cut out."""
     shorter = shorter or side
@@ -101,12 +106,12 @@ def sized(folder: Folder, side: int) -> Fit:
     size, cut = said.get("size", side), said.get("crop_size", side)
     size = {"shortest_edge": size} if isinstance(size, int) else size
     cut = (cut, cut) if isinstance(cut, int) else (cut.get("height"), cut.get("width"))
-    shorter, stretched = size.get("shortest_edge") or 0, (size.get("height"), size.get("width"))
+    shorter, lengths = size.get("shortest_edge") or 0, (size.get("height"), size.get("width"))
     cuts, square = said.get("do_center_crop", bool(shorter)), (side, side)
     if said.get("do_pad"):
         return squared(side, how, background(folder))
-    if stretched == square and (not cuts or cut == square):
-        return lambda picture: resized(picture, side, side, how)
+    if lengths == square and (not cuts or cut == square):
+        return stretched(side, how)
     if shorter >= side and cuts and cut == square:
         return cropped(side, how, shorter)
     raise ValueError(
@@ -138,7 +143,7 @@ def near(multiple: int, least: int, most: int, how: Pillow.Resampling) -> Fit:
 
 def covered(side: int, seen: int, how: Pillow.Resampling) -> Fit:
     """The picture scaled to a square, as far as whole squares of an eye cover it."""
-    return upto(seen, lambda picture: resized(picture, side, side, how))
+    return upto(seen, stretched(side, how))
 
 
 def upto(seen: int, fit: Fit) -> Fit:

@@ -54,7 +54,7 @@ def published_speaker(path: str | Path, *, trust_pickle: bool = False, outline: 
 
 
 @torch.no_grad()
-def alone(system: System) -> System | None:
+def language_of(system: System) -> System | None:
     """The language model that a system of our recipes began with, by itself, with the numbers that it has now; None for other systems.
 
     Of two towers it is the one that was the language model's; ids that were added to its vocabulary are left out.
