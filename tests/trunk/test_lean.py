@@ -4,8 +4,8 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.places import Places
-from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
-from tessera.trunk.lean import Lean, lean_form
+from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer, lean
+from tessera.trunk.lean import Lean, lean_form, side_by_side
 
 WIDTH, HEADS, ROWS = 16, 4, 3
 
@@ -97,3 +97,34 @@ def test_the_trunk_itself_passes_where_that_is_asked_for(asked, places, monkeypa
         x = torch.randn(1, 2, WIDTH, dtype=dtype)
         lean(x, None, new, causal, made.cache(rows=1, capacity=2).open([0], new))
     assert len(called) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.data.mul_(1.01),
+        lambda weight: weight.data.copy_(weight.data.roll(1, 0)),
+        lambda weight: weight.data.copy_(weight.data.roll(1, 1)),
+        lambda weight: setattr(weight, "data", torch.randn(3, 4)),
+        lambda weight: setattr(weight, "data", weight.data.double()),
+    ],
+    ids=["scaled", "rows", "columns", "another", "precision"],
+)
+def test_what_is_kept_of_a_weight_is_made_anew_when_it_changes(change):
+    weight = nn.Parameter(torch.randn(3, 4))
+    first = side_by_side(weight)
+    assert side_by_side(weight) is first and first.is_contiguous()
+    change(weight)
+    assert torch.equal(side_by_side(weight), weight.t())
+
+
+def test_nothing_is_kept_of_weights_that_are_gone_or_large(monkeypatch):
+    before = len(lean._kept)
+    weight = nn.Parameter(torch.randn(3, 4))
+    side_by_side(weight)
+    assert len(lean._kept) == before + 1
+    del weight
+    assert len(lean._kept) == before
+    monkeypatch.setattr(lean, "SMALL", 11)
+    weight = nn.Parameter(torch.randn(3, 4))
+    assert side_by_side(weight).data_ptr() == weight.data_ptr() and len(lean._kept) == before

@@ -62,7 +62,8 @@ class Rotary(nn.Module):
 
     def forward(self, places: Places, dtype: torch.dtype) -> Turn:
         """Angles are computed in float64 whatever the model's precision: far places would lose their phase."""
-        self.frequency = self.frequency.to(self.axis.device)
+        if self.frequency.device != self.axis.device:
+            self.frequency = self.frequency.to(self.axis.device)
         return turned(places.data[self.axis].movedim(0, -1) * self.frequency, dtype)
 
 
