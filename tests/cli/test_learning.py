@@ -20,7 +20,7 @@ from tessera.verbs.weights import load
 OTHERS = {"mistral", "qwen2", "qwen3"}  # whose loader and layers are Llama's
 
 
-@pytest.fixture(params=[name for name in (*folders.CLASSES, *folders.OFFICIAL, folders.LOOKING) if name not in OTHERS])
+@pytest.fixture(params=[name for name in (*folders.CLASSES, *folders.OFFICIAL) if name not in OTHERS])
 def published(request, tmp_path, monkeypatch):
     """Which system it is, and its folder."""
     return request.param, folders.any_of(request.param, tmp_path / "published" / request.param, monkeypatch)

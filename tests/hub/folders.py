@@ -20,10 +20,8 @@ CLASSES = {
     "chameleon": (transformers.ChameleonForConditionalGeneration, test_chameleon.CONFIGS["7B"], test_chameleon.SPECIAL),
 }
 """A class, a configuration, and special tokens."""
-OFFICIAL = ("janus_vq", "show_o", "orthus", "omnimamba", "metamorph", "janusflow", "monoformer", "d_dit")
+OFFICIAL = ("janus_vq", "show_o", "show_o_looking", "orthus", "omnimamba", "metamorph", "janusflow", "monoformer", "d_dit")
 """Systems whose official code is not at hand; hub/test_NAME.py writes their folders."""
-LOOKING = "show_o_looking"
-"""Show-o that looks through CLIP's eye."""
 SMALL = {"min_pixels": 64, "max_pixels": 64}  # what Emu3 draws
 
 
@@ -45,6 +43,4 @@ def official(name: str, folder: Path, patched: pytest.MonkeyPatch) -> Path:
 
 def any_of(name: str, folder: Path, patched: pytest.MonkeyPatch) -> Path:
     """A folder of any kind."""
-    if name == LOOKING:
-        return import_module("hub.test_show_o").looking(folder)[0]
     return official(name, folder, patched) if name in OFFICIAL else of_class(name, folder)[1]

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 import torch
-from hub import test_chameleon, test_emu3, test_janus, test_llama, test_llava
-from hub.oracle import ids_of, learned, near, redrawn, saved, states, transformers
+from hub import folders, test_llama
+from hub.oracle import ids_of, learned, near, states
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
@@ -23,27 +23,14 @@ from tessera.verbs.memory import memory_of
 from tessera.verbs.optimizing import thaw
 from tessera.verbs.weights import load, save
 
-KINDS = {
-    "llama": (transformers.LlamaForCausalLM, test_llama.CONFIGS["llama"], ()),
-    "qwen2, biased": (transformers.Qwen2ForCausalLM, test_llama.CONFIGS["qwen2"], ()),
-    "llava": (transformers.LlavaForConditionalGeneration, test_llava.CONFIGS["1.5"], ()),
-    "janus": (transformers.JanusForConditionalGeneration, test_janus.CONFIGS["Janus"], ("<begin_of_image>", "<end_of_image>")),
-    "emu3": (transformers.Emu3ForConditionalGeneration, lambda: test_emu3.CONFIGS["Emu3"][0](), test_emu3.SPECIAL),
-    "chameleon": (transformers.ChameleonForConditionalGeneration, test_chameleon.CONFIGS["7B"], test_chameleon.SPECIAL),
-}
 RANK = 3
-SMALL = {"min_pixels": 64, "max_pixels": 64}  # what Emu3 draws
 LAYERS = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=folders.CLASSES)
 def published(request, tmp_path):
     """A class, and its folder."""
-    kind, config, special = KINDS[request.param]
-    made = redrawn(kind(config()))
-    saved(made, tmp_path / "published", special=special)
-    (tmp_path / "published" / "preprocessor_config.json").write_text(json.dumps(SMALL))
-    return made, tmp_path / "published"
+    return folders.of_class(request.param, tmp_path / "published")
 
 
 def stirred(module, seed=0):

@@ -54,7 +54,7 @@ def error(found, expected):
 
 
 def test_it_says_what_the_published_code_said(name, folder, said):
-    tolerance = load(name).tolerance
+    tolerance = load(getattr(MODULES[name], "FIXTURE", name)).tolerance
     for output, (found, expected) in said(load_published(folder)).items():
         torch.testing.assert_close(found, expected, **tolerance.get(output, tolerance["default"]), msg=lambda why, o=output: f"{o}: {why}")
 

@@ -6,15 +6,12 @@ import shutil
 import pytest
 import torch
 from hub.official import misshapen, refuses, said, with_more, without, write, write_words
-from hub.oracle import redrawn, transformers
 from parity.fixture import load
 
 from tessera.codecs.reconstruction import floats
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw, Streams
 from tessera.hub import export_published, load_published
-from tessera.hub.pictures import CLIP_MEAN, CLIP_SPREAD
-from tessera.hub.show_o import SYSTEM
 from tessera.laws import Sampling
 from tessera.orders import masked
 from tessera.orders.masked import PartlyHidden
@@ -190,68 +187,3 @@ def test_it_is_written_back_whole(tmp_path, folder, system):
     assert written_back(system, tmp_path / "out") == {"magvitv2", "phi-1_5"}
     assert json.loads((tmp_path / "out" / "config.json").read_text())["_class_name"] == "Showo"
     assert json.loads((tmp_path / "out" / "phi-1_5" / "config.json").read_text())["model_type"] == "phi"
-
-
-# ---------------------------------------------------------------- through CLIP's eye
-
-
-def looking(folder):
-    """The folders of the variant that looks through CLIP's eye, which is made of a class of transformers; that eye, and its projector."""
-    model, width = official(folder), CONFIG["hidden_size"]
-    sizes = {
-        "hidden_size": 24,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "intermediate_size": 20,
-        "image_size": 16,
-        "patch_size": 4,
-    }
-    theirs = redrawn(transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**sizes)))
-    state = {f"vision_model.{name.removeprefix('vision_model.')}": tensor for name, tensor in theirs.state_dict().items()}
-    state |= {"logit_scale": torch.ones(()), "text_model.final_layer_norm.bias": torch.ones(4)}
-    write(folder / "clip-vit-large-patch14-336", state, {"vision_config": {"model_type": "clip_vision_model", **sizes}})
-    rng = torch.Generator().manual_seed(1)
-    drawn = {f"{i}.{kind}": torch.randn(width, *shape, generator=rng) for i, n in ((0, 24), (2, width)) for kind, shape in
-             (("weight", (n,)), ("bias", ()))}  # fmt: skip
-    config = json.loads((model / "config.json").read_text())
-    tensors = {name: weight for name, weight in SHOW_O.weights.items() if name.startswith("showo.")}
-    write(model, {**tensors, **{f"mm_projector.{name}": tensor for name, tensor in drawn.items()}}, {**config, "w_clip_vit": True})
-    return model, theirs, drawn
-
-
-@pytest.fixture
-def looks(tmp_path):
-    model, *others = looking(tmp_path)
-    return load_published(model), *others
-
-
-def test_the_eye_s_features_stand_behind_the_task_and_what_is_said_of_the_assistant(looks):
-    system, theirs, drawn = looks
-    picture = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
-    seen = system.by_name["seen"]
-    (squares,) = seen.codec.encode([picture]).clean
-    found = seen.reader(squares[None], torch.tensor([0])).embeddings[0]
-    pixels = (picture / 255 - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / torch.tensor(CLIP_SPREAD).view(3, 1, 1)
-    features = theirs(pixels[None], output_hidden_states=True).hidden_states[-2][0, 1:]
-    layer = lambda i, x: torch.nn.functional.linear(x, drawn[f"{i}.weight"], drawn[f"{i}.bias"])
-    expected = layer(2, torch.nn.functional.gelu(layer(0, features)))
-    torch.testing.assert_close(found[-16:], expected, atol=1e-4, rtol=1e-4)
-    table = system.text.reader.table.weight
-    assert torch.equal(found[0], table[SPECIAL["<|mmu|>"]]) and torch.equal(found[-17], table[SPECIAL["<|soi|>"]])
-    assert len(found) == 18 + len(SYSTEM.split())  # words are ids here
-
-
-def test_it_is_written_back_with_its_eye(looks, tmp_path):
-    assert written_back(looks[0], tmp_path / "out" / "show-o") == {"magvitv2", "phi-1_5", "clip-vit-large-patch14-336"}
-
-
-def test_all_see_what_stands_up_to_the_last_feature(looks):
-    system, *_ = looks
-    asked = system.manners.document(Document((Image(torch.zeros(3, 30, 20, dtype=torch.uint8)), Text("w09"), Text("w08", learn=True))))
-    assert asked[1].content == "<|eoi|>USER: w09 ASSISTANT:"
-    asked = Document((Image(system.manners.picture(asked[0].content)), *asked.segments[1:]))
-    laid = system.arrange([asked], [Draw(0)])
-    _, batch = system.hidden(laid)
-    mask, count = system.attention.dense(batch.places, batch.places)[0], laid[0][0].count
-    assert mask[:, :count].all() and torch.equal(mask[count:, count:], torch.ones_like(mask[count:, count:]).tril())
-    assert generate(system, asked.segments[:2], want=Text, longest=3).texts and generate(system, "w09", want=Image).pictures
