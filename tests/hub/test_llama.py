@@ -15,6 +15,8 @@ from tessera.verbs.generate import generate
 
 SIZES = {"vocab_size": 300, "intermediate_size": 40, "num_hidden_layers": 2, "bos_token_id": 0, "eos_token_id": 3}
 FAR = {"factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 2.0, "original_max_position_embeddings": 16, "rope_theta": 20.0}
+YARN = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 20.0, "beta_fast": 2.0, "beta_slow": 0.5}
+SHARP = {"mscale": 2.0, "mscale_all_dim": 0.5}
 CONFIGS = {
     "llama": lambda: transformers.LlamaConfig(
         **SIZES, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, rope_parameters={"rope_type": "llama3", **FAR}
@@ -43,6 +45,10 @@ MORE = {
     "qwen2, tied": lambda: transformers.Qwen2Config(**SIZES, **TIED),
     "qwen2, odd sizes": lambda: transformers.Qwen2Config(**SIZES, hidden_size=30, num_attention_heads=3, num_key_value_heads=1),
     "qwen3, not grouped": lambda: transformers.Qwen3Config(**SIZES, **{**TIED, "tie_word_embeddings": False}),
+    "qwen2, yarn": lambda: transformers.Qwen2Config(**SIZES, **TIED, max_position_embeddings=32, rope_parameters=YARN),
+    "llama, yarn sharpened otherwise": lambda: transformers.LlamaConfig(
+        **SIZES, **ODD, rope_parameters={**YARN, "original_max_position_embeddings": 12, "truncate": False, **SHARP}
+    ),
     "qwen3, odd sizes": lambda: transformers.Qwen3Config(**{**SIZES, "num_hidden_layers": 3}, **ODD, attention_bias=True),
 }
 SAID = Document((Text("a red circle and a blue star"), Text(" what is it?", learn=True)))

@@ -272,7 +272,8 @@ def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
             "is of model_type 'gpt2'; there are llama, .*; choose a model of these",
         ),
         ({"config.json": json.dumps({**CONFIG, "hidden_act": "relu"})}, "asks for hidden_act 'relu'; silu, gelu, .* are accepted"),
-        ({"config.json": json.dumps({**CONFIG, "rope_scaling": {"type": "yarn"}})}, "asks for rotary positions 'yarn'; default, linear"),
+        ({"config.json": json.dumps({**CONFIG, "rope_scaling": {"type": "dynamic"}})}, "rotary positions 'dynamic'; default, linear"),
+        ({"config.json": json.dumps({**CONFIG, "rope_scaling": {"type": "yarn"}})}, "config.json, rope_parameters, says nothing of factor"),
         (
             {"config.json": json.dumps({**CONFIG, "quantization_config": {"bits": 8}})},
             "holds quantized weights .*; plain ones are accepted",
@@ -285,7 +286,7 @@ def test_an_index_names_files_of_its_own_folder(folder, tmp_path):
                 {"vocab_size": "300"},
                 {"hidden_size": -3},
                 {"num_attention_heads": 0},
-                {"rope_scaling": {"type": "linear"}},
+                {"rope_scaling": {"type": "linear", "factor": "2"}},
                 {"rope_scaling": "linear"},
             )
         ),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from math import pi
 from typing import Any, NamedTuple
 
 import torch
@@ -17,11 +16,12 @@ from tessera.hub.folder import Folder, Settings
 from tessera.hub.markers import special
 from tessera.hub.names import Names, under
 from tessera.hub.tensors import Stored
+from tessera.hub.turning import rotary
 from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
 from tessera.ports import Port
 from tessera.readers import TokenReader
-from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, SwinNorm, Transformer
+from tessera.trunk import Block, PreNorm, SelfAttention, SwiGLU, SwinNorm, Transformer
 from tessera.writers import LinearWriter
 
 LLAMA: Names = {
@@ -41,12 +41,15 @@ _LLAMA = {
     "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32, "num_attention_heads": 32,
     "num_key_value_heads": None, "head_dim": None, "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False,
     "attention_bias": False, "mlp_bias": False, "rope_theta": 10_000.0, "rope_parameters": None, "rope_scaling": None,
-    "bos_token_id": 1, "eos_token_id": 2,
+    "max_position_embeddings": 2048, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
-_QWEN = {**_LLAMA, "vocab_size": 151_936, "intermediate_size": 22_016, "bos_token_id": None, "eos_token_id": None}
+_QWEN = {
+    **{**_LLAMA, "vocab_size": 151_936, "intermediate_size": 22_016, "max_position_embeddings": 32_768},
+    **{"bos_token_id": None, "eos_token_id": None},
+}
 USUAL: Mapping[str, Mapping[str, Any]] = {
     "llama": _LLAMA,
-    "mistral": {**_LLAMA, "intermediate_size": 14_336, "num_key_value_heads": 8},
+    "mistral": {**_LLAMA, "intermediate_size": 14_336, "num_key_value_heads": 8, "max_position_embeddings": 131_072},
     "qwen2": {**_QWEN, "num_key_value_heads": 32},
     "qwen3": {**_QWEN, "num_key_value_heads": 32, "head_dim": 128},
 }
@@ -138,29 +141,6 @@ def activation(said: Settings, name: str) -> Callable[[Tensor], Tensor]:
     if said[name] not in ACTIVATIONS:
         raise ValueError(f"hub: {said.where} asks for {name} {said[name]!r}; {', '.join(ACTIVATIONS)} are accepted; load it elsewhere")
     return ACTIVATIONS[said[name]]
-
-
-def rotary(said: Settings, size: int) -> Rotary:
-    """Rotary positions, plain or stretched for longer documents."""
-    told = {**(said["rope_scaling"] or {}), **(said["rope_parameters"] or {})}
-    kind = told.get("rope_type", told.get("type", "default"))
-    if kind not in ("default", "linear", "llama3"):
-        raise ValueError(f"hub: {said.where} asks for rotary positions {kind!r}; default, linear, llama3 are accepted; load it elsewhere")
-    how = {"linear": partial(evenly, told), "llama3": partial(far_ones, told)}.get(kind)
-    return Rotary(size, theta=told.get("rope_theta", said["rope_theta"]), stretched=how)
-
-
-def evenly(told: Mapping[str, Any], frequency: Tensor) -> Tensor:
-    """All positions nearer by a factor (Chen et al. 2023, arXiv:2306.15595)."""
-    return frequency / told["factor"]
-
-
-def far_ones(told: Mapping[str, Any], frequency: Tensor) -> Tensor:
-    """Slow turns slower by a factor, fast ones as they are, and a passage between (Llama 3.1, arXiv:2407.21783)."""
-    turns = frequency / (2 * pi) * told["original_max_position_embeddings"]  # of a whole document as long as they were learned with
-    low, high = told["low_freq_factor"], told["high_freq_factor"]
-    fast = ((turns - low) / (high - low)).clamp(0, 1)
-    return frequency / told["factor"] * (1 - fast) + frequency * fast
 
 
 def named(*, model: str, head: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class Rotary(nn.Module):
 
     `Rotary(64)` turns by `order`. `Rotary(64, axes=("order", "row", "column"))` gives each axis every third frequency,
     so that pictures carry their two dimensions. `portion` is the share of the features that turn (partial rotary, as in
-    GPT-NeoX and Phi); the pairs beyond it stand still. `stretched`, where given, changes the frequencies (for longer documents).
+    GPT-NeoX and Phi); the pairs beyond it stand still. `stretched`, where given, changes the frequencies (for longer documents), and
+    `length` is what turned queries and keys are multiplied by.
     Source: Su et al. 2021, arXiv:2104.09864; several axes as in M-RoPE (Wang et al. 2024, arXiv:2409.12191), interleaved.
     """
 
@@ -50,9 +51,11 @@ class Rotary(nn.Module):
         theta: float = 10_000.0,
         portion: float = 1.0,
         stretched: Callable[[Frequencies], Frequencies] | None = None,
+        length: float = 1.0,
     ):
         super().__init__()
-        assert size % 2 == 0
+        assert size % 2 == 0 and (portion == 1 or length == 1)
+        self.length = length
         self.pairs, turning = size // 2, int(size * portion) // 2
         turns = torch.arange(self.pairs) % len(axes)
         self.register_buffer("axis", torch.tensor([FIELDS.index(axis) for axis in axes])[turns], persistent=False)
@@ -64,7 +67,8 @@ class Rotary(nn.Module):
         """Angles are computed in float64 whatever the model's precision: far places would lose their phase."""
         if self.frequency.device != self.axis.device:
             self.frequency = self.frequency.to(self.axis.device)
-        return turned(places.data[self.axis].movedim(0, -1) * self.frequency, dtype)
+        turn = turned(places.data[self.axis].movedim(0, -1) * self.frequency, dtype)
+        return turn if self.length == 1 else Turn(*(part * self.length for part in turn))
 
 
 class GridRotary(nn.Module):
