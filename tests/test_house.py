@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,6 @@ from tessera.verbs.recipes import build, names
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tessera"
 FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
@@ -70,6 +70,12 @@ def room(path: Path) -> str:
     return path.relative_to(SOURCE).with_suffix("").parts[0]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A file, parsed once."""
+    return ast.parse(path.read_text())
+
+
 def imported(tree: ast.Module) -> list[tuple[str, ...]]:
     """Modules of ours that a file imports, as parts behind `tessera`."""
     names = []
@@ -88,7 +94,7 @@ def functions(tree: ast.Module):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_sizes(path):
-    tree, lines = TREES[path], path.read_text().splitlines()
+    tree, lines = tree_of(path), path.read_text().splitlines()
     recipe = room(path) == "systems" and path.name != "__init__.py"
     assert len(lines) <= (80 if recipe else 400), f"{path.name}: {len(lines)} lines"
     assert max(map(len, lines), default=0) <= 140
@@ -112,7 +118,7 @@ def test_test_files_are_small(path):
 def test_layers(path):
     mine = room(path)
     assert mine in LAYER, f"{mine} belongs to no layer"
-    for parts in imported(TREES[path]):
+    for parts in imported(tree_of(path)):
         other = parts[0] if parts[0] in LAYER else "__init__"
         assert LAYER[other] <= LAYER[mine], f"{path.relative_to(SOURCE)} imports {'.'.join(parts)}, which is above it"
         if LAYER[mine] == 3 == LAYER[other]:
@@ -124,7 +130,7 @@ def test_layers(path):
 def test_no_cycles():
     name = lambda path: path.relative_to(SOURCE).with_suffix("").parts
     modules = {name(path)[:-1] if path.name == "__init__.py" else name(path): path for path in FILES}
-    graph = {key: {m for m in imported(TREES[path]) if m in modules and m != key} for key, path in modules.items()}
+    graph = {key: {m for m in imported(tree_of(path)) if m in modules and m != key} for key, path in modules.items()}
     done: set = set()
 
     def visit(key, trail):
@@ -139,8 +145,8 @@ def test_no_cycles():
 
 
 def test_inheritance_is_one_deep():
-    ours = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-    for path, tree in TREES.items():
+    ours = {node.name for tree in map(tree_of, FILES) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for path, tree in zip(FILES, map(tree_of, FILES), strict=True):
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in ours and base.id != node.name]
@@ -148,7 +154,7 @@ def test_inheritance_is_one_deep():
 
 
 def test_public_things_have_docstrings():
-    for path, tree in TREES.items():
+    for path, tree in zip(FILES, map(tree_of, FILES), strict=True):
         assert ast.get_docstring(tree), f"{path} has no docstring"
         for node in tree.body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
@@ -169,7 +175,7 @@ def test_verbs_name_no_system():
     names = [path.stem for path in (SOURCE / "systems").glob("*.py") if path.stem != "__init__"]
     for path in FILES:
         if room(path) == "verbs":
-            strings = [n.value for n in ast.walk(TREES[path]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            strings = [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
             assert not set(strings) & set(names), f"{path.name} names a system"
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -13,7 +14,11 @@ from tessera.world.reading import legible, same_scene
 from tessera.world.scene import LEVELS, STANDARD, Colour, Kind, Level, Scene, Size, Thing
 
 levels = pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
-AUDITORS = {name: Auditor(level) for name, level in LEVELS.items()}
+
+
+@cache
+def auditor(name: str) -> Auditor:
+    return Auditor(LEVELS[name])
 
 
 def scenes(level: Level, count: int) -> list[Scene]:
@@ -23,7 +28,7 @@ def scenes(level: Level, count: int) -> list[Scene]:
 @levels
 def test_the_auditor_undoes_the_renderer(level):
     shown = scenes(level, 400)
-    readings = AUDITORS[level.name].read(rendered(shown, level))
+    readings = auditor(level.name).read(rendered(shown, level))
     assert sum(map(same_scene, readings, shown)) == 400
     for reading, scene in zip(readings, shown, strict=True):
         seen = {(thing.row, thing.column): (thing.x, thing.y) for thing in reading.things}
@@ -35,43 +40,43 @@ def test_the_auditor_undoes_the_renderer(level):
 def test_blur_and_noise_hardly_matter(level):
     shown = scenes(level, 200)
     seen = blur(rendered(shown, level), torch.Generator().manual_seed(1), width=0.8, noise=12.0)
-    assert sum(map(same_scene, AUDITORS[level.name].read(seen), shown)) >= (198 if level.name == "easy" else 188)
+    assert sum(map(same_scene, auditor(level.name).read(seen), shown)) >= (198 if level.name == "easy" else 188)
 
 
 @levels
 def test_a_near_miss_is_not_the_scene(level):
     shown = scenes(level, 150)
     near = [near_miss(scene, level, Dice("near", index)) for index, scene in enumerate(shown)]
-    assert not any(map(same_scene, AUDITORS[level.name].read(rendered(near, level)), shown))
+    assert not any(map(same_scene, auditor(level.name).read(rendered(near, level)), shown))
 
 
 def test_touching_colours_are_told_apart_and_a_merged_pair_is_cut():
     circle = Thing(Kind.CIRCLE, Colour.BLACK, Size.SMALL, 1, 0, 9.0, 16.0)
     pair = Scene((circle, replace(circle, column=1, x=18.0)))
     seen = blur(rendered([pair], STANDARD), torch.Generator(), width=0.5)
-    assert same_scene(AUDITORS["standard"].read(seen)[0], pair)
+    assert same_scene(auditor("standard").read(seen)[0], pair)
 
 
 @levels
 def test_a_colour_cast_is_seen_through(level):
     shown = scenes(level, 60)
     seen = rendered(shown, level) * torch.tensor([1.1, 0.95, 0.9])[:, None, None]
-    readings = AUDITORS[level.name].read(seen.round().clamp(max=255).to(torch.uint8))
+    readings = auditor(level.name).read(seen.round().clamp(max=255).to(torch.uint8))
     assert sum(map(same_scene, readings, shown)) >= 59
 
 
 @levels
 def test_noise_and_other_backgrounds_are_not_legible_and_nothing_is_nothing(level):
     noise = white_noise(torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.Generator().manual_seed(3))
-    assert not any(map(legible, AUDITORS[level.name].read(noise)))
+    assert not any(map(legible, auditor(level.name).read(noise)))
     empty = rendered([Scene(())], level)
-    (nothing,) = AUDITORS[level.name].read(empty)
+    (nothing,) = auditor(level.name).read(empty)
     assert legible(nothing) and nothing.things == ()
-    assert not legible(AUDITORS[level.name].read(255 - empty)[0])
+    assert not legible(auditor(level.name).read(255 - empty)[0])
 
 
 def test_wrong_pictures_are_explained():
     with pytest.raises(
         ValueError, match=r"auditor: pictures are torch.uint8 \[1, 3, 16, 16\]; the level 'easy' has uint8 \[n, 3, 32, 32\]"
     ):
-        AUDITORS["easy"].read(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+        auditor("easy").read(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -14,7 +15,11 @@ from tessera.world.sampling import sample_scene
 from tessera.world.scene import LEVELS, STANDARD, Colour, Kind, Level, Scene
 
 levels = pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
-ORACLES = {name: Oracle(level) for name, level in LEVELS.items()}
+
+
+@cache
+def oracle(name: str) -> Oracle:
+    return Oracle(LEVELS[name])
 
 
 def scenes(level: Level, count: int, split: str = "train") -> list[Scene]:
@@ -26,7 +31,7 @@ def pictures(shown: list[Scene], level: Level) -> torch.Tensor:
 
 
 def read(seen: torch.Tensor, level: Level) -> list[Reading]:
-    return ORACLES[level.name].read(seen)
+    return oracle(level.name).read(seen)
 
 
 @levels
@@ -169,4 +174,4 @@ def test_half_a_thing_is_not_readable():
 
 def test_wrong_pictures_are_explained():
     with pytest.raises(ValueError, match=r"oracle: pictures are torch.uint8 \[1, 3, 16, 16\]; the level 'easy' has uint8 \[n, 3, 32, 32\]"):
-        ORACLES["easy"].read(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+        oracle("easy").read(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
