@@ -1,0 +1,4 @@
+import pytest
+@pytest.mark.parametrize("i", range(2000))
+def test_x(i):
+    pass
