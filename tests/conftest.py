@@ -1,18 +1,34 @@
 """What the tests share: shapes that are checked at every call, and a few small things.
 
-Only modules that state shapes are checked so: plain types are mypy's, and checking them at every call takes longer than all else. Scenes of
-the world are drawn by millions of small calls; there mypy has to do, and where a test simulates and is marked so.
+Only functions that state shapes are checked so: plain types are mypy's, and checking them at every call takes longer than all else. Scenes
+of the world are drawn by millions of small calls; there mypy has to do, and where a test simulates and is marked so.
 """
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import config, install_import_hook
+from jaxtyping import _import_hook, config, install_import_hook
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tessera"
-SHAPED = [file.relative_to(PACKAGE.parent).with_suffix("") for file in PACKAGE.rglob("*.py") if "jaxtyping" in file.read_text()]
-install_import_hook([".".join(file.parts) for file in SHAPED if "world" not in file.parts], "beartype.beartype")
+SHAPED = {file: text for file in PACKAGE.rglob("*.py") if "jaxtyping" in (text := file.read_text()) and "world" not in file.parts}
+SHAPES = {"Bool", "Float", "Int", "Shaped", "UInt8"}
+SHAPES |= {name for text in SHAPED.values() for name in re.findall(rf"^(\w+) = (?:{'|'.join(SHAPES)})\[", text, re.MULTILINE)}
+
+
+class Stating(_import_hook.JaxtypingTransformer):
+    """The hook's way through a module, past the functions that state no shape."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
+        noted = [node.returns, *(one.annotation for one in ast.walk(node.args) if isinstance(one, ast.arg))]
+        words = {name.id for one in noted if one for name in ast.walk(one) if isinstance(name, ast.Name)}
+        return super().visit_FunctionDef(node) if words & SHAPES else self.generic_visit(node)
+
+
+_import_hook.JaxtypingTransformer = Stating
+install_import_hook([".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in SHAPED], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="session")

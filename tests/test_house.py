@@ -17,6 +17,7 @@ from tessera.draws import Draw
 from tessera.shapes import LEGEND
 from tessera.verbs.describe import PLACES, page
 from tessera.verbs.generate import generate
+from tessera.verbs.muon import orthogonal
 from tessera.verbs.recipes import build, names
 
 ROOT = Path(__file__).parent.parent
@@ -234,6 +235,7 @@ def test_every_system_stands_in_its_cell_of_the_periodic_table(name):
     assert found == {(type(port.order).__name__, type(port.law).__name__) for port in drawn}
 
 
-def test_shapes_are_checked_at_every_call():
+@pytest.mark.parametrize("call", [lambda: patchify(torch.zeros(3, 8, 8), 4), lambda: orthogonal(torch.zeros(3))], ids=["named", "alias"])
+def test_shapes_are_checked_at_every_call(call):
     with pytest.raises(TypeCheckError):
-        patchify(torch.zeros(3, 8, 8), 4)
+        call()

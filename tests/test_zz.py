@@ -1,4 +1,0 @@
-import pytest
-@pytest.mark.parametrize("i", range(2000))
-def test_x(i):
-    pass
