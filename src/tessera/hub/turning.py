@@ -22,7 +22,7 @@ def rotary(said: Settings, size: int) -> Rotary:
     usual = {**USUAL, "rope_theta": said["rope_theta"], "original_max_position_embeddings": said["max_position_embeddings"]}
     told, stretch = Settings(stated, usual, f"{said.where}, rope_parameters,"), KINDS[kind]
     how = None if stretch is None else partial(stretch, told)
-    return Rotary(size, theta=told["rope_theta"], stretched=how, length=sharper(told) if kind == "yarn" else 1.0)
+    return Rotary(size, theta=told["rope_theta"], stretched=how, grown=sharpness(told) if kind == "yarn" else None)
 
 
 def evenly(told: Settings, frequency: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ def by_parts(told: Settings, frequency: Tensor) -> Tensor:
     return frequency / told["factor"] * slow + frequency * (1 - slow)
 
 
-def sharper(told: Settings) -> float:
-    """What YaRN multiplies queries and keys by: attention over more places would be less sharp (section 3.3)."""
+def sharpness(told: Settings) -> float:
+    """By which factor YaRN's queries and keys grow, lest attention over more places be less sharp (section 3.3)."""
     if told["attention_factor"] is not None:
         return float(told["attention_factor"])
     grown = lambda by: 0.1 * by * log(max(told["factor"], 1)) + 1

@@ -36,7 +36,7 @@ class Rotary(nn.Module):
     `Rotary(64)` turns by `order`. `Rotary(64, axes=("order", "row", "column"))` gives each axis every third frequency,
     so that pictures carry their two dimensions. `portion` is the share of the features that turn (partial rotary, as in
     GPT-NeoX and Phi); the pairs beyond it stand still. `stretched`, where given, changes the frequencies (for longer documents), and
-    `length` is what turned queries and keys are multiplied by.
+    queries and keys grow by the factor `grown`.
     Source: Su et al. 2021, arXiv:2104.09864; several axes as in M-RoPE (Wang et al. 2024, arXiv:2409.12191), interleaved.
     """
 
@@ -51,11 +51,11 @@ class Rotary(nn.Module):
         theta: float = 10_000.0,
         portion: float = 1.0,
         stretched: Callable[[Frequencies], Frequencies] | None = None,
-        length: float = 1.0,
+        grown: float | None = None,
     ):
         super().__init__()
-        assert size % 2 == 0 and (portion == 1 or length == 1)
-        self.length = length
+        assert size % 2 == 0 and (grown is None or portion == 1)
+        self.grown = grown
         self.pairs, turning = size // 2, int(size * portion) // 2
         turns = torch.arange(self.pairs) % len(axes)
         self.register_buffer("axis", torch.tensor([FIELDS.index(axis) for axis in axes])[turns], persistent=False)
@@ -68,7 +68,7 @@ class Rotary(nn.Module):
         if self.frequency.device != self.axis.device:
             self.frequency = self.frequency.to(self.axis.device)
         turn = turned(places.data[self.axis].movedim(0, -1) * self.frequency, dtype)
-        return turn if self.length == 1 else Turn(*(part * self.length for part in turn))
+        return turn if self.grown is None else Turn(*(part * self.grown for part in turn))
 
 
 class GridRotary(nn.Module):
