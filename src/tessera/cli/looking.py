@@ -131,7 +131,13 @@ def codecs_of(level: Level) -> dict[str, Corruption]:
     def through(system: System) -> Corruption:
         return lambda pictures, rng: torch.stack(through_codec(system, list(pictures)))
 
-    return {f"through {name}'s codec": through(load(name, level=on)) for name, on in shipped() if on == level.name}
+    return {f"through {name}'s codec": through(system) for name, system in drawers(level).items()}
+
+
+def drawers(level: Level) -> dict[str, System]:
+    """The systems that draw, with the weights shipped for a level."""
+    there = {name: load(name, level=on) for name, on in shipped() if on == level.name}
+    return {name: system for name, system in there.items() if system.draws}
 
 
 def drawings_of(world: World, runs: Sequence[Path]) -> dict[str, Drawings]:
@@ -139,7 +145,7 @@ def drawings_of(world: World, runs: Sequence[Path]) -> dict[str, Drawings]:
 
     Drawn too hot, codes are wrong here and there, as those of a system are that has not learned enough.
     """
-    own = {name: load(name, level=on) for name, on in shipped() if on == world.level.name}
+    own = drawers(world.level)
     hot = {f"{name}, temperature {HOT:g}": (system, HOT) for name, system in own.items() if draws_codes(system)}
     asked = {name: (system, None) for name, system in own.items()} | hot | {str(run): (load(run), None) for run in runs}
     return {name: partial(drawings, world, *one) for name, one in asked.items() if one[0].draws}
