@@ -178,10 +178,9 @@ def test_who_draws_too_hot_draws_worse_and_both_readers_know_it():
 
 
 def test_a_system_that_writes_no_pictures_is_left_out_and_hot_are_only_those_that_draw_codes(monkeypatch):
-    monkeypatch.setattr(looking, "shipped", lambda: [])
     built = {Path("a"): build("llava", preset="tiny"), Path("b"): build("transfusion", preset="tiny")}
     monkeypatch.setattr(looking, "load", lambda path, **_: built[path])
-    assert list(looking.drawings_of(World.easy(), list(built))) == ["b"]
+    assert list(looking.drawings_of(World.easy(), {}, list(built))) == ["b"]
     monkeypatch.setattr(looking, "shipped", lambda: [("a", "easy"), ("b", "easy"), ("b", "standard")])
     monkeypatch.setattr(looking, "load", lambda path, **_: built[Path(path)])
     assert list(looking.drawers(World.easy().level)) == ["b"]

@@ -117,11 +117,7 @@ def orthus(folder, changes):
 
 
 def show_o(folder, changes):
-    c, made = test_show_o.CONFIG, test_show_o.official(folder)
-    usual = {"num_hidden_layers": 2} | {name: c[name] for name in ("intermediate_size", "partial_rotary_factor", "layer_norm_eps")}
-    kept = {name: c[name] for name in ("vocab_size", "hidden_size")}
-    config = transformers.PhiConfig(**{**kept, **usual, "hidden_act": "gelu_new", "qk_layernorm": True, **changes})
-    theirs = causal(redrawn(transformers.PhiForCausalLM(config)), "showo.")
+    made, theirs = test_show_o.official(folder), causal(redrawn(test_show_o.phi(**changes)), "showo.")
     beside = made.parent / "phi-1_5"
     (beside / "config.json").write_text(json.dumps(json.loads((beside / "config.json").read_text()) | changes))
     changed(made, [], {}, theirs.weights, "showo.")

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from hub.official import misshapen, refuses, said, with_more, without, write, write_words
+from hub.oracle import transformers
 from parity.fixture import load
 
 from tessera.codecs.reconstruction import floats
@@ -40,6 +41,15 @@ def official(folder):
     sides = {side: {**usual, "num_res_blocks": vq[f"num_res_blocks_{side}"]} for side in ("encoder", "decoder")}
     write(folder / "magvitv2", coder, sides)
     return folder / "show-o"
+
+
+def phi(**changes):
+    """Phi's class, as large as the fixture's language model where nothing is changed."""
+    sizes = {name: CONFIG[name] for name in ("vocab_size", "hidden_size", "intermediate_size", "partial_rotary_factor", "layer_norm_eps")}
+    layers = {"num_hidden_layers": CONFIG["num_layers"], "num_attention_heads": CONFIG["num_heads"]}
+    return transformers.PhiForCausalLM(
+        transformers.PhiConfig(**{**sizes, **layers, "hidden_act": "gelu_new", "qk_layernorm": True, **changes})
+    )
 
 
 @pytest.fixture(scope="module")

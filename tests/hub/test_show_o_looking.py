@@ -6,7 +6,7 @@ import pytest
 import torch
 from hub.official import said, write
 from hub.oracle import redrawn, transformers
-from hub.test_show_o import CONFIG, SHOW_O, SPECIAL, written_back
+from hub.test_show_o import CONFIG, SHOW_O, SPECIAL, phi, written_back
 from hub.test_show_o import official as without_eye
 from torch import nn
 
@@ -55,18 +55,16 @@ def features():
 
 def phi_says():
     """What Phi's class says of the picture and the text behind it: whatever stands up to the last feature is seen by all."""
-    kept = {name: CONFIG[name] for name in ("vocab_size", "hidden_size", "intermediate_size", "partial_rotary_factor", "layer_norm_eps")}
-    layers = {"num_hidden_layers": CONFIG["num_layers"], "num_attention_heads": CONFIG["num_heads"]}
-    phi = transformers.PhiForCausalLM(transformers.PhiConfig(**kept, **layers, hidden_act="gelu_new", qk_layernorm=True)).eval()
-    phi.load_state_dict({name.removeprefix("showo."): weight for name, weight in SHOW_O.weights.items() if name.startswith("showo.")})
-    unknown = 0  # which words of the fixture's tokenizer no word of English is among
+    made = phi().eval()
+    made.load_state_dict({name.removeprefix("showo."): weight for name, weight in SHOW_O.weights.items() if name.startswith("showo.")})
+    unknown = 0  # the id of every word that the fixture's tokenizer does not know
     before = [SPECIAL["<|mmu|>"], *[unknown] * len(SYSTEM.split()), SPECIAL["<|soi|>"]]
-    words = lambda ids: phi.model.embed_tokens(torch.tensor(ids))
+    words = lambda ids: made.model.embed_tokens(torch.tensor(ids))
     rows = torch.cat([words(before), features(), words(BEHIND)])
     number, seen = torch.arange(len(rows)), len(rows) - len(BEHIND)
     sees = (number[:, None] >= number) | (number < seen)
     mask = torch.where(sees, 0.0, -torch.inf)[None, None]
-    return phi(inputs_embeds=rows[None], attention_mask=mask).logits[0]
+    return made(inputs_embeds=rows[None], attention_mask=mask).logits[0]
 
 
 def outputs(system):

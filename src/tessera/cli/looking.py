@@ -1,6 +1,6 @@
 """Commands that show: the systems there are, what one is made of, and the world."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,8 @@ def world(
     with progress() as bars:
         tick = ticker(bars)
         if certificate:
-            extra, drawn = codecs_of(chosen.level), drawings_of(chosen, runs or [])
+            own = drawers(chosen.level)
+            extra, drawn = codecs_of(own), drawings_of(chosen, own, runs or [])
             names = [*ROWS, *extra, *drawn]
             at = lambda row: tick("certify", names.index(row), len(names))
             found = certify(chosen.level, n or 2000, extra=extra, drawn=drawn, tick=at)
@@ -125,27 +126,26 @@ def world(
             say(f"{n or 24} documents of {level} in {out}")
 
 
-def codecs_of(level: Level) -> dict[str, Corruption]:
-    """What the picture codecs of shipped weights make of pictures of the level."""
-
-    def through(system: System) -> Corruption:
-        return lambda pictures, rng: torch.stack(through_codec(system, list(pictures)))
-
-    return {f"through {name}'s codec": through(system) for name, system in drawers(level).items()}
-
-
 def drawers(level: Level) -> dict[str, System]:
     """The systems that draw, with the weights shipped for a level."""
     there = {name: load(name, level=on) for name, on in shipped() if on == level.name}
     return {name: system for name, system in there.items() if system.draws}
 
 
-def drawings_of(world: World, runs: Sequence[Path]) -> dict[str, Drawings]:
+def codecs_of(own: Mapping[str, System]) -> dict[str, Corruption]:
+    """What the picture codecs of systems make of pictures of the level."""
+
+    def through(system: System) -> Corruption:
+        return lambda pictures, rng: torch.stack(through_codec(system, list(pictures)))
+
+    return {f"through {name}'s codec": through(system) for name, system in own.items()}
+
+
+def drawings_of(world: World, own: Mapping[str, System], runs: Sequence[Path]) -> dict[str, Drawings]:
     """What systems draw for whole captions: shipped ones, and too hot those that draw codes; and runs, as far as they have come.
 
     Drawn too hot, codes are wrong here and there, as those of a system are that has not learned enough.
     """
-    own = drawers(world.level)
     hot = {f"{name}, temperature {HOT:g}": (system, HOT) for name, system in own.items() if draws_codes(system)}
     asked = {name: (system, None) for name, system in own.items()} | hot | {str(run): (load(run), None) for run in runs}
     return {name: partial(drawings, world, *one) for name, one in asked.items() if one[0].draws}
