@@ -226,12 +226,23 @@ def target(path: Path, predicts: Predicts, ends: Ends, time: Tensor) -> Tensor:
 def resolve(path: Path, predicts: Predicts, x: Tensor, said: Tensor, time: Tensor) -> Ends:
     """Both ends of the path through x, by what a network said: two equations, two unknowns.
 
-    Where a prediction leaves one end open (noise where there is no signal) it is infinite: choose another.
+    Where a prediction leaves one end open (noise where there is no signal) it is infinite: choose another (`told_all`).
     """
     signal, noise = path.weights(time)
     of_clean, of_noise = _said(path, predicts, time)
     whole = signal * of_noise - noise * of_clean
     return Ends((of_noise * x - noise * said) / whole, (signal * said - of_clean * x) / whole)
+
+
+def told_all(who: str, path: Path, predicts: Predicts, solver: "Solver") -> None:
+    """Raises ValueError where a walk asks at an end of the path of which the prediction tells nothing: it would draw no numbers."""
+    ends = path.grid(1) if solver.closes else path.grid(1)[:1]
+    (signal, noise), (of_clean, of_noise) = path.weights(ends), _said(path, predicts, ends)
+    if not (signal * of_noise - noise * of_clean).all():
+        raise ValueError(
+            f"{who}: a {type(path).__name__} along which {predicts.value} is predicted, walked by {type(solver).__name__}; that tells"
+            " nothing of the clean value where all is noise, or of noise where none is left; predict the velocity, or walk by DDIM"
+        )
 
 
 def heard(said: Tensor, features: int) -> tuple[Tensor, Tensor | None]:
@@ -252,11 +263,13 @@ Walk = Generator[tuple[Tensor, Tensor], Ends, Tensor]
 class Solver(Protocol):
     """A walk from noise to clean: it yields a value and its time, hears both ends, and returns the clean value.
 
-    `passes` is how often it asks for each step of the grid; `adds` says whether it draws noise on the way.
+    `passes` is how often it asks for each step of the grid; `adds` says whether it draws noise on the way, `closes` whether it also asks
+    at the clean end.
     """
 
     passes: int
     adds: bool
+    closes: bool
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk: ...
 
@@ -296,7 +309,7 @@ class DDIM:
     arXiv:2205.11487, section 2.3.
     """
 
-    passes = 1
+    passes, closes = 1, False
 
     def __init__(self, eta: float = 0.0, *, bound: float | None = None):
         if not 0 <= eta <= 1:
@@ -328,7 +341,7 @@ class DDIM:
 class Heun:
     """Along the mean of the velocity here and at the end of the step (the last step too). For flows; order 2."""
 
-    passes, adds = 2, False
+    passes, adds, closes = 2, False, True
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """Two passes a step."""
@@ -342,7 +355,7 @@ class Heun:
 class Midpoint:
     """Along the velocity in the middle of the step. For flows; order 2."""
 
-    passes, adds = 2, False
+    passes, adds, closes = 2, False, False
 
     def __call__(self, path: Path, x: Tensor, grid: Float[Tensor, "number"], fresh: Fresh) -> Walk:
         """Two passes a step."""

@@ -100,6 +100,11 @@ class System(nn.Module):
         return any(port.writes and issubclass(port.kind, Image) for port in self.ports)
 
     @property
+    def decides(self) -> bool:
+        """Whether it may go on by itself: text that is written one id after another says whether a picture follows."""
+        return self.text.order.lead == 1
+
+    @property
     def shows(self) -> bool:
         """Whether pictures that it writes can be seen: published files may hold nothing that paints them."""
         return self.draws and all(paints(port.codec) for port in self.ports if port.writes and issubclass(port.kind, Image))

@@ -26,7 +26,7 @@ def latents(*, stride: int, channels: int = 4, depth: int = 1, **changes: Any) -
 class FromNoise:
     """A solver that begins with a fixture's noise, and adds that of its steps."""
 
-    passes = 1
+    passes, closes = 1, False
 
     def __init__(self, begin: Tensor, fresh: Sequence[Tensor] = (), eta: float = 0.0):
         self.begin, self.fresh, self.adds, self.inner = begin, fresh, bool(len(fresh)), DDIM(eta=eta)

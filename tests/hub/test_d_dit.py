@@ -98,7 +98,7 @@ def drawn(system):
     image, velocities, logits = system.by_name["image"], [], []
     encoded = IN["text_hidden"].to(image.writer.out.weight)
     for i, time in enumerate(IN["timestep"]):
-        noisy = Noisy(elements(IN["latents"][i], PATCH), time.expand(COLUMNS**2))
+        noisy = Noisy(elements(IN["latents"][i], PATCH), *[time.expand(COLUMNS**2)] * 2)
         image.order.corrupt = lambda clean, keep, context, draw, noisy=noisy: Corrupted(noisy, clean, ~keep)
         system.text.reader.encoder = Encoded(lambda ids, i=i: encoded[i : i + 1])
         pieces, states = heard(system, Document((text(*range(5, 4 + LENGTH)), Image(blank(), learn=True))))

@@ -109,7 +109,7 @@ def variances_are_left_out(system):
             except StopIteration as finished:
                 return finished.value
 
-    bare.passes, bare.adds = 1, True
+    bare.passes, bare.adds, bare.closes = 1, True, False
     order.solver = bare
 
 

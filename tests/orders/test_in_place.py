@@ -4,7 +4,7 @@ import torch
 from tessera.document import Document, Image
 from tessera.draws import Draw
 from tessera.orders import Context, InPlace, Pick, Seen, Writing
-from tessera.paths import DDIM, Diffusion, Ends, Flow, Heun, Predicts, linear_betas, noised, target
+from tessera.paths import DDIM, Diffusion, Ends, Flow, Heun, Midpoint, Predicts, linear_betas, noised, target
 
 HERE = Context(Document((Image(learn=True),)), 0)
 NONE = torch.zeros(4, dtype=torch.bool)
@@ -52,7 +52,7 @@ def blank(like, keep=None, steps=None):
 def test_a_perfect_network_writes_the_mixture(path, predicts):
     flow = isinstance(path, Flow)
     if flow and predicts is Predicts.NOISE:
-        pytest.skip("on a flow the noise says nothing of the clean value where all is noise")
+        pytest.skip("on a flow the noise says nothing of the clean value where all is noise: refused, see below")
     order = InPlace(path, predicts=predicts, steps=200)
     time_of = lambda clock: (clock / 1000 if flow else clock)[0].double()
     says = lambda visible: of_the_mixture(path, predicts, visible.value, time_of(visible.time))
@@ -78,9 +78,34 @@ def test_a_segment_learns_at_one_time_and_given_elements_stay_clean(path):
 
 
 def test_the_target_is_what_the_path_says():
-    order, clean, path = InPlace(Flow(), predicts=Predicts.NOISE), torch.randn(4, 3), Flow()
+    path = PATHS["diffusion"]
+    order, clean = InPlace(path, predicts=Predicts.NOISE), torch.randn(4, 3)
     visible, noise, *_ = order.corrupt(clean, NONE, HERE, Draw(2))
-    torch.testing.assert_close(noised(path, Ends(clean, noise), visible.time[:, None] / 1000), visible.value, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(noised(path, Ends(clean, noise), visible.time[:, None]), visible.value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_walk_that_would_ask_what_is_not_told_is_refused():
+    says, like = lambda visible: visible.value * 0.1, torch.zeros(4, 3)
+    assert written(InPlace(Flow(), predicts=Predicts.CLEAN, solver=Midpoint()), says, blank(like, steps=3))[0].isfinite().all()
+    for predicts, solver in ((Predicts.CLEAN, Heun()), (Predicts.NOISE, DDIM())):
+        with pytest.raises(
+            ValueError, match=f"InPlace: a Flow along which {predicts.value} is predicted, walked by {type(solver).__name__}"
+        ):
+            written(InPlace(Flow(), predicts=predicts, solver=solver), says, blank(like, steps=3))
+
+
+@paths
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_times_are_told_exactly_whatever_the_precision(path, dtype):
+    """In bfloat16 the two noisiest of 1,000 times would be the clean one."""
+    order, clean = InPlace(path), torch.randn(4, 3)
+    for seed in range(300):
+        exact, rounded = (order.corrupt(one, SOME, HERE, Draw(seed)).visible for one in (clean, clean.to(dtype)))
+        assert torch.equal(rounded.time, exact.time) and torch.equal(rounded.walk, exact.walk)
+        assert (rounded.walk == exact.walk[0]).all() and exact.walk[0] == exact.time[1]
+    value, asked = written(order, lambda visible: visible.value * 0.1, blank(clean.to(dtype), SOME, steps=7))
+    told = [ask.visible.walk[0] for ask in written(order, lambda visible: visible.value * 0.1, blank(clean, SOME, steps=7))[1]]
+    assert [ask.visible.walk[0] for ask in asked] == told and value.dtype == dtype
 
 
 @paths
@@ -88,7 +113,7 @@ def test_all_kept_is_what_is_revealed(path):
     order, clean = InPlace(path), torch.randn(4, 3)
     kept = order.corrupt(clean, torch.ones(4, dtype=torch.bool), HERE, Draw(3)).visible
     shown = order.reveal(clean)
-    assert torch.equal(kept.value, shown.value) and torch.equal(kept.time, shown.time)
+    assert all(torch.equal(a, b) for a, b in zip(kept, shown, strict=True))
 
 
 @paths

@@ -131,7 +131,7 @@ class Published:
 
     def __call__(self, x: Tensor, said: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity of noisy latents, and hidden states of the text."""
-        read = self.reader(Noisy(patchify(x, PATCH), time[:, None].expand(-1, COLUMNS**2)), torch.zeros(len(x), dtype=torch.long))
+        read = self.reader(Noisy(patchify(x, PATCH), *[time[:, None].expand(-1, COLUMNS**2)] * 2), torch.zeros(len(x), dtype=torch.long))
         seen, text = self.pass_through(read.embeddings, said, read.condition[:, :1])
         squares = self.draw(seen, read.aside).unflatten(1, (COLUMNS, COLUMNS)).unflatten(-1, (PATCH, PATCH, -1))
         return squares.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3), text

@@ -4,6 +4,7 @@ import pytest
 import torch
 from properties.harness import (
     LONGEST,
+    STEPS,
     TIGHT,
     Watched,
     blank,
@@ -23,9 +24,12 @@ from properties.harness import (
 
 from tessera.document import Document, Text
 from tessera.draws import Draw
+from tessera.laws import Sampling
 from tessera.pieces import Piece
 from tessera.places import View
 from tessera.system import System
+from tessera.verbs import generate
+from tessera.verbs.writing import Request
 
 guidances = pytest.mark.parametrize("guidance", [1.0, 3.0])
 
@@ -144,6 +148,18 @@ def test_interleaved_documents_are_written_and_learned(system):
         # text written one after another also decides that the second picture begins
         assert {"Next": losses["text"][1] == ids + 1, "Masked": 0 < losses["text"][1] <= ids}[type(system.text.order).__name__]
         assert losses[system.port(kind(learn=True)).name][1] > 0
+
+
+def test_who_decides_goes_on_by_itself_and_who_does_not_says_so(system):
+    for kind in drawn(system):
+        asked = Request(Document((Text("draw"), kind(learn=True))), 0, {kind: Sampling(steps=STEPS)}, LONGEST, more=3)
+        if system.decides:
+            (one,) = generate.write(system, [asked])
+            turns = [type(segment) for segment in one.document]
+            assert 3 <= len(turns) <= 5 and turns == [Text, kind, Text, kind, Text][: len(turns)] and all(s.learn for s in one.document[1:])
+        else:
+            with pytest.raises(ValueError, match="3 segments more; its text is not written one id after another and so decides nothing"):
+                generate.write(system, [asked])
 
 
 def test_text_ends_where_it_says_so(system):

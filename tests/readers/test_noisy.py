@@ -11,7 +11,8 @@ START = torch.zeros(2, dtype=torch.long)
 
 
 def noisy(times=((100.0,), (700.0,))) -> Noisy:
-    return Noisy(torch.randn(2, 4, 12), torch.tensor(times).expand(2, 4).clone())
+    walk = torch.tensor(times).expand(2, 4)
+    return Noisy(torch.randn(2, 4, 12), walk.clone(), walk)
 
 
 def test_a_linear_layer_reads_elements_that_know_their_time():
@@ -30,7 +31,7 @@ def test_a_linear_layer_reads_elements_that_know_their_time():
 def test_elements_read_alone_stand_where_they_start():
     reader, seen = NoisyReader(12, 6, columns=2, positions=nn.Embedding(4, 6)), noisy()
     together = reader(seen, START)
-    alone = reader(Noisy(seen.value[:, 3:], seen.time[:, 3:]), START + 3)
+    alone = reader(Noisy(*(part[:, 3:] for part in seen)), START + 3)
     torch.testing.assert_close(alone.embeddings[:, 0], together.embeddings[:, 3])
     assert torch.equal(alone.coordinates[:, 0], together.coordinates[:, 3])
 
@@ -56,10 +57,11 @@ def test_positions_are_added_where_there_are_some():
     torch.testing.assert_close(read - reader(seen, START).embeddings, positions.weight.expand(2, 4, 6))
 
 
+@pytest.mark.parametrize("clean", [0.0, 1000.0])
 @pytest.mark.parametrize("given", [0, 3])
-def test_a_place_in_front_tells_the_time_of_what_is_noisiest(given):
+def test_a_place_in_front_tells_how_far_the_picture_is(given, clean):
     reader, seen = grid_reader(leading=True), noisy()
-    seen.time[:, :given] = 1000.0
+    seen.time[:, :given] = clean
     read = reader(seen, START)
     assert read.embeddings.shape == (2, 5, 6) and read.predicts.tolist() == [1, 2, 3, 4] and read.aside.shape == (2, 4, 14)
     torch.testing.assert_close(read.embeddings[:, 0], reader.clock(torch.tensor([100.0, 700.0])))

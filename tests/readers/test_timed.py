@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from tessera.orders import Noisy
@@ -15,10 +16,12 @@ def test_positions_are_waves_of_the_column_and_then_of_the_row():
     torch.testing.assert_close(table[3 * row + column], torch.tensor(expected))
 
 
-def test_a_place_in_front_tells_the_time_of_the_noisiest_element():
+@pytest.mark.parametrize("clean", [0.0, 1000.0])
+def test_a_place_in_front_tells_how_far_the_picture_is(clean):
     reader = TimedReader(2, 8, columns=2)
     value, start = torch.randn(1, 4, 2), torch.zeros(1, dtype=torch.long)
-    early, late = (reader(Noisy(value, torch.tensor([times])), start) for times in ([700.0, 1000.0, 700.0, 1000.0], [1000.0] * 4))
+    read = lambda times, walk: reader(Noisy(value, torch.tensor([times]), torch.full((1, 4), walk)), start)
+    early, late = read([700.0, clean, 700.0, clean], 700.0), read([clean] * 4, clean)
     assert early.predicts.tolist() == [1, 2, 3, 4] and early.embeddings.shape == (1, 5, 8) and early.aside.shape == (1, 4, 8)
     torch.testing.assert_close(early.embeddings[:, 1:], late.embeddings[:, 1:])  # elements do not tell their time themselves
     front = reader.front(reader.clock(torch.tensor([700.0])))

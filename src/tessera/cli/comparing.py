@@ -71,7 +71,7 @@ def show(found: dict[str, Trained]) -> None:
     say("judge each: tessera evaluate --run RUN; then: tessera table RUN/results/*.json ...")
 
 
-@app.command("table", epilog="Example: tessera table results/*.json --into docs/fair.md")
+@app.command("table", epilog="Example: tessera table runs/compare/*/seed-0/results/*.json")
 def table_command(
     results: Annotated[list[Path], typer.Argument(help="Files that `tessera evaluate` wrote, of systems that learned under one budget.")],
     into: Annotated[

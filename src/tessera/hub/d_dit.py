@@ -151,7 +151,7 @@ def d_dit(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
         "image",
         Image,
         codec=codec,
-        reader=AdaptiveReader(codec.features, width, clock=Clock(width), columns=codec.columns, positions=positions),
+        reader=AdaptiveReader(codec.features, width, clock=Clock(width), columns=codec.columns, positions=positions, together=True),
         writer=AdaptedWriter(width, codec.features, told=width),
         order=InPlace(Flow(shift=shift, least=shift * 0.001 / (1 + (shift - 1) * 0.001), backwards=True)),
         law=Regression(sampling=Sampling(guidance=7.0, steps=28)),

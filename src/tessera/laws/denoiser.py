@@ -8,7 +8,7 @@ from tessera.bound import bits
 from tessera.draws import Draw, Streams, normal_like
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
-from tessera.paths import DDIM, Ends, Path, Predicts, Solver, heard, noised, resolve, target
+from tessera.paths import DDIM, Ends, Path, Predicts, Solver, heard, noised, resolve, target, told_all
 from tessera.precision import precise
 from tessera.writers import Writer
 
@@ -75,6 +75,7 @@ class Denoiser:
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """Walk from noise to clean, all answers side by side; the head is asked in every branch."""
+        told_all("Denoiser", self.path, self.predicts, self.solver)
         branches, answers = seen.hidden.shape[:2]
         fresh = lambda: precise(rng.normal(self.features))
         warm = lambda: sampling.temperature * fresh()

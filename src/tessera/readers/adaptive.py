@@ -32,19 +32,21 @@ class Middle(nn.Module):
 class AdaptiveReader(nn.Module):
     """One linear layer of noisy elements; what `clock` tells of the time of each is its condition, and goes aside too, for the writer.
 
-    `columns` is the width of the picture in elements; `positions` has a row for each of them, which is added.
+    `columns` is the width of the picture in elements; `positions` has a row for each of them, which is added. With `together` all are
+    told how far the picture is, given ones too, as nets are that have one time a picture.
     Source: DiT (Peebles and Xie 2022, arXiv:2212.09748, section 3.2); Stable Diffusion 3 (Esser et al. 2024, arXiv:2403.03206).
     """
 
     elementwise = True
 
-    def __init__(self, features: int, width: int, *, clock: Clock, columns: int, positions: nn.Embedding | Middle):
+    def __init__(self, features: int, width: int, *, clock: Clock, columns: int, positions: nn.Embedding | Middle, together: bool = False):
         super().__init__()
         self.clock, self.embed, self.columns, self.positions = clock, nn.Linear(features, width), columns, positions
+        self.together = together
 
     def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
         """One place per element."""
-        elements, told = torch.arange(visible.value.shape[1], device=start.device), self.clock(visible.time)
-        dtype = self.embed.weight.dtype
+        elements, dtype = torch.arange(visible.value.shape[1], device=start.device), self.embed.weight.dtype
+        told = self.clock(visible.walk if self.together else visible.time)
         embeddings = self.embed(visible.value.to(dtype)) + self.positions(start[:, None] + elements).to(dtype)
         return Read(embeddings, elements, grid_coordinates(start, len(elements), self.columns), told, told)

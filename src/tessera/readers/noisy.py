@@ -26,7 +26,8 @@ class NoisyReader(nn.Module):
     def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
         """One place per element."""
         elements = torch.arange(visible.value.shape[1], device=start.device)
-        embeddings = self.embed(visible.value + self.clock(visible.time)) + self.positions(start[:, None] + elements)
+        told = visible.value.to(self.embed.weight.dtype) + self.clock(visible.time)
+        embeddings = self.embed(told) + self.positions(start[:, None] + elements)
         return Read(embeddings, elements, grid_coordinates(start, len(elements), self.columns))
 
 
@@ -34,8 +35,7 @@ class GridReader(nn.Module):
     """Noisy pictures through a net of convolutions (`unets`) that is told the time; what skips the trunk goes to a `GridWriter`.
 
     `clock` makes the vectors that tell the time, as the net wants them. In front stands a place for the time where `leading`, which
-    the clock must then tell in trunk width: that of the noisiest element, where 0 is noise. `positions` are as of `NoisyReader`. Whole
-    pictures are read at once.
+    the clock must then tell in trunk width: how far the picture is. `positions` are as of `NoisyReader`. Whole pictures are read at once.
     """
 
     elementwise = False
@@ -49,19 +49,14 @@ class GridReader(nn.Module):
         """One place per element, behind one for the time where `leading`."""
         told = self.clock(visible.time)
         grid = (-1, self.columns)
-        features, skips = self.net(visible.value.unflatten(1, grid), told.unflatten(1, grid))
+        features, skips = self.net(visible.value.to(self.embed.weight.dtype).unflatten(1, grid), told.unflatten(1, grid))
         elements = torch.arange(told.shape[1], device=start.device)
         embeddings = self.embed(features.flatten(1, 2)) + (0 if self.positions is None else self.positions(elements))
         coordinates = grid_coordinates(start, len(elements), self.columns)
         aside = torch.cat([skips.flatten(1, 2), told], -1)
         if not self.leading:
             return Read(embeddings, elements, coordinates, aside=aside)
-        return behind_time(noisiest(told, visible.time), embeddings, coordinates, aside)
-
-
-def noisiest(told: Float[Tensor, "batch element width"], time: Float[Tensor, "batch element"]) -> Float[Tensor, "batch 1 width"]:
-    """What is told of the noisiest element, where time 0 is noise."""
-    return told[torch.arange(len(told), device=time.device), time.argmin(1)][:, None]
+        return behind_time(self.clock(visible.walk[:, :1]), embeddings, coordinates, aside)
 
 
 def behind_time(

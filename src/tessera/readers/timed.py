@@ -8,7 +8,7 @@ from tessera.clocks import Clock
 from tessera.orders.in_place import Noisy
 from tessera.perceptron import perceptron
 from tessera.readers.base import Read, grid_coordinates
-from tessera.readers.noisy import behind_time, noisiest
+from tessera.readers.noisy import behind_time
 
 
 def square_sines(columns: int, width: int) -> Float[Tensor, "element width"]:
@@ -22,8 +22,8 @@ def square_sines(columns: int, width: int) -> Float[Tensor, "element width"]:
 class TimedReader(nn.Module):
     """A place that tells the time through an MLP, then one linear layer of each noisy element and where it stands.
 
-    What tells the time of an element goes aside too, for the writer. The time in front is that of the noisiest element, where 0 is
-    noise. Whole pictures, of `columns` squared elements, are read at once.
+    The time in front is how far the picture is; what tells that of an element goes aside, for the writer. Whole pictures, of `columns`
+    squared elements, are read at once.
     Source: MonoFormer (Zhao et al. 2024, arXiv:2409.16280, section 3) and its code.
     """
 
@@ -32,16 +32,12 @@ class TimedReader(nn.Module):
 
     def __init__(self, features: int, width: int, *, columns: int):
         super().__init__()
-        self.clock, self.front, self.embed, self.columns = (
-            Clock(width),
-            perceptron(width, width, width),
-            nn.Linear(features, width),
-            columns,
-        )
+        self.clock, self.front, self.columns = Clock(width), perceptron(width, width, width), columns
+        self.embed = nn.Linear(features, width)
         self.register_buffer("positions", square_sines(columns, width), persistent=False)
 
     def forward(self, visible: Noisy, start: Int[Tensor, "batch"]) -> Read:
         """One place for the time, and one per element."""
         told, dtype = self.clock(visible.time), self.embed.weight.dtype
-        front, embeddings = self.front(noisiest(told, visible.time)), self.embed(visible.value.to(dtype)) + self.positions.to(dtype)
+        front, embeddings = self.front(self.clock(visible.walk[:, :1])), self.embed(visible.value.to(dtype)) + self.positions.to(dtype)
         return behind_time(front, embeddings, grid_coordinates(start, told.shape[1], self.columns), told)

@@ -2,10 +2,10 @@
 
 Source: Chameleon Team 2024, arXiv:2405.09818, section 2 (QK-norm and z-loss: 2.3). Reads and writes text and pictures.
 Differs: FSQ codes of squares instead of a VQGAN's, read also by their digits and places; table and head are tied; a second
-stage with more questions stands for the paper's tuning; the default is 3 M parameters, not 7 B; no dropout; answers weigh
+stage with more questions stands for the paper's tuning; the default is 3.6 M parameters, not 7 B; no dropout; answers weigh
 more in the loss.
-Command: `tessera train chameleon`; the weights that come with the library learned as all do in the fair table (`tessera compare
-chameleon`) and then edits and stories too (docs/systems/chameleon.md). Time and scores stand in results/chameleon.json.
+Command: `tessera train chameleon`; the weights of level easy that come with the library learned as all do in the fair table (`tessera
+compare chameleon`) and then edits and stories too (docs/systems/chameleon.md). Time and scores stand in results/chameleon.json.
 """
 
 from collections.abc import Sequence

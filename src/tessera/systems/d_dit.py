@@ -6,7 +6,8 @@ length, which `end` fills up. All places see each other, so a prompt sees the pi
 document is learned segment by segment.
 Differs: each place is told its own time, a hidden word that of noise and a known one that of clean, where the paper tells both
 streams the picture's; text is read by a table with rotary positions, not by T5; it starts fresh, not from Stable Diffusion;
-so many words are hidden as a draw says, not each by its own; its stages, mix and path are Transfusion's.
+how many words are hidden is drawn once a text, not word by word; words are written in 16 passes, surest first, not in 64 by chance; its
+VAE (of single squares), stages, mix and path are Transfusion's.
 Command: `tessera train d_dit`.
 """
 

@@ -4,8 +4,9 @@ Source: Sun et al. 2023, arXiv:2307.05222, section 2. Reads and writes text and 
 other causally and all that a frozen eye saw, makes a row of each picture; rows are read and regressed in squared error by a
 linear layer each; a decoder paints pictures by them.
 Differs: the former learns first, in a stage of its own, by having pictures painted from its rows, and then stands: beside its own
-target it would make all rows alike; the decoder is a small flow on pixels, not a tuned Stable Diffusion; no video; rows are
-read with their positions; queries and keys are normed; prompts are left out for guidance; mixes and weights are Chameleon's.
+target it would make all rows alike; the eye, SigLIP's in shape, stays as it learned on the world; the decoder is a small flow on
+pixels, not a tuned Stable Diffusion; no video; rows are read with their positions; queries and keys are normed; prompts are left out
+for guidance; mixes are Chameleon's, losses of rows weigh fourfold.
 Command: `tessera train emu`.
 """
 

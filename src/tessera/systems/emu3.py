@@ -4,7 +4,7 @@ Source: Wang et al. 2024, arXiv:2409.18869, sections 2.1 to 2.3. Reads and write
 grouped keys and values and rotary positions of base 1,000,000; losses of pictures weigh half.
 Differs: FSQ codes of squares instead of a MoVQGAN's over four frames, read also by their digits and places; no films; table and
 head are tied; a marker stands in front of a picture, not its size in words; prompts are left out for guidance, not replaced by
-what is not wanted; losses of pictures weigh double here, as Chameleon's; no dropout; a second stage with more questions; MLPs
+what is not wanted; losses of pictures weigh double here; no dropout; a second stage with more questions; MLPs
 of the paper preset are 11,008 wide, not 14,336. Its published weights are another matter: `tessera draw --hub`, docs/hub.md.
 Command: `tessera train emu3`.
 """

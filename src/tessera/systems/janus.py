@@ -4,9 +4,9 @@ Source: Wu et al. 2024, arXiv:2410.13848, section 3. Text is read and written. P
 adaptor and a head of their own, and read by an eye and its adaptor: given ones, and those just written. All look back only.
 Differs: codes are Chameleon's (FSQ, read by digits and places too), so that the two compare their ports, and their table is
 as wide as the trunk; table and head of text are tied; a stage of text stands for the pretrained language model; prompts are
-left out for guidance, not padded; queries and keys are normed; mixes and weights are Chameleon's; the eye, which learned to match
-captions and so little of places, opens a stage earlier.
-Command: `tessera train janus`, about 11 minutes on one core beside the shared parts.
+left out for guidance, not padded; queries and keys are normed; mixes are Chameleon's, losses of pictures weigh double; the eye, which
+learned to match captions and so little of places, opens a stage earlier.
+Command: `tessera train janus`.
 """
 
 from collections.abc import Sequence

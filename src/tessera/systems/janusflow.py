@@ -3,9 +3,9 @@
 Source: Ma et al. 2024, arXiv:2411.07975, section 3. Text is read and written. Pictures are drawn as latents on a straight path from noise,
 all at once, through shallow nets of convolutions on both sides of the trunk, which looks back only; given ones, and those just drawn, are
 read by an eye. The trunk is taught to see in its drawing what the eye would see (`alignment`).
-Differs: a stage of text stands for the pretrained language model; markers begin pictures, in front of the time and of what the eye sees;
-queries and keys are normed; mixes and weights are Chameleon's; the eye opens a stage earlier; times lean to the noise (`shift`). 3 M
-parameters, latents of 32 pixels. Command: `tessera train janusflow`.
+Differs: a stage of text stands for the pretrained language model; the VAE sees each square alone, and it and the eye learned on the world;
+markers begin pictures, in front of the time and of what the eye sees; queries and keys are normed; mixes are Chameleon's, pictures' losses
+weigh fivefold; the eye opens a stage earlier; times lean to the noise (`shift`). 4.8 M parameters. Command: `tessera train janusflow`.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,8 @@ pictures; both losses are likelihoods. Features of the flow that are no token ar
 that fades. A picture that is read passes the flow without noise and without gradient.
 Differs: guidance is trained without the prompt, not with a blank one; no noise on soft tokens, no dropout; queries and keys are
 normed; soft tokens have learned positions; fewer couplings of wider reach; the flow begins with cosines in place of pixels, the
-coarse ones kept; it is drawn cooler (temperature .3, not about .95), which follows prompts better.
+coarse ones kept; noise fades from 32, not 64; text weighs as much as pictures do, answers more; it is drawn cooler (temperature .3 for
+components and values, not 1 and about .95), which follows prompts better.
 Command: `tessera train jetformer`. Time and scores stand in results/jetformer.json.
 """
 

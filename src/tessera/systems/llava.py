@@ -5,7 +5,7 @@ together with the language model.
 Differs: the eye is SigLIP's in shape and learned on the world (the paper preset has CLIP's, read at its last layer but one);
 a stage of text stands for the pretrained language model; table and head are tied; queries and keys are normed; answers weigh
 more in the loss; the eye, frozen there, is tuned too: a contrast of pictures and captions taught it little of places.
-Command: `tessera train llava`, about 12 minutes on one core beside the eye.
+Command: `tessera train llava`.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,8 @@
 Source: Shi et al. 2024, arXiv:2412.15188, section 3; the towers are those of Mixture-of-Transformers (arXiv:2411.04996). Reads and
 writes text and pictures. The text's tower learns from text alone, then never moves again: only what belongs to pictures does.
 Differs: without a language model (`--init-trunk`), of which both towers are copies, the text's is trained here, on texts and on questions
-and captions whose pictures are left out, and the picture's starts fresh; the way into that is linear, not a U-Net; pictures are read
-clean, and drawn along Transfusion's path.
+and captions whose pictures are left out, and the picture's starts fresh; the way into that is linear, not a U-Net; the VAE is
+Transfusion's, of single squares; pictures are read clean, and drawn along Transfusion's path.
 Command: `tessera train lmfusion`.
 """
 

@@ -6,7 +6,7 @@ decoder, trained apart on the eye's features, paints pictures by them.
 Differs: the decoder is a small flow on pixels, not a tuned Stable Diffusion; the eye learned on the world; its elements are
 resampled in the paper preset only; features are read with their positions too; without a pretrained language model
 (`--init-trunk`) a stage of text stands for it; prompts are left out for guidance; queries and keys of the trunk
-made here are normed; mixes and weights are Chameleon's.
+made here are normed; mixes are Chameleon's, losses of pictures weigh eightfold.
 Command: `tessera train metamorph`.
 """
 

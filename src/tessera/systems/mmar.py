@@ -6,7 +6,8 @@ order. The head predicts velocities, so that what is rounded to bfloat16 does no
 what does). Reads and writes text and pictures, parts of pictures too (`keep`); given ones are read clean, so nothing is lost to them.
 Differs: latents of a small VAE go in through one linear layer (there a ViT comes first), with a position for each; everything is
 trained from scratch (there a language model stays, with low-rank experts for pictures); the share that is hidden follows a cosine in
-both stages (there 70 % and more, then any); guidance is usual in strength; the default is 3 M parameters, not 0.5 or 7 B.
+both stages (there 70 % and more, then any); queries and keys are normed; guidance is usual in strength; the default is 4.2 M
+parameters, not 0.5 or 7 B.
 Command: `tessera train mmar`.
 """
 

@@ -2,10 +2,10 @@
 
 Source: Zhao et al. 2024, arXiv:2409.16280, section 3. The same blocks predict words and denoise pictures; only the mask differs. A place
 in front of the picture tells the time, which also scales and shifts the norm in front of the last layer.
-Differs: pictures are also read (clean) and asked about; the text model is not pretrained; queries and keys are normed; the mixes
-and weights are Transfusion's, and so is the path: velocities, mostly where noise is strong. `flow=False` learns the noise of a
-diffusion, as in the paper, without its variances. The place of the time looks at the whole picture, which in the published code
-looks back only.
+Differs: pictures are also read (clean) and asked about; the text model is not pretrained; queries and keys are normed; the VAE (of single
+squares), the mixes and weights are Transfusion's, and so is the path: velocities, mostly where noise is strong. `flow=False` learns the
+noise of a diffusion, as in the paper, without its variances. The place of the time looks at the whole picture, which in the published
+code looks back only.
 Command: `tessera train monoformer`.
 """
 

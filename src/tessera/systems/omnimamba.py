@@ -3,9 +3,10 @@
 Source: Zou et al. 2025, arXiv:2503.08686, section 3. Text is read and written. Given pictures are read by an eye; those that are written
 are codes, with a table, a projector and a head of their own. Adapters of the projections in front change with what a document is
 about to write. First each task trains what is its own, then all learn together.
-Differs: the eye is SigLIP's in shape and learned on the world, and codes are Chameleon's (FSQ); a stage of text stands for the pretrained
-Mamba-2; positions are added to codes alone; a written picture is read on as its codes; weights are Chameleon's; the eye, frozen
-there, learns on.
+Differs: one eye, SigLIP's in shape, which learned on the world, not two; codes are Chameleon's (FSQ), their projector has two layers, not
+three, their head is not tied to the table; words of prompts have no projection of their own; a stage of text stands for the pretrained
+Mamba-2; positions are added to codes alone; a written picture is read on as its codes; losses of pictures weigh double; the
+eye, frozen there, learns on.
 Command: `tessera train omnimamba`.
 """
 

@@ -3,8 +3,8 @@
 Source: Kou et al. 2024, arXiv:2412.00127, section 3, and its code. Reads and writes text and pictures. It is made of a Chameleon: the
 codec is used without rounding (its painter learns that), a picture is read as a softmax over the codes near each feature, a head that
 denoises replaces the codes' logits. As there, `base` learns codes, `adapted` trains the added modules only, `tuned` all but the codec.
-Differs: Chameleon's FSQ codes of squares, read also by their digits and places; while adapting the table stands still, as words share
-it; questions weigh more; the default is 3 M parameters, not 7 B. Command: `tessera train orthus`.
+Differs: Chameleon's FSQ codes of squares, read also by their digits and places, at a temperature of .2, not 1; while adapting the table
+stands still, as words share it; questions weigh more; the default is 4.4 M parameters, not 7 B. Command: `tessera train orthus`.
 """
 
 from collections.abc import Sequence

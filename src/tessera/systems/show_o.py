@@ -3,10 +3,10 @@
 Source: Xie et al. 2024, arXiv:2408.12528, and its published code. Text sees what came before; a picture also sees itself. Its
 codes are learned as in MaskGIT (arXiv:2202.04200), from those that are not hidden, and written surest first. Reads and writes
 text and pictures, parts of pictures too (`keep`): given ones are read as clean codes.
-Differs: all but the order and the rule is Chameleon's here, so that the two can be compared: FSQ codes of squares instead of
-MAGVIT-v2's, read also by their digits and places; blocks whose MLP comes after attention (the paper preset has Phi's, half
-of whose features turn); table and head tied; its stages and mix, from scratch unless from a language model (`--init-trunk`). The mask is a
-vector of its own instead of an id; there are no task tokens; the markers around a picture do not see it.
+Differs: all but the order, the rule, the rate and the weight of codes (double) is Chameleon's here, to compare them: FSQ codes of squares
+instead of MAGVIT-v2's, read also by their digits and places; blocks whose MLP comes after attention (the paper preset has Phi's, half of
+whose features turn); table and head tied; its stages and mix, from scratch unless from a language model (`--init-trunk`). Its 16 codes
+are so few that each has a pass. The mask is a vector, not an id; there are no task tokens; the markers around a picture do not see it.
 Command: `tessera train show_o`.
 """
 

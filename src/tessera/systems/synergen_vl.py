@@ -4,7 +4,7 @@ Source: Li et al. 2024, arXiv:2412.09604, section 3. Reads and writes text and p
 feed-forward layers of their own, all else they share with text. First these experts learn on pairs, then they and attention, then all.
 Differs: a place holds 2 x 2 codes (the paper's 2 x 4, of Emu3's tokenizer), which are Chameleon's, also read by their digits and
 places; the head's depth at the paper's size is a guess (it is called shallow); a stage of text stands for the pretrained InternLM2;
-queries and keys are normed; pairs are as clean as all else; mixes and weights (of a code) are Chameleon's.
+queries and keys are normed; pairs are as clean as all else; mixes are Chameleon's, losses of codes weigh double.
 Command: `tessera train synergen_vl`.
 """
 

@@ -6,7 +6,7 @@ column. First it learns from a mixture of denoisers, then, and the eye too, from
 Differs: the eye is SigLIP's in shape and learned on the world, and codes are Chameleon's (FSQ, read by digits and places too);
 modalities have no vectors of their own; the decoder has neither sparse patterns nor dynamic masking. No sound, boxes, actions, and no
 history of pictures, so no perceiver, the one part with scaled cosine attention. What was written is read on, causally, by the decoder;
-a question behind an answer is encoded when it comes. Weights are Chameleon's.
+a question behind an answer is encoded when it comes. Losses of pictures weigh double.
 Command: `tessera train unified_io_2`.
 """
 

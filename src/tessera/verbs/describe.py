@@ -82,6 +82,8 @@ def describe(system: System) -> RenderableType:
     for extra in system.extras:
         point = next(name for name, module in system.named_modules() if module is extra.point)
         facts.add_row(f"extra {extra.name}", f"of {extra.port.name}, at {point}: what {part_name(extra.teacher)} says")
+    turns = "text and pictures in turn (interleaved), as asked" + (" or by its own decision" if system.decides else "")
+    facts.add_row("writes", turns if system.draws else "text")
     facts.add_row("guidance", f"trained: {part_name(system.drop)} prompts" if system.drop else "not trained")
     for stage in system.stages:
         mix = ", ".join(f"{task.value} {share:g}" for task, share in stage.mix.items())

@@ -148,7 +148,7 @@ class Author:
     """Writes one document in rows of a cache. `events` collects what happened, if `watched`."""
 
     def __init__(self, system: System, request: Request, rows: Rows, *, watched: bool = False):
-        if request.more and system.text.order.lead != 1:
+        if request.more and not system.decides:
             raise ValueError(
                 f"{system.name}: {request.more} segments more; its text is not written one id after another and so decides nothing; "
                 "only documents whose segments are all asked for are accepted"
