@@ -6,7 +6,7 @@ DEMO := runs/demo
 
 .PHONY: demo test harness check format docs bench clean
 
-# Trains a unified model from scratch, shows what it draws, and scores it: about nine minutes on two cores that multiply bfloat16, else twenty.
+# Trains a unified model (but its codec, which is there), shows what it draws, scores it: nine minutes on two cores that know bfloat16, else twenty.
 demo: .venv/installed
 	$(BIN)/tessera train chameleon --run $(DEMO) $$(test -f $(DEMO)/run.json && echo --resume)
 	$(BIN)/tessera evaluate --run $(DEMO) --out $(DEMO)/results --suite drawing --suite questions --suite captions --share 0.2

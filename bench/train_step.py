@@ -69,7 +69,7 @@ def main():
     useful = sum(int(batch["attention_mask"].sum()) for batch in theirs)
     vocabulary = system.ports[0].reader.table.num_embeddings
     llama = llama_like(system, vocabulary)
-    own, other = optimizer_for(stage, "adamw"), torch.optim.AdamW(llama.parameters(), lr=1e-3, fused=True)
+    own, other = optimizer_for(system, stage, "adamw"), torch.optim.AdamW(llama.parameters(), lr=1e-3, fused=True)
     rows = []
     for precision in ("float32", "bfloat16"):
         autocast = lambda p=precision: torch.autocast("cpu", torch.bfloat16) if p == "bfloat16" else nullcontext()

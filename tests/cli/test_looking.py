@@ -198,3 +198,23 @@ def test_a_certificate_that_fails_ends_with_a_code_that_says_so(tessera, monkeyp
     monkeypatch.setattr(looking, "certify", lambda level, n, **_: asked.append((level.name, n)) or Failed())
     assert tessera("world", "--certify") == (1, "### easy: failed")
     assert asked == [("easy", 2000)]
+
+
+def test_a_run_is_described_under_its_own_name_alone(tessera, run):
+    assert tessera("describe", "chameleon", "--run", run).code == 0
+    for words in (("janus",), ("chameleon", "--preset", "tiny"), ("chameleon", "--set", "depth=3")):
+        refused = tessera("describe", *words, "--run", run)
+        assert (
+            refused.code == 2
+            and "which is of chameleon, built as it was trained; name that, and leave --set and --preset out" in refused.words
+        )
+
+
+def test_a_sheet_says_where_its_texts_are(tessera, tmp_path):
+    said = tessera("world", 3, "--language", "zh", "--out", "zh.png")
+    assert said.code == 0 and said.words.endswith("3 documents of easy in zh.png with zh.txt") and (tmp_path / "zh.txt").is_file()
+
+
+def test_a_sheet_is_named_as_a_picture(tessera, tmp_path):
+    refused = tessera("world", 3, "--out", "sheet")
+    assert refused.code == 2 and "picture: sheet has the suffix ''; accepted are " in refused.words

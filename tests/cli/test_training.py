@@ -254,6 +254,14 @@ def test_a_run_is_resumed_with_what_it_began_with(tessera, small, run, other, ch
         (("--preset", "huge"), "chameleon: preset 'huge'; there are default, tiny, paper; choose one of them"),
         (("--data", "nowhere"), "nowhere does not exist; accepted are a folder with pictures and one .jsonl file (or that file), a LLaVA"),
         (("--data", ".", "--format", "parquet"), "data: format 'parquet'; accepted are folder, llava, webdataset; name one of these"),
+        (
+            ("--set", "pixels=64", "--set", "stride=16"),
+            "chameleon: pictures of 64 x 64 pixels; the world's level easy has 32 x 32; build it so",
+        ),
+        (("--images", "."), "train: --images with the world; that belongs to data of your own (--data); leave it out"),
+        (("--skip-bad",), "train: --skip-bad with the world; that belongs to data of your own"),
+        (("--data", ".", "--language", "zh"), "train: --language with data of your own (--data); that belongs to the world; leave it out"),
+        (("--data", ".", "--level", "standard"), "train: --level with data of your own (--data); that belongs to the world"),
         (("--resume",), "train: --resume in run, where no run.json is; the folder of a run is accepted; check the path"),
     ],
 )
@@ -269,6 +277,28 @@ def test_data_without_pictures_train_what_they_can(tessera, small, main_stage, t
     said = tessera(*command)
     assert said.code == 0 or not (tmp_path / "run").exists()
     assert tessera(*command[:-1], "other", "--stage", main_stage).code == 0
+
+
+def test_rows_that_no_stage_learns_are_told(tessera, small, main_stage, tmp_path):
+    (tmp_path / "red.png").write_bytes(png("red"))
+    alone = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}
+    (tmp_path / "chat.json").write_text(json.dumps([{"image": "red.png", "conversations": TALK}, alone]))
+    said = tessera("train", "chameleon", *small, "--data", "chat.json", "--run", "run", "--stage", main_stage, "--mix", "question=1")
+    assert (
+        said.code == 0
+        and "1 rows are of no task that these stages learn (question); --mix, or other stages, would learn them" in said.words
+    )
+
+
+def test_pictures_from_elsewhere_belong_to_conversations(tessera, small, data):
+    refused = tessera("train", "chameleon", *small, "--data", data, "--images", data)
+    assert refused.code == 2 and "of format folder; only LLaVA files take them from elsewhere; leave it out" in refused.words
+
+
+def test_bad_rows_are_listed_beside_an_estimate_too(tessera, small, data):
+    (data / "blue.png").write_bytes(b"no picture")
+    said = tessera("train", "chameleon", *small, "--data", data, "--skip-bad", "--estimate")
+    assert said.code == 0 and "1 bad rows were left out" in said.words
 
 
 def test_the_path_of_a_bad_row_is_shown_as_it_is(tessera, small, tmp_path):

@@ -118,3 +118,37 @@ def test_padding_is_as_long_as_the_text_it_stands_for(bpe):
     assert padding.decode(found) == [""] * 3 and padding.blank(2).tolist() == [7, 7]
     with pytest.raises(ValueError, match="text: keep was given"):
         padding.keep(torch.ones(2, 2, dtype=torch.bool))
+
+
+def words_alone(tmp_path, unknown: str | None):
+    """A tokenizer of two words, with or without a token for all others."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    vocabulary = {"red": 0, "dot": 1} | ({unknown: 2} if unknown else {})
+    made = Tokenizer(models.WordLevel(vocabulary, **({"unk_token": unknown} if unknown else {})))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "words.json"))
+    return BPE(tmp_path / "words.json")
+
+
+def letters_alone(tmp_path, unknown: str | None):
+    """A BPE of five letters without bytes to fall back on, with or without a token for all else."""
+    from tokenizers import Tokenizer, models
+
+    vocabulary = {letter: i for i, letter in enumerate("abred")} | ({unknown: 5} if unknown else {})
+    Tokenizer(models.BPE(vocabulary, [], unk_token=unknown)).save(str(tmp_path / "letters.json"))
+    return BPE(tmp_path / "letters.json")
+
+
+@pytest.mark.parametrize("made", [words_alone, letters_alone])
+def test_what_a_tokenizer_cannot_say_is_refused_and_not_left_out(made, tmp_path):
+    assert len(made(tmp_path, "<unk>").encode(["red zq"]).clean[0]) > 1, "a token for what is unknown stands there"
+    bare = made(tmp_path, None)
+    assert len(bare.encode(["red"]).clean[0]) > 0
+    with pytest.raises(ValueError, match=r"text: .*'red zq': "):
+        bare.encode(["red", "red zq"])
+
+
+def test_what_is_no_unicode_is_refused():
+    with pytest.raises(ValueError, match=r"text: 'a .udc80': "):
+        BPE().encode(["a \udc80"])

@@ -105,3 +105,14 @@ def test_a_picture_that_rows_share_is_checked_once(tmp_path, monkeypatch):
     decoded, decode = [], dataset.decode
     monkeypatch.setattr(dataset, "decode", lambda data, size: decoded.append(1) or decode(data, size))
     assert len(open_data(folder)) == 3 and len(decoded) == 1
+
+
+def test_rows_are_counted_by_task_and_those_of_no_task_asked_for(tmp_path):
+    grey_pairs(tmp_path, 3)
+    asked = {"conversations": [{"from": "human", "value": "<image>\nHow grey?"}, {"from": "gpt", "value": "Very."}], "image": "0.png"}
+    alone = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}
+    (tmp_path / "chat.json").write_text(json.dumps([asked, alone, alone]))
+    pairs, chat = open_data(tmp_path / "pairs.jsonl"), open_data(tmp_path / "chat.json")
+    assert pairs.counts[Task.DRAW] == pairs.counts[Task.CAPTION] == len(pairs) == 3 and pairs.idle([Task.DRAW]) == 0
+    assert (chat.counts[Task.QUESTION], chat.counts[Task.TEXT]) == (1, 2)
+    assert chat.idle([Task.QUESTION]) == 2 and chat.idle([Task.QUESTION, Task.TEXT]) == 0 and chat.idle([]) == 3

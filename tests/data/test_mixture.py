@@ -76,3 +76,12 @@ def test_each_source_of_a_mixture_needs_a_weight(sources, weights):
 
 def test_mixtures_nest():
     assert Mixture([Mixture([OWN])]).document(Task.DRAW, 8)[0].content == "own draw 8"
+
+
+def test_weights_may_be_of_each_task():
+    """One set has 2 rows of captions and 38 to draw, the other 2 of captions: every caption comes as often."""
+    mixture = Mixture([WORLD, OWN], [{Task.DRAW: 38, Task.CAPTION: 2, Task.EDIT: 1}, {Task.CAPTION: 2}])
+    captions = Counter(mixture.document(Task.CAPTION, index)[0].content.split()[0] for index in range(4000))
+    assert 1900 < captions["own"] < 2100
+    with pytest.raises(ValueError, match=r"mixture: 2 sources with weights .*; give each source one weight above 0"):
+        Mixture([WORLD, OWN], [{Task.DRAW: 0}, 1.0])

@@ -1,3 +1,5 @@
+from math import inf, nan
+
 import pytest
 import torch
 
@@ -13,7 +15,21 @@ def test_guidance_goes_from_the_dropped_branch_through_the_asked_one():
     assert torch.equal(guide(both[:1], 7.0), asked)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -0.1}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"steps": 0}, {"denoising": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -0.1},
+        {"temperature": inf},
+        {"temperature": nan},
+        {"guidance": nan},
+        {"guidance": -inf},
+        {"top_k": 0},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"steps": 0},
+        {"denoising": 0},
+    ],
+)
 def test_sampling_out_of_range_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"Sampling: .*; temperature >= 0, top_k, steps, denoising >= 1 and 0 < top_p <= 1 are accepted"):
+    with pytest.raises(ValueError, match=r"Sampling: .*; temperature >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance"):
         Sampling(**wrong)

@@ -1,13 +1,18 @@
 """Training moves what it says, in the right direction, and what it made is kept bit by bit."""
 
+import signal
+from dataclasses import replace
+
 import torch
 from properties.harness import Case, blanks, documents, write
 from torch import Tensor, nn
 
+from tessera.document import Document, Task
 from tessera.draws import Draw
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs.optimizing import optimizer_for, thaw
+from tessera.verbs.train import Settings, Stopped, _Step, train
 from tessera.verbs.weights import load, save
 
 STEPS = 6
@@ -43,7 +48,7 @@ def test_each_stage_moves_exactly_what_it_says(case: Case):
         thaw(system, stage)
         system.zero_grad()
         before = {name: tensor.detach().clone() for name, tensor in tensors(system, stage).items()}
-        step(system, stage, optimizer_for(stage))
+        step(system, stage, optimizer_for(system, stage))
         said = {tensor for module in stage.train for tensor in (*module.parameters(), *module.buffers())}
         for name, tensor in tensors(system, stage).items():
             moved = not torch.equal(tensor, before[name])
@@ -68,7 +73,7 @@ def test_every_loss_falls(case: Case):
     system = case.fresh()
     for stage in system.stages:
         thaw(system, stage)
-        optimizer = optimizer_for(stage)
+        optimizer = optimizer_for(system, stage)
         history = [step(system, stage, optimizer) for _ in range(STEPS)]
         first, last = history[0], history[-1]
         assert sum(last.values()) < sum(first.values())
@@ -105,3 +110,42 @@ def test_saved_and_loaded_bit_by_bit(case: Case, tmp_path):
     some = blanks(system)[::2]
     for one, other in zip(write(system, some, guidance=2.0), write(loaded, some, guidance=2.0), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one.clean, other.clean, strict=True))
+
+
+class Given:
+    """A system's own documents again and again, whatever task they are asked for."""
+
+    tasks = frozenset(Task)
+
+    def __init__(self, system: System):
+        self.some = documents(system)
+
+    def document(self, task: Task, index: int) -> Document:
+        return self.some[index % len(self.some)]
+
+
+def learned(case: Case, folder, *, resume: bool = False) -> System:
+    """A new system behind all its stages, two steps of two documents each, or as far as it comes."""
+    system, settings = case.fresh(), Settings(device="cpu", precision="float32", glances=0)
+    system.stages = tuple(replace(stage, documents=4, batch=2) for stage in system.stages)
+    return train(system, Given(system), folder, settings=settings, resume=resume)
+
+
+def test_stopped_behind_every_step_and_resumed_it_becomes_what_it_had_become(case: Case, tmp_path, monkeypatch):
+    whole, stops = learned(case, tmp_path / "whole").state_dict(), 0
+    take = _Step.__call__
+
+    def take_and_stop(self, *args, **how):
+        taken = take(self, *args, **how)
+        signal.raise_signal(signal.SIGINT)
+        return taken
+
+    monkeypatch.setattr(_Step, "__call__", take_and_stop)
+    while True:
+        try:
+            system = learned(case, tmp_path / "parts", resume=stops > 0)
+            break
+        except Stopped:
+            stops += 1
+    assert stops == 2 * len(system.stages)
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in system.state_dict().items())

@@ -135,7 +135,7 @@ def test_one_batch_is_learned_by_heart(picture):
     system = build("d_dit", preset="tiny")
     stage: Stage = system.stages[1]
     thaw(system, stage)
-    optimizer, history = optimizer_for(stage), []
+    optimizer, history = optimizer_for(system, stage), []
     documents = [asked(picture), Document((Text("a red dot"), Image(picture, True)))]
     for _ in range(120):
         losses = system.losses(documents, [Draw(1), Draw(2)])

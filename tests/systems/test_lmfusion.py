@@ -27,7 +27,7 @@ def test_pictures_are_learned_and_language_stays_as_it_was():
     before, said, seen = weights_hash(language), said_of(system, TALK), said_of(system, drawing(system))
     stage = next(stage for stage in system.stages if stage.name == "joint")
     thaw(system, stage)
-    optimizer = optimizer_for(stage)
+    optimizer = optimizer_for(system, stage)
     for _ in range(3):
         losses = system.losses_of(system.arrange([drawing(system)], [Draw(1)]))
         sum(total / count for total, count in losses.values()).backward()

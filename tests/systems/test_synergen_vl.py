@@ -27,7 +27,7 @@ def learned(system, stage: str, steps: int = 3) -> None:
     """A few steps of a stage."""
     (stage,) = (one for one in system.stages if one.name == stage)
     thaw(system, stage)
-    optimizer = optimizer_for(stage)
+    optimizer = optimizer_for(system, stage)
     for _ in range(steps):
         losses = system.losses_of(system.arrange([drawing(system)], [Draw(1)]))
         sum(total / count for total, count in losses.values()).backward()
@@ -83,7 +83,7 @@ def test_one_batch_is_learned_by_heart(system):
     some, draws = [drawing(system, seed) for seed in range(4)], [Draw(i) for i in range(4)]
     (stage,) = (one for one in system.stages if one.name == "tuned")
     thaw(system, stage)
-    optimizer = optimizer_for(stage)
+    optimizer = optimizer_for(system, stage)
     for _ in range(150):
         losses = system.losses_of(system.arrange(some, draws))
         optimizer.zero_grad()

@@ -35,10 +35,10 @@ def test_the_device_is_asked(monkeypatch):
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_the_estimate_is_what_training_takes(averaged):
+def test_the_estimate_is_what_training_takes(averaged, tiny):
     part = nn.Linear(100, 100)
     trained = list(part.parameters())
-    optimizer = optimizer_for(Stage("joint", train=(part,), documents=8, mix={Task.DRAW: 1.0}))
+    optimizer = optimizer_for(tiny(), Stage("joint", train=(part,), documents=8, mix={Task.DRAW: 1.0}))
     part(torch.ones(1, 100)).sum().backward()
     optimizer.step()
     moments = [tensor for state in optimizer.state.values() for tensor in state.values() if tensor.ndim]

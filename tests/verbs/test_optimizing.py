@@ -47,9 +47,9 @@ def test_only_what_a_stage_trains_moves(tiny):
     assert not system.trunk.training and codec.decoder.training and not codec.encoder.training
 
 
-def test_decay_pulls_at_matrices_only_and_every_parameter_has_one_group():
+def test_decay_pulls_at_matrices_only_and_every_parameter_has_one_group(tiny):
     table, linear, norm = nn.Embedding(5, 4), nn.Linear(4, 4), nn.LayerNorm(4)
-    found = optimizer_for(stage((table, linear, norm), weight_decay=0.3)).param_groups
+    found = optimizer_for(tiny(), stage((table, linear, norm), weight_decay=0.3)).param_groups
     decay = {p: group["weight_decay"] for group in found for p in group["params"]}
     assert decay == {table.weight: 0.0, linear.weight: 0.3, linear.bias: 0.0, norm.weight: 0.0, norm.bias: 0.0}
     assert sum(len(group["params"]) for group in found) == 5
@@ -57,15 +57,15 @@ def test_decay_pulls_at_matrices_only_and_every_parameter_has_one_group():
 
 def test_shared_parameters_are_moved_once(tiny):
     system = tiny()
-    found = optimizer_for(stage((system, system.trunk, system.text, system.text.reader.table))).param_groups
+    found = optimizer_for(system, stage((system, system.trunk, system.text, system.text.reader.table))).param_groups
     parameters = [p for group in found for p in group["params"]]
     assert len(parameters) == len(set(parameters))
 
 
-def test_rates_are_scaled_where_the_stage_says_so():
+def test_rates_are_scaled_where_the_stage_says_so(tiny):
     first, second = nn.Linear(3, 3), nn.Linear(3, 3)
     plan = stage((first, second), lr=0.1, rates={second: 0.5})
-    optimizer = optimizer_for(plan)
+    optimizer = optimizer_for(tiny(), plan)
     assert set_rate(optimizer, plan, 0.03) == pytest.approx(0.1)
     rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert rates == pytest.approx({first.weight: 0.1, first.bias: 0.1, second.weight: 0.05, second.bias: 0.05})
@@ -73,10 +73,10 @@ def test_rates_are_scaled_where_the_stage_says_so():
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.002)
 
 
-def test_a_step_is_adamw_by_hand():
+def test_a_step_is_adamw_by_hand(tiny):
     linear = nn.Linear(2, 2, bias=False)
     plan = stage((linear,), lr=0.1, weight_decay=0.2)
-    optimizer, before = optimizer_for(plan), linear.weight.detach().clone()
+    optimizer, before = optimizer_for(tiny(), plan), linear.weight.detach().clone()
     set_rate(optimizer, plan, 0.03)
     linear.weight.grad = gradient = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
     optimizer.step()
@@ -86,18 +86,27 @@ def test_a_step_is_adamw_by_hand():
 
 def test_matrices_of_trunks_move_by_muon_and_the_rest_by_adamw(tiny):
     system = tiny()
-    muon, adamw = optimizer_for(plan := stage((system.trunk, system.text), lr=0.1, weight_decay=0.0)).parts
+    muon, adamw = optimizer_for(system, plan := stage((system.trunk, system.text), lr=0.1, weight_decay=0.0)).parts
     inside = {part.weight for part in system.trunk.modules() if isinstance(part, nn.Linear)}
     assert isinstance(muon, Muon) and {p for group in muon.param_groups for p in group["params"]} == inside
     others = {p for group in adamw.param_groups for p in group["params"]}
     assert others == {*system.trunk.parameters(), *system.text.parameters()} - inside
-    (alone,) = optimizer_for(plan, "adamw").parts
+    (alone,) = optimizer_for(system, plan, "adamw").parts
     assert {p for group in alone.param_groups for p in group["params"]} == inside | others
+
+
+def test_parts_of_a_trunk_move_as_the_whole_does(tiny):
+    """A stage may train some layers alone, and the next carry their optimizer's state on."""
+    system = tiny()
+    block = system.trunk.blocks[0]
+    (muon,) = optimizer_for(system, stage((block.mlp.inner,))).parts
+    assert isinstance(muon, Muon)
+    assert {p for group in muon.param_groups for p in group["params"]} == set(block.mlp.inner.parameters())
 
 
 def test_a_rehearsal_moves_nothing_and_is_forgotten(tiny):
     system = tiny()
-    optimizer = optimizer_for(stage((system.trunk, system.text), lr=0.1))
+    optimizer = optimizer_for(system, stage((system.trunk, system.text), lr=0.1))
     before = {name: tensor.clone() for name, tensor in system.state_dict().items()}
     for parameter in system.parameters():
         parameter.grad = torch.full_like(parameter, torch.nan)

@@ -25,7 +25,6 @@ from tessera.verbs.results import (
     results,
     save_results,
 )
-from tessera.verbs.tables import HEADLINES, readme_table, update_readme
 from tessera.world import Tile, World
 
 SCORES = {"drawing.single_object": Score(0.5, (0.25, 0.75), 8), "questions.overall": Score(1 / 3, (0.1, 0.6), 9)}
@@ -258,61 +257,3 @@ def trained(system, *parts) -> int:
     """How many parameters are counted as trained where stages train these parts."""
     system.stages = tuple(Stage("some", train=some, documents=1, mix={}) for some in parts)
     return parameters(system)["trained"]
-
-
-# ---------------------------------------------------------------- the table of the README
-
-
-def row(found, folder, name="chameleon", **changes) -> list[str]:
-    """The cells of the table's only row."""
-    save_results({**found, **changes}, folder / f"{name}.json")
-    (line,) = readme_table(folder).splitlines()[2:]
-    (folder / f"{name}.json").unlink()
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_a_row_of_the_table_shows_headlines_in_percent(found, tmp_path):
-    cells = row(found, tmp_path, parameters={"total": 4_049_999})
-    headlines = ["-"] * len(HEADLINES)
-    headlines[0], headlines[list(HEADLINES).index("questions.overall")] = "50.0 (25.0-75.0)", "33.3 (10.0-60.0)"
-    assert cells == ["chameleon", "easy", *headlines, "4.0 M", "480,000", "25 min"]
-    assert row(found, tmp_path, training={})[-2:] == ["0", "0 min"]
-
-
-def test_a_row_made_in_another_version_of_the_world_is_stale(found, tmp_path):
-    assert row(found, tmp_path)[0] == "chameleon"
-    assert row(found, tmp_path, world="0123456789ab")[0] == "chameleon (stale)"
-    assert row(found, tmp_path, language="zh")[0] == "chameleon (stale)"  # this hash is that of the world in English
-    assert row(found, tmp_path, language="zh", world=World.easy("zh").hash())[0] == "chameleon"
-    assert row(found, tmp_path, level="standard", world=World.standard().hash())[:2] == ["chameleon", "standard"]
-
-
-def test_the_table_has_a_row_for_every_file_by_name_and_as_many_cells_in_each(found, tmp_path):
-    for name in ("b", "a", "c"):
-        save_results({**found, "system": name}, tmp_path / f"{name}.json")
-    head, rule, *rows = readme_table(tmp_path).splitlines()
-    assert [line.split()[1] for line in rows] == ["a", "b", "c"]
-    assert {line.count("|") for line in (head, rule, *rows)} == {len(HEADLINES) + 6}
-    assert all(name in head for name in HEADLINES.values())
-
-
-def test_the_readme_changes_between_its_marks_only(found, tmp_path):
-    folder, readme = tmp_path / "results", tmp_path / "README.md"
-    save_results(found, folder / "chameleon.json")
-    readme.write_text("# Title\n\n<!-- results -->\n| old |\n<!-- end -->\n\nWhat follows · stays.\n")
-    update_readme(readme, folder)
-    expected = f"# Title\n\n<!-- results -->\n{readme_table(folder)}\n<!-- end -->\n\nWhat follows · stays.\n"
-    assert readme.read_text() == expected
-    update_readme(readme, folder)
-    assert readme.read_text() == expected, "done twice it is as done once"
-    save_results({**found, "world": "older"}, folder / "chameleon.json")
-    update_readme(readme, folder)
-    assert "| chameleon (stale) | easy |" in readme.read_text() and "| chameleon | easy |" not in readme.read_text()
-
-
-def test_the_readme_keeps_what_follows_another_end_mark(found, tmp_path):
-    save_results(found, tmp_path / "results" / "chameleon.json")
-    rest = "\n<!-- links -->\n[a link](b)\n<!-- end -->\n\nThe last line.\n"
-    (tmp_path / "README.md").write_text(f"<!-- results -->\n<!-- end -->{rest}")
-    update_readme(tmp_path / "README.md", tmp_path / "results")
-    assert (tmp_path / "README.md").read_text().endswith(f"<!-- end -->{rest}")

@@ -20,7 +20,10 @@ def system(tiny):
 
 
 def start(folder, system, settings=SETTINGS, *, resume=False, **notes) -> Diary:
-    return start_diary(folder, system, settings, resume=resume, notes=notes)
+    diary = start_diary(folder, system, settings, resume=resume, notes=notes)
+    if not resume:
+        diary.sign()
+    return diary
 
 
 def lines(diary: Diary) -> list[dict]:
@@ -30,7 +33,7 @@ def lines(diary: Diary) -> list[dict]:
 def test_a_new_run_writes_down_what_it_is(system, tmp_path):
     diary = start(tmp_path / "runs" / "first", system, level="easy")
     about = json.loads((tmp_path / "runs" / "first" / "run.json").read_text())
-    assert diary == Diary(tmp_path / "runs" / "first")
+    assert diary.folder == tmp_path / "runs" / "first"
     assert about["system"] == "chameleon" and about["recipe"] == "chameleon" and about["arguments"] == {"levels": [3, 3], "width": 16}
     assert about["settings"] == SETTINGS and about["level"] == "easy"
     assert [stage["name"] for stage in about["stages"]] == ["first", "second"]

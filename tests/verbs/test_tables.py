@@ -3,8 +3,9 @@ import pytest
 from tessera.exams import Report
 from tessera.scoring import Score
 from tessera.verbs.evaluate import Plan
-from tessera.verbs.results import results, save_results
+from tessera.verbs.results import parts_hash, results, save_results
 from tessera.verbs.tables import HEADLINES, budget_table, put, readme_table, update_readme
+from tessera.verbs.weights import load, weights_hash
 from tessera.world import World
 
 SCORES = {"drawing.single_object": Score(0.5, (0.25, 0.75), 8), "questions.overall": Score(1 / 3, (0.1, 0.6), 9)}
@@ -116,3 +117,18 @@ def test_a_table_needs_results_and_a_page_a_place(tmp_path):
     page.write_text("# A place\n<!-- table -->\nold\n<!-- end -->\nrest\n")
     put(page, "table", "new")
     assert page.read_text() == "# A place\n<!-- table -->\nnew\n<!-- end -->\nrest\n"
+
+
+def test_a_row_of_another_judge_or_of_other_weights_than_are_here_is_stale(found, tmp_path, monkeypatch):
+    assert row(found, tmp_path, scorer=found["scorer"] - 1)[0] == "chameleon (stale)"
+    here = load("chameleon")
+    shipped = {
+        **found,
+        "recipe": "chameleon",
+        "arguments": here.origin["arguments"],
+        "weights": weights_hash(here),
+        "parts": parts_hash(here),
+    }
+    assert row(shipped, tmp_path)[0] == "chameleon"
+    assert row(shipped, tmp_path, weights="0123456789ab")[0] == row(shipped, tmp_path, parts="0123456789ab")[0] == "chameleon (stale)"
+    assert row(shipped, tmp_path, weights="0123456789ab", arguments={"depth": 7})[0] == "chameleon"  # of one's own sizes

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from tessera.codecs import VQ
@@ -194,6 +195,18 @@ def test_a_folder_is_used_once_and_resumed_with_the_same_settings(tmp_path):
         train(system, Pictures(), tmp_path / "run", settings=FAST, resume=True)
 
 
+def test_a_run_that_is_killed_before_its_first_checkpoint_is_begun_anew(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during, pytest.raises(KeyboardInterrupt):
+        during.setattr("tessera.verbs.train.save_state", killed)
+        train(small("joint"), Pictures(), tmp_path, settings=replace(FAST, scale=0.1))
+    assert not (tmp_path / "run.json").exists()
+    train(small("joint"), Pictures(), tmp_path, settings=replace(FAST, scale=0.1))
+    assert (tmp_path / "run.json").exists()
+
+
 def test_settings_scale_stages_and_name_what_is_accepted(tmp_path):
     train(small("joint"), Pictures(), tmp_path, settings=replace(FAST, scale=0.1))
     assert diary(tmp_path)[-1]["documents"] == 6
@@ -226,7 +239,7 @@ def test_losses_are_weighted_by_port():
     for how in (stage, None):
         system.zero_grad()
         if how:
-            _Step(system, how, optimizer_for(how), [], FAST).backward(batch)
+            _Step(system, how, optimizer_for(system, how), [], FAST).backward(batch)
         else:
             (text, words), (image, codes) = system.losses_of(batch).values()
             (text / words + 5 * image / codes).backward()
@@ -245,3 +258,24 @@ def test_weights_of_unknown_ports_are_refused(tmp_path):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     train(small(), Pictures(KILLED, lambda: os.kill(os.getpid(), signal.SIGKILL)), Path(sys.argv[1]), settings=FAST)
+
+
+def test_a_stage_that_has_nothing_to_carry_on_is_seeded(tmp_path):
+    """Or dropout would depend on what ran before in the process."""
+    found = []
+    for before in (1, 2):
+        system = small("joint")
+        system.stages = (replace(system.stages[0], carry=True, documents=16),)
+        system.trunk.blocks[0].attention.register_forward_hook(lambda module, given, said: F.dropout(said, 0.5))
+        torch.manual_seed(before)
+        train(system, Pictures(), tmp_path / str(before), settings=FAST)
+        found.append(system.state_dict())
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_a_stage_that_nothing_is_offered_for_is_named_before_anything_is_written(tmp_path):
+    system = small("joint")
+    system.stages = (*system.stages, replace(system.stages[0], name="edits", mix={Task.EDIT: 1.0}))
+    with pytest.raises(ValueError, match=r"stage edits: schedule: the mix asks for edit; the source offers .*, or train other stages"):
+        train(system, Pictures(), tmp_path / "run", settings=FAST)
+    assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from PIL import Image as Pillow
 from rich.console import Console
 from rich.progress import Progress
 
@@ -22,7 +23,7 @@ from tessera.verbs.recipes import PRESETS
 from tessera.verbs.runs import training_facts
 from tessera.verbs.train import Stopped
 from tessera.verbs.weights import find, latest, load, metadata, shipped
-from tessera.world import LEVELS, World
+from tessera.world import LEVELS, Level, World
 from tessera.world.bias import Bias
 from tessera.world.heldout import HELD_OUT
 
@@ -123,6 +124,24 @@ def picture_side(system: System) -> int:
     return codec.pixels
 
 
+def fitting(system: System, level: Level) -> None:
+    """Raises ValueError where a system's pictures are not of the level's size."""
+    side = picture_side(system) if system.looks or system.draws else level.pixels
+    if side != level.pixels:
+        raise ValueError(
+            f"{system.name}: pictures of {side} x {side} pixels; the world's level {level.name} has {level.pixels} x {level.pixels}; "
+            f"build it so (--set pixels={level.pixels}), or train on data of your own (--data)"
+        )
+
+
+def picture_file(out: Path) -> Path:
+    """The path, where a picture can be written under that name. Raises ValueError otherwise."""
+    known = sorted(suffix for suffix, kind in Pillow.registered_extensions().items() if kind in Pillow.SAVE)
+    if out.suffix.lower() not in known:
+        raise ValueError(f"picture: {out} has the suffix {out.suffix!r}; accepted are {', '.join(known)}; name it drawing.png, say")
+    return out
+
+
 def sampling_of(usual: Sampling, asked: Mapping[str, Any]) -> Sampling:
     """The usual sampling with what was asked for in its place."""
     return replace(usual, **{name: value for name, value in asked.items() if value is not None})
@@ -139,7 +158,7 @@ def sampling_of_pictures(system: System, asked: Mapping[str, Any]) -> dict[type[
 
 
 def arguments_of(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
-    """name=value pairs; values are Python literals, or else words."""
+    """name=value pairs; values are Python literals, or else words. Files are named from the root on: a run may be read from elsewhere."""
     found: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
@@ -148,7 +167,7 @@ def arguments_of(pairs: list[str] | None, option: str = "--set") -> dict[str, An
         try:
             found[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            found[name] = value
+            found[name] = str(Path(value).resolve()) if Path(value).is_file() else value
     return found
 
 

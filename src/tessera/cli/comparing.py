@@ -53,9 +53,9 @@ def compare_command(
 
 def trained_in(name: str, world: World, folder: Path, settings: Settings) -> System:
     """A system trained from its beginning, or from where the folder's run stands."""
-    source, look, notes, _ = the_world(world)
-    notes |= {"only_stages": [], "start": "", "fresh": False}
     built = recipes.build(name, seed=settings.seed)
+    source, look, notes, _ = the_world(built, world)
+    notes |= {"only_stages": [], "start": "", "fresh": False}
     resume = (folder / "run.json").exists()
     return train(built, source, folder, settings=settings, resume=resume, glance=look, notes=notes, parts=Parts(world.hash()))
 

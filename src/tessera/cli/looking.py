@@ -23,6 +23,7 @@ from tessera.cli.app import (
     app,
     arguments_of,
     console,
+    picture_file,
     picture_side,
     progress,
     sampling_of_pictures,
@@ -76,6 +77,11 @@ def describe(
     weightless = not run and not document  # sizes alone need no memory
     with torch.device("meta") if weightless else nullcontext():
         built = load(run) if run else recipes.build(system, preset=preset, arguments=arguments_of(arguments))
+    if run and (built.origin["recipe"] != system or arguments or preset != "default"):
+        raise ValueError(
+            f"describe: {system} with {len(arguments or [])} --set and --preset {preset} beside --run {run}, which is of "
+            f"{built.origin['recipe']}, built as it was trained; name that, and leave --set and --preset out"
+        )
     shown = describing.parse_document(document, world_of(level, "en"), picture_side(built)) if document else None
     console.print(describing.describe(built))
     if shown:
@@ -122,8 +128,8 @@ def world(
             made = export(chosen, export_to, format, n or 1000, split, tick=lambda done, total: tick(format, done, total))
             say(f"{made.n} documents as {made.format} in {export_to}")
         else:
-            save_sheet(out, samples(chosen, n or 24, split))
-            say(f"{n or 24} documents of {level} in {out}")
+            written = save_sheet(picture_file(out), samples(chosen, n or 24, split))
+            say(f"{n or 24} documents of {level} in {' with '.join(map(str, written))}")
 
 
 def drawers(level: Level) -> dict[str, System]:

@@ -22,6 +22,7 @@ from tessera.cli.app import (
     TopP,
     app,
     console,
+    fitting,
     going_on_from,
     how_trained,
     progress,
@@ -83,6 +84,7 @@ def evaluate_command(
     folder = run if run and run.is_dir() else None
     training = how_trained(system, run, level or "easy")
     world = asked_about(training, level, language, bias, held_out)
+    fitting(loaded, world.level)
     if other is not None:
         alike(other, asked_of(world, plan))
         in_common(other["plan"], plan.facts())

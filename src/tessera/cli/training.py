@@ -23,6 +23,7 @@ from tessera.cli.app import (
     app,
     arguments_of,
     console,
+    fitting,
     picture_side,
     progress,
     say,
@@ -31,6 +32,7 @@ from tessera.cli.app import (
 )
 from tessera.codecs.text import train_bpe
 from tessera.data import BadRow, Dataset, Mannered, Mixture, Source, open_data
+from tessera.data.source import listed
 from tessera.document import Task
 from tessera.exams.features import accuracy, save_features, train_features
 from tessera.hub.loading import ORIGIN, outline_published
@@ -121,18 +123,21 @@ def train_command(
 ) -> None:
     """Train a system through its stages, or fine-tune a published one, on the world or on your own data. Ctrl-C stops with a checkpoint."""
     named_once(system, published, lora, bool(data) or estimate)
+    of_data: dict[str, Any] = {"format": format, "images": images, "skip_bad": skip_bad}
+    of_world: dict[str, Any] = {"language": language, "bias": bias, "held_out": held_out}
+    of_one_source(bool(data), of_data, {**of_world, "level": "" if start else level})
     asked = speaking(system, arguments_of(arguments), init_trunk, trust_pickle, outline=estimate)
     built = begun(system, preset, asked, published, lora, trust_pickle, seed, weightless=estimate)
     learned = started(built, start, level) if start and not estimate else {}
     built.stages = changed(chosen_stages(built, stages or [], arguments_of(documents, "--documents")), arguments_of(mix, "--mix"), batch)
     if estimate:
-        return told(built, opened(built, data, format, images, skip_bad, seed).source if data else None, seed)
+        given = opened(built, data, seed=seed, **of_data) if data else None
+        told(built, given.source if given else None, seed)
+        return report(given.bad if given else [])
     folder = run or Path("runs") / (system or built.name).replace(":", ".")
     moved = optimizer or ("adamw" if published else "muon")
     settings = Settings(seed, scale, rate, device, precision, moved, compile, checkpointing)
-    source, look, notes, bad = (
-        opened(built, data, format, images, skip_bad, seed) if data else the_world(world_of(level, language, bias, held_out))
-    )
+    source, look, notes, bad = opened(built, data, seed=seed, **of_data) if data else the_world(built, world_of(level, **of_world))
     notes |= {"only_stages": stages or [], "start": start or "", "fresh": fresh, **learned}
     parts = Parts(source.hash()) if isinstance(source, World) and not fresh else None
     try:
@@ -140,7 +145,17 @@ def train_command(
     finally:
         report(bad)
     verb = "draw" if Task.DRAW in source.tasks and built.shows else "ask"
-    say(f"trained: {folder}; try `tessera {verb} --run {folder} ...` and `tessera evaluate --run {folder}`")
+    judged = not built.looks or picture_side(built) in {level.pixels for level in LEVELS.values()}
+    say(f"trained: {folder}; try `tessera {verb} --run {folder} ...`" + (f" and `tessera evaluate --run {folder}`" if judged else ""))
+
+
+def of_one_source(data: bool, of_data: Mapping[str, Any], of_world: Mapping[str, Any]) -> None:
+    """Raises ValueError for options of the source that is not learned from: they would change nothing."""
+    usual = {"language": "en", "level": "easy"}
+    idle = [f"--{name.replace('_', '-')}" for name, value in (of_world if data else of_data).items() if value and value != usual.get(name)]
+    if idle:
+        who, other = ("data of your own (--data)", "the world") if data else ("the world", "data of your own (--data)")
+        raise ValueError(f"train: {', '.join(idle)} with {who}; that belongs to {other}; leave it out")
 
 
 def named_once(system: str | None, published: str, lora: int, data: bool) -> None:
@@ -231,8 +246,9 @@ class Opened(NamedTuple):
     bad: list[BadRow]
 
 
-def the_world(world: World) -> Opened:
-    """The world, where the oracle judges."""
+def the_world(system: System, world: World) -> Opened:
+    """The world, where the oracle judges. Raises ValueError for a system with pictures of another size."""
+    fitting(system, world.level)
     notes = {
         "level": world.level.name,
         "language": world.language,
@@ -254,8 +270,11 @@ def opened(system: System, data: Sequence[Path], format: str | None, images: Pat
             return open_data(path, size, seed, skip_bad=skip_bad, format=format, images=images, tick=checking)
 
         sets = [read(path) for path in data]
-    mixed = sets[0] if len(sets) == 1 else Mixture(sets, [float(len(one)) for one in sets], seed=seed)
+    mixed = sets[0] if len(sets) == 1 else Mixture(sets, [one.counts for one in sets], seed=seed)
     source = Mannered(mixed, system.manners) if system.manners else mixed
+    learned = {task for stage in system.stages for task, share in stage.mix.items() if share}
+    if idle := sum(one.idle(learned) for one in sets):
+        say(f"{idle} rows are of no task that these stages learn ({listed(learned)}); --mix, or other stages, would learn them")
     bad = [row for one in sets for row in one.bad]
     notes = {"data": ", ".join(str(path.resolve()) for path in data), "rows": sum(map(len, sets)), "bad": len(bad)}
     return Opened(source, lambda system, folder, name: glance_data(system, source, folder, name), notes, bad)

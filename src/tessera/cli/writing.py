@@ -25,6 +25,7 @@ from tessera.cli.app import (
     Trained,
     TrustPickle,
     app,
+    picture_file,
     picture_side,
     put,
     sampling_of,
@@ -43,8 +44,8 @@ Scale = Annotated[int | None, typer.Option(min=1, help="Enlarges pixels; by defa
 
 
 @app.command(
-    epilog='Examples: tessera draw "a red circle and a blue star" -n 8 --out drawing.png · '
-    'tessera draw "a red circle and a blue star" --over drawing.png --keep 0,0,16,32'
+    epilog='Examples: tessera draw "a red circle and a blue star" --out drawing.png · tessera draw "a red circle" -n 8 --out sheet.png · '
+    'tessera draw "a red circle and a blue star" --over drawing.png --keep 0,0,16,32 --out other.png'
 )
 def draw(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
@@ -68,6 +69,7 @@ def draw(
     device: Device = "auto",
 ) -> None:
     """Draw pictures of a prompt. With --over and --keep, draw what is missing of one."""
+    picture_file(out)
     loaded = trained(system, run, level, device, hub, trust_pickle)
     usual = loaded.port(Image(learn=True)).law.sampling
     asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}

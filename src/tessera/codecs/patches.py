@@ -42,7 +42,9 @@ def cosines(patch: int) -> Float[Tensor, "feature value"]:
 
 
 def kept_patches(mask: Bool[Tensor, "height wide"], patch: int) -> Bool[Tensor, "element"]:
-    """The squares that lie wholly inside the mask."""
+    """The squares that lie wholly inside the mask. Raises ValueError where it cannot be cut into squares."""
+    if any(side % patch for side in mask.shape):
+        raise ValueError(f"keep: a mask of {tuple(mask.shape)}; one of the picture's size is accepted, in squares of {patch}; make it so")
     return patchify(mask[None, None].float(), patch)[0].eq(1).all(-1)
 
 

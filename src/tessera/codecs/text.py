@@ -14,6 +14,8 @@ from tessera.codecs.canvas import Canvas, up_to
 from tessera.draws import Draw
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "bpe.json"
+UNKNOWN = "\U0010fffd"  # a character that no vocabulary has
+SPACES = " \t\n\r"  # what tokenizers may leave out
 
 
 class Markers(NamedTuple):
@@ -72,7 +74,7 @@ class BPE:
     `trusts` texts, because a template made them, is a special token what it says. `behind` is a special token; texts inside of a
     document are read as they are behind it (some tokenizers put something in front of what comes first). Special tokens `added` that the
     file does not know get the ids behind its vocabulary.
-    Raises ValueError where the file is missing or is no tokenizer.
+    Raises ValueError where the file is missing or is no tokenizer, and for text of which it has no ids (and no token for what is unknown).
     """
 
     def __init__(
@@ -96,7 +98,15 @@ class BPE:
         self.tokenizer.add_special_tokens(list(added))
         self.behind = behind
         self.markers = markers if isinstance(markers, MarkerIds) else self._added(markers)
+        self._loses = self._length("a" + UNKNOWN) == self._length("a")
         self.size = max(self.tokenizer.get_vocab().values()) + 1  # ids may have gaps
+
+    def _length(self, text: str) -> int:
+        """How many ids a text has; none where the tokenizer refuses it."""
+        try:
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
+        except Exception:  # the library raises bare Exception
+            return 0
 
     def _added(self, markers: Markers) -> MarkerIds:
         self.tokenizer.add_special_tokens(list(markers))
@@ -111,8 +121,18 @@ class BPE:
         return torch.tensor(sorted({*self.tokenizer.get_vocab().values()} - special | {self.markers.end}))
 
     def encode(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
-        """Ids of each text, without markers."""
-        batch = self.tokenizer.encode_batch(list(raws), add_special_tokens=False)
+        """Ids of each text, without markers. Raises ValueError for text that the tokenizer cannot say, or would say in part."""
+        try:
+            batch = self.tokenizer.encode_batch(list(raws), add_special_tokens=False)
+        except Exception as error:  # the library raises bare Exception, and TypeError for what is no Unicode
+            raise ValueError(
+                f"text: {shortened(raws)}: {error}; text that the tokenizer knows is accepted; take another tokenizer"
+            ) from error
+        for raw, one in zip(raws, batch, strict=True) if self._loses else ():
+            if lost := "".join(sorted(set(raw) - {raw[i] for start, end in one.offsets for i in range(start, end)} - set(SPACES))):
+                raise ValueError(
+                    f"text: {shortened([raw])}: the tokenizer has no ids for {lost!r}, and none for what is unknown; take another"
+                )
         return Encoded([torch.tensor(one.ids, dtype=torch.long) for one in batch])
 
     def encode_inside(self, raws: Sequence[str], draws: Sequence[Draw] = ()) -> Encoded:
@@ -133,6 +153,11 @@ class BPE:
         """Room for `length` ids."""
         assert length is not None
         return torch.zeros(length, dtype=torch.long)
+
+
+def shortened(raws: Sequence[str]) -> str:
+    """Texts for a message."""
+    return ", ".join(repr(raw if len(raw) <= 60 else raw[:57] + "...") for raw in raws[:3])
 
 
 class Padding:

@@ -1,7 +1,7 @@
 """A data set on disk as a source: its rows again and again, each pass in an order of its own."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 
@@ -35,6 +35,15 @@ class Dataset:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def counts(self) -> dict[Task, int]:
+        """How many rows there are of each task; a row may be of several."""
+        return {task: len(rows) for task, rows in self._rows.items()}
+
+    def idle(self, tasks: Collection[Task]) -> int:
+        """How many rows are of none of these tasks."""
+        return self._count - len({id(row) for task in tasks for row in self._rows.get(task, ())})
 
     @property
     def tasks(self) -> frozenset[Task]:

@@ -52,6 +52,10 @@ def read(path: Path, format: str | None, images: str | Path | None = None) -> It
     if not path.exists():
         raise ValueError(f"data: {path} does not exist; {ACCEPTED}; check the path")
     format, files = found_in_folder(path, format) if path.is_dir() else found_as_file(path, format)
+    if images and format != "llava":
+        raise ValueError(
+            f"data: pictures in {images} for {path}, of format {format}; only LLaVA files take them from elsewhere; leave it out"
+        )
     if format == "webdataset":
         return read_webdataset(files)
     if len(files) > 1:

@@ -11,21 +11,23 @@ from tessera.world.dice import Dice
 class Mixture:
     """Several sources as one: each document comes from one of those that offer its task, as likely as its weight.
 
-    A source is asked for the mixture's index, so it gives only its share of each pass over its rows.
+    A weight is a number, or one for each task (`Dataset.counts`: then every row is as likely as any other of its task). A source is asked
+    for the mixture's index, so it gives only its share of each pass over its rows.
     """
 
-    def __init__(self, sources: Sequence[Source], weights: Sequence[float] | None = None, *, seed: int = 0):
+    def __init__(self, sources: Sequence[Source], weights: Sequence[float | Mapping[Task, float]] | None = None, *, seed: int = 0):
         weights = [1.0] * len(sources) if weights is None else list(weights)
-        if not sources or len(weights) != len(sources) or min(weights) <= 0:
+        by_task = [one if isinstance(one, Mapping) else dict.fromkeys(Task, one) for one in weights]
+        if not sources or len(weights) != len(sources) or min(min(one.values(), default=0) for one in by_task) <= 0:
             raise ValueError(f"mixture: {len(sources)} sources with weights {weights}; give each source one weight above 0")
-        self._weighted, self._seed = list(zip(sources, weights, strict=True)), seed
+        self._weighted, self._seed = list(zip(sources, by_task, strict=True)), seed
 
     @property
     def tasks(self) -> frozenset[Task]:
         return frozenset().union(*(source.tasks for source, _ in self._weighted))
 
     def document(self, task: Task, index: int) -> Document:
-        offers = [(source, weight) for source, weight in self._weighted if task in source.tasks]
+        offers = [(source, weights[task]) for source, weights in self._weighted if task in source.tasks]
         if not offers:
             raise ValueError(f"mixture: no source offers {task.value}; offered are {listed(self.tasks)}; ask for one of these")
         return Dice(self._seed, "mixture", task.value, index).weighted(*zip(*offers, strict=True)).document(task, index)

@@ -1,6 +1,7 @@
 """What every law says: a loss in training, a draw in writing, and how guidance joins two branches."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -29,9 +30,11 @@ class Sampling:
 
     def __post_init__(self):
         counts = [number for number in (self.top_k, self.steps, self.denoising) if number is not None]
-        if self.temperature < 0 or any(number < 1 for number in counts) or not (self.top_p is None or 0 < self.top_p <= 1):
+        known = isfinite(self.temperature) and isfinite(self.guidance) and self.temperature >= 0
+        if not known or any(number < 1 for number in counts) or not (self.top_p is None or 0 < self.top_p <= 1):
             raise ValueError(
-                f"Sampling: {self}; temperature >= 0, top_k, steps, denoising >= 1 and 0 < top_p <= 1 are accepted; change the one outside"
+                f"Sampling: {self}; temperature >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance that is a number are "
+                "accepted; change the one outside"
             )
 
     def __str__(self) -> str:

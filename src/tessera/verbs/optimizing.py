@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from tessera.stages import Stage
 from tessera.system import System
-from tessera.trunk import Trunk
 from tessera.verbs.muon import Muon
 
 BETAS = (0.9, 0.95)  # what language models use: the second moment forgets within tens of steps
@@ -43,10 +42,12 @@ def thaw(system: System, stage: Stage) -> None:
         module.train().requires_grad_(True)
 
 
-def matrices(stage: Stage) -> set[Tensor]:
-    """The weights of linear layers in the trunks that a stage trains."""
-    trunks = [module for module in stage.train if isinstance(module, Trunk)]
-    return {part.weight for trunk in trunks for part in trunk.modules() if isinstance(part, nn.Linear)}
+def matrices(system: System, stage: Stage) -> set[Tensor]:
+    """The weights of linear layers that a stage trains in the trunk of what learns, all of it or some of its parts."""
+    learner, trained = stage.learner or system, {part for module in stage.train for part in module.modules()}
+    trunk = learner.trunk if isinstance(learner, System) else None
+    inside: set[nn.Module] = set(trunk.modules()) & trained if isinstance(trunk, nn.Module) else set()
+    return {part.weight for part in inside if isinstance(part, nn.Linear)}
 
 
 def groups(stage: Stage, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
@@ -97,12 +98,12 @@ class Optimizers:
         self.state.clear()
 
 
-def optimizer_for(stage: Stage, kind: str = "muon", *, precision: str = "float32") -> Optimizers:
-    """Muon for the matrices of trunks and AdamW for all else, or ("adamw") AdamW alone; both move at the stage's rate.
+def optimizer_for(system: System, stage: Stage, kind: str = "muon", *, precision: str = "float32") -> Optimizers:
+    """Muon for the matrices of the trunk and AdamW for all else, or ("adamw") AdamW alone; both move at the stage's rate.
 
     Projections that stand in one matrix move as one. In `precision` "bfloat16" Muon rounds what it turns.
     """
-    turned = matrices(stage) if kind == "muon" else set()
+    turned = matrices(system, stage) if kind == "muon" else set()
     parameters = dict.fromkeys(parameter for module in [*stage.train, *stage.rates] for parameter in module.parameters())
     parts: list[torch.optim.Optimizer] = []
     if mine := groups(stage, (parameter for parameter in parameters if parameter in turned)):

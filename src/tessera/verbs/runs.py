@@ -1,8 +1,9 @@
 """The folder of a run: what was run, on what, and what happened."""
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ WATCHING = ("checkpoint_seconds", "glances", "recompute")  # settings that chang
 
 @dataclass(frozen=True)
 class Diary:
-    """A run's folder; `write` adds a line to metrics.jsonl."""
+    """A run's folder; `write` adds a line to metrics.jsonl. `about` is what run.json is to say, where that is not written yet."""
 
     folder: Path
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def sign(self) -> None:
+        """Write run.json, whole or not at all. It comes behind the first checkpoint: a folder that has one can be resumed."""
+        unfinished = self.folder / ".run.json"
+        unfinished.write_text(json.dumps(self.about, indent=1))
+        os.replace(unfinished, self.folder / "run.json")
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """One JSON object, one line."""
@@ -33,7 +41,7 @@ class Diary:
 
 
 def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, resume: bool, notes: Mapping[str, Any] | None) -> Diary:
-    """Open the folder of a run. A new run needs a folder without one; resuming needs the same recipe and settings."""
+    """Open the folder of a run. A new run needs a folder without one, and is to be signed; resuming needs the same recipe and settings."""
     file = folder / "run.json"
     stages = [plain(stage) for stage in system.stages]
     about = {"system": system.name, **getattr(system, "origin", {}), "stages": stages, "settings": dict(settings), **(notes or {})}
@@ -54,9 +62,7 @@ def start_diary(folder: Path, system: System, settings: Mapping[str, Any], *, re
         raise ValueError(f"train: {folder} holds a run already; a new folder is accepted; add --resume to go on, or choose another")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"commit": commit(), "versions": versions(), "machine": machine()}
-        assert set(facts) == set(FACTS)
-        file.write_text(json.dumps({**about, **facts}, indent=1))
+        return Diary(folder, {**about, **dict(zip(FACTS, (commit(), versions(), machine()), strict=True))})
     return Diary(folder)
 
 

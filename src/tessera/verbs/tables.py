@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tessera.exams import SCORER
 from tessera.verbs.evaluate import world_of
-from tessera.verbs.results import SCHEMA
+from tessera.verbs.results import SCHEMA, parts_hash
+from tessera.verbs.weights import load, shipped, weights_hash
 
 HEADLINES = {
     "drawing.single_object": "one object",
@@ -30,15 +32,24 @@ APART = 0.05  # how far, as a share, the documents of two results may lie apart 
 
 
 def readme_table(folder: Path) -> str:
-    """The README's table of systems, from all results in a folder; a row of another version of the world or of results is marked stale."""
+    """The README's table of systems, from all results in a folder; rows that say nothing of what is here today are marked stale."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         found = json.loads(path.read_text())
-        fresh = found["schema"] == SCHEMA and world_of(found).hash() == found["world"]
-        named = (found["system"] + ("" if fresh else " (stale)"), found["level"])
+        named = (found["system"] + (" (stale)" if stale(found) else ""), found["level"])
         size, documents, minutes = size_and_cost(found)
         rows.append([*named, *(cell(found["scores"].get(name)) for name in HEADLINES), size, documents, minutes])
     return table(["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"], rows)
+
+
+def stale(found: Mapping[str, Any]) -> bool:
+    """Whether results are of another version of the world, of results or of judging, or of other weights than come with the library."""
+    if found["schema"] != SCHEMA or found["scorer"] != SCORER or world_of(found).hash() != found["world"]:
+        return True
+    if (found.get("recipe"), found["level"]) not in shipped():
+        return False
+    here = load(found["recipe"], level=found["level"], device="cpu")
+    return here.origin["arguments"] == found["arguments"] and (weights_hash(here), parts_hash(here)) != (found["weights"], found["parts"])
 
 
 def update_readme(readme: Path, folder: Path) -> None:

@@ -113,16 +113,26 @@ def train(
     stages = [stage if parts and is_part(stage) else scaled(stage, settings) for stage in system.stages]
     for stage in stages:
         (stage.learner or system).to(settings.device)
-        schedule(source, stage.mix, settings.seed)  # what the source does not offer is said before anything is written
+        offered(source, stage)
     diary = start_diary(folder, system, asdict(settings), resume=resume, notes=notes)
     run = _Run(system, stages, source, diary, settings, glance, parts)
     tensors = run.restore() if resume else run.save({})
+    if not resume:
+        diary.sign()
     keep_memory()
     with run.progress, _interruptible(run), recomputed(system, when=settings.recompute):
         for number in range(run.at.stage, len(stages)):
             tensors = {} if run.took(number) else run.stage(number, tensors)
     system.eval()
     return system
+
+
+def offered(source: Source, stage: Stage) -> None:
+    """Raises ValueError, before anything is written, where a source offers nothing that a stage learns from."""
+    try:
+        schedule(source, stage.mix)
+    except ValueError as error:
+        raise ValueError(f"stage {stage.name}: {error}, or train other stages (--stage), or another mix (--mix)") from error
 
 
 def scaled(stage: Stage, settings: Settings) -> Stage:
@@ -180,10 +190,10 @@ class _Run:
     def stage(self, number: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One stage, from the document where the run stands; returns what the next one carries on of its optimizer."""
         system, settings, stage = self.system, self.settings, self.stages[number]
-        if not tensors and not stage.carry:
+        if not tensors:  # else the random state goes on too
             torch.manual_seed(settings.seed + number)
         thaw(system, stage)
-        optimizer = optimizer_for(stage, settings.optimizer, precision=settings.precision)
+        optimizer = optimizer_for(system, stage, settings.optimizer, precision=settings.precision)
         learner = stage.learner or system
         trained = [p for group in optimizer.param_groups for p in group["params"]]
         average = Average(trained, stage.average) if stage.average else None

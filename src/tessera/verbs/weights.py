@@ -17,6 +17,7 @@ from tessera.system import System
 from tessera.verbs.machine import chosen_device
 from tessera.verbs.packing import pack, unpack
 from tessera.verbs.recipes import build, names, recipe
+from tessera.world import LEVELS
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 PARTS = SHIPPED / "parts"
@@ -132,6 +133,8 @@ def find(name: str | Path, *, level: str = "easy") -> Path:
         except ValueError as error:
             raise ValueError(f"load: there is no file or folder {name}, and as a name: {error}") from error
     path = SHIPPED / f"{name}-{level}.safetensors"
+    if level not in LEVELS:
+        raise ValueError(f"load: weights of {name} on level {level}; levels are {', '.join(LEVELS)}; name one of these")
     if not path.is_file():
         there = ", ".join(f"{system} on {level}" for system, level in shipped()) or "none"
         raise ValueError(
