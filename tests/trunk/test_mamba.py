@@ -1,3 +1,4 @@
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +7,8 @@ from torch import nn
 
 from tessera.attention import causal, within
 from tessera.trunk import Mamba, MambaBlock, Mixer
-from tessera.trunk.mamba import scan
+from tessera.trunk import scan as scans
+from tessera.trunk.scan import by_kernels, quickest, scan
 
 WIDTH = 16
 
@@ -36,6 +38,36 @@ def test_the_scan_is_the_recurrence_with_a_fresh_state_for_each_document(count):
     found = scan(*given)
     torch.testing.assert_close(found.said, said)
     torch.testing.assert_close(found.state, state)
+
+
+def as_the_kernels_do(x, dt, A, B, C, chunk_size, *, initial_states, seq_idx, return_final_states):
+    """What `mamba_chunk_scan_combined` computes, by its own names: h = exp(dt A) h + dt B x, y = C h, anew for each sequence."""
+    assert chunk_size == 64 and return_final_states and seq_idx.dtype == torch.int32 and A.shape == x.shape[2:3]
+    return one_by_one(dt[..., None] * x, dt * A, B, C, seq_idx, initial_states)
+
+
+def test_kernels_are_asked_for_the_same_scan(monkeypatch):
+    x, decay, into, out, document, state = drawn(90)
+    step, rate = torch.rand_like(decay) + 0.1, torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=x.dtype)
+    found = by_kernels(as_the_kernels_do, x, step, rate, into, out, document, state)
+    ours = quickest(x, step, rate, into, out, document, state)
+    torch.testing.assert_close(found.said, ours.said)
+    torch.testing.assert_close(found.state, ours.state)
+    monkeypatch.setattr(scans, "kernels", lambda: pytest.fail("they are for GPUs"))
+    quickest(x, step, rate, into, out, document, state)
+
+
+def test_kernels_are_those_of_the_package_where_there_is_one(monkeypatch):
+    scans.kernels.cache_clear()
+    try:
+        assert scans.kernels() is None
+        names = ("mamba_ssm", "mamba_ssm.ops", "mamba_ssm.ops.triton", "mamba_ssm.ops.triton.ssd_combined")
+        for name in names:
+            monkeypatch.setitem(sys.modules, name, SimpleNamespace(mamba_chunk_scan_combined=as_the_kernels_do))
+        scans.kernels.cache_clear()
+        assert scans.kernels() is as_the_kernels_do
+    finally:
+        scans.kernels.cache_clear()
 
 
 def test_a_scan_can_be_taken_in_parts():
