@@ -190,6 +190,11 @@ def test_a_stage_may_read_another_number_of_documents(tessera, small, main_stage
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["documents"] == 80
 
 
+def test_a_stage_reads_one_batch_at_least_and_says_so(tessera, small, main_stage):
+    said = tessera("train", "chameleon", *small, "--stage", main_stage, "--documents", f"{main_stage}=2", "--run", "run")
+    assert said.code == 0 and f"{main_stage}: 2 documents; it reads 64, one batch, which is the least (--batch)" in said.words
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["run", "file"])
 def test_training_starts_from_weights_where_asked(tessera, small, run, main_stage, tmp_path, whole):
     start = run if whole else latest(run) / "weights.safetensors"

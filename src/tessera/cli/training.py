@@ -289,7 +289,10 @@ def chosen_stages(system: System, names: list[str], documents: Mapping[str, Any]
     wrong = {name: number for name, number in documents.items() if not isinstance(number, int) or number < 1}
     if wrong:
         raise ValueError(f"--documents: {wrong}; whole numbers from 1 on are accepted; for example --documents {known[0]}=10000")
-    chosen = (stage for stage in system.stages if not names or stage.name in names)
+    chosen = [stage for stage in system.stages if not names or stage.name in names]
+    for stage in chosen:
+        if documents.get(stage.name, stage.batch) < stage.batch:
+            say(f"{stage.name}: {documents[stage.name]} documents; it reads {stage.batch}, one batch, which is the least (--batch)")
     return tuple(replace(stage, documents=documents.get(stage.name, stage.documents)) for stage in chosen)
 
 
