@@ -270,14 +270,6 @@ def test_published_markers_may_be_none_or_several_and_close_what_was_learned_alo
     ]
 
 
-def test_a_given_segment_without_content_is_refused(tiny, pictures):
-    for document in (Document((Text(), Image(learn=True))), Document((Image(None), Text("a", True)))):
-        with pytest.raises(
-            ValueError, match=r"chameleon: segment 0 of a document is given and has no content; (Text|Image)\(content\), or "
-        ):
-            tiny().encode([document], [Draw(0)])
-
-
 def test_what_is_kept_of_a_picture_has_its_size(tiny, pictures):
     with pytest.raises(ValueError, match=r"keep: a mask of \(7, 8\); one of the picture's size is accepted, in squares of 4"):
         tiny().losses([Document((Text("a"), Image(pictures[0], learn=True, keep=torch.ones(7, 8, dtype=torch.bool))))], [Draw(0)])

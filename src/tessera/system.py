@@ -135,18 +135,12 @@ class System(nn.Module):
     def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[EncodedSegment]]:
         """Clean elements of every segment that has content; codecs take like segments together.
 
-        Text is closed by `end`, unless learned text continues it, or it is given where only learned text is closed. Raises ValueError for
-        a given segment that is empty of anything.
+        Text is closed by `end`, unless learned text continues it, or it is given where only learned text is closed.
         """
         found = [[EncodedSegment(torch.empty(0)) for _ in document] for document in documents]
         groups: dict[tuple, list[tuple[int, int]]] = {}
         for d, document in enumerate(documents):
             for i, segment in enumerate(document):
-                if segment.content is None and not segment.learn:
-                    raise ValueError(
-                        f"{self.name}: segment {i} of a document is given and has no content; {type(segment).__name__}(content), or "
-                        f"{type(segment).__name__}(learn=True) to have it written, is accepted; say which"
-                    )
                 if segment.content is not None:
                     port = self.port(segment)
                     inside = i > 0 and isinstance(port.codec, Placed) and bool(port.codec.behind)

@@ -264,3 +264,10 @@ def test_steps_can_be_watched_with_what_the_trunk_says(system):
     first = [step for step, _ in seen if step.branch.row == 0]
     assert [len(step.pieces) for step in first] == [3, 1, 1, 1], "all that is given at once, then a code at a time but the last"
     assert written.pictures
+
+
+def test_a_given_segment_without_content_is_refused(tiny):
+    said = r"chameleon: segment 0 of a document is given and has no content; (Text|Image)\(content\), or "
+    for document in (Document((Text(), Image(learn=True))), Document((Image(None), Text(learn=True)))):
+        with pytest.raises(ValueError, match=said):
+            generate(tiny(), document)

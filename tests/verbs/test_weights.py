@@ -146,7 +146,9 @@ def test_weights_that_come_with_the_library_go_by_name_and_level(system, tmp_pat
     save(system, tmp_path / "chameleon-easy.safetensors")
     save(system, tmp_path / "nobody-easy.safetensors")
     assert same(load("chameleon"), system) and shipped() == [("chameleon", "easy")]
-    with pytest.raises(ValueError, match=r"load: weights of chameleon on level full; .* chameleon on easy; train it"):
+    with pytest.raises(ValueError, match=r"load: weights of chameleon on level standard; .* chameleon on easy; train it"):
+        load("chameleon", level="standard")
+    with pytest.raises(ValueError, match="load: weights of chameleon on level full; levels are easy, standard; name one of these"):
         load("chameleon", level="full")
     with pytest.raises(ValueError, match=r"recipe: 'chamelion'; near it there are .*chameleon"):
         load("chamelion")

@@ -153,6 +153,13 @@ class Author:
                 f"{system.name}: {request.more} segments more; its text is not written one id after another and so decides nothing; "
                 "only documents whose segments are all asked for are accepted"
             )
+        for i, segment in enumerate(request.document):
+            if segment.content is None and not segment.learn:
+                kind = type(segment).__name__
+                raise ValueError(
+                    f"{system.name}: segment {i} of a document is given and has no content; {kind}(content), or {kind}(learn=True) to have "
+                    "it written, is accepted; say which"
+                )
         self.system, self.request, self.rows, self.watched = system, request, rows, watched
         self.document = request.document  # it grows where the model goes on by itself
         self.draw = Draw(request.seed)
