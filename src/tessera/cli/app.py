@@ -124,10 +124,15 @@ def picture_side(system: System) -> int:
     return codec.pixels
 
 
+def fits(system: System, level: Level) -> bool:
+    """Whether a system's pictures, if it knows any, are of the level's size."""
+    return not (system.looks or system.draws) or picture_side(system) == level.pixels
+
+
 def fitting(system: System, level: Level) -> None:
     """Raises ValueError where a system's pictures are not of the level's size."""
-    side = picture_side(system) if system.looks or system.draws else level.pixels
-    if side != level.pixels:
+    if not fits(system, level):
+        side = picture_side(system)
         raise ValueError(
             f"{system.name}: pictures of {side} x {side} pixels; the world's level {level.name} has {level.pixels} x {level.pixels}; "
             f"build it so (--set pixels={level.pixels}), or train on data of your own (--data)"

@@ -23,6 +23,7 @@ from tessera.cli.app import (
     app,
     arguments_of,
     console,
+    fits,
     fitting,
     picture_side,
     progress,
@@ -145,7 +146,7 @@ def train_command(
     finally:
         report(bad)
     verb = "draw" if Task.DRAW in source.tasks and built.shows else "ask"
-    judged = not built.looks or picture_side(built) in {level.pixels for level in LEVELS.values()}
+    judged = any(fits(built, one) for one in LEVELS.values())
     say(f"trained: {folder}; try `tessera {verb} --run {folder} ...`" + (f" and `tessera evaluate --run {folder}`" if judged else ""))
 
 
