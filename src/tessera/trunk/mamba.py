@@ -75,10 +75,10 @@ class Mixer(nn.Module):
         longer, count, behind = torch.cat([tail.to(x), x], 1), x.shape[1], self.reach - 1
         of = torch.cat([documents.new_zeros(len(documents), behind), documents], 1)
         assert self.conv.bias is not None
-        total = self.conv.bias.to(x).expand_as(x)
-        for back in range(self.reach):
+        total = self.conv.bias.to(x) + x * self.conv.weight[:, 0, behind].to(x)
+        for back in range(1, self.reach):
             then = slice(behind - back, behind - back + count)
-            mine = (of[:, then] == documents)[..., None]
+            mine = (of[:, then] == documents)[..., None].to(x)
             total = total + longer[:, then] * mine * self.conv.weight[:, 0, behind - back].to(x)
         kept = (of[:, -behind:] == of[:, -1:])[..., None]
         return total, longer[:, -behind:] * kept

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-CHUNK = 64  # places that one step of the scan takes together
+CHUNK = 32  # places that one step of the scan takes together: quickest on processors, heads and states being small
+BLOCK = 64  # the same, for the kernels
 
 
 class Scanned(NamedTuple):
@@ -33,38 +34,36 @@ def scan(
     that in front of the row, of document 0. Heads share `into` and `out` in groups.
     Source: Mamba-2 (Dao and Gu 2024, arXiv:2405.21060, section 6).
     """
-    rows, count, heads = decay.shape
+    rows, count, _ = decay.shape
     if count == 1:
         return _step(x, decay, into, out, document, state)
-    size = min(CHUNK, count)
+    size, groups = min(CHUNK, count), into.shape[2]
     short = -count % size
     if short:  # places that neither decay nor add
         x, into, out = (F.pad(t, (0, 0, 0, 0, 0, short)) for t in (x, into, out))
         decay, document = F.pad(decay, (0, 0, 0, short)), torch.cat([document, document[:, -1:].expand(-1, short)], 1)
-    per_head = heads // into.shape[2]
-    into, out = (t.repeat_interleave(per_head, 2).unflatten(1, (-1, size)) for t in (into, out))
-    x, document = x.unflatten(1, (-1, size)), document.unflatten(1, (-1, size))
-    faded = decay.unflatten(1, (-1, size)).cumsum(2)  # row chunk place head
+    chunked = lambda t: t.unflatten(1, (-1, size)).movedim(2, -1)  # places go last
+    document = chunked(document)
+    faded = chunked(decay).cumsum(-1).unflatten(2, (groups, -1))  # row chunk group head place
+    x = chunked(x).mT.unflatten(2, (groups, -1))  # row chunk group head place size
+    into, out = chunked(into).mT, chunked(out).mT  # row chunk group place state
 
-    here = document[..., :, None] == document[..., None, :]
-    here = here & torch.ones(size, size, dtype=torch.bool, device=x.device).tril()
-    kept = (faded[:, :, :, None] - faded[:, :, None, :]).masked_fill(~here[..., None], -torch.inf).exp()
-    weights = torch.einsum("rcihn,rcjhn->rcijh", out, into) * kept
-    said = torch.einsum("rcijh,rcjhp->rcihp", weights, x)
+    here = (document[..., :, None] == document[..., None, :]).tril()
+    kept = (faded[..., :, None] - faded[..., None, :]).masked_fill(~here[:, :, None, None], -torch.inf).exp()
+    said = ((out @ into.mT)[:, :, :, None] * kept) @ x
 
-    last = (document == document[..., -1:])[..., None]  # who is of the document that goes on behind the chunk
-    left = (faded[:, :, -1:] - faded).masked_fill(~last, -torch.inf).exp()
-    added = torch.einsum("rcjh,rcjhp,rcjhn->rchpn", left, x, into)
-    before, of = [], document.new_zeros(rows)
+    last = document == document[..., -1:]  # who is of the document that goes on behind the chunk
+    left = (faded[..., -1:] - faded).masked_fill(~last[:, :, None, None], -torch.inf).exp()
+    added = (x * left[..., None]).mT.flatten(3, 4) @ into  # row chunk group (head size) state
+    first = torch.cat([document.new_zeros(rows, 1), document[:, :-1, -1]], 1)
+    reach = faded.exp() * (document == first[..., None])[:, :, None, None]  # what is left of the state in front of the chunk
+    before, now = [], state.unflatten(1, (groups, -1)).flatten(2, 3)
     for chunk in range(x.shape[1]):
-        mine = document[:, chunk] == of[:, None]
-        before.append((state, mine))
-        of = document[:, chunk, -1]
-        state = state * (faded[:, chunk, -1].exp() * mine[:, -1:])[..., None, None] + added[:, chunk]
-    states, mine = torch.stack([one for one, _ in before], 1), torch.stack([one for _, one in before], 1)
-    reach = faded.exp() * mine[..., None]
-    said = said + torch.einsum("rcih,rcihn,rchpn->rcihp", reach, out, states)
-    return Scanned(said.flatten(1, 2)[:, :count], state)
+        before.append(now)
+        now = now * reach[:, chunk, ..., -1].repeat_interleave(x.shape[-1], -1)[..., None] + added[:, chunk]
+    told = (out @ torch.stack(before, 1).mT).unflatten(-1, (-1, x.shape[-1])).transpose(3, 4)
+    said = (said + told * reach[..., None]).flatten(2, 3).transpose(2, 3)
+    return Scanned(said.flatten(1, 2)[:, :count], now.unflatten(2, (-1, x.shape[-1])).flatten(1, 2))
 
 
 def _step(
@@ -111,7 +110,7 @@ def by_kernels(
 ) -> Scanned:
     """The same by `mamba_chunk_scan_combined`, whose sequences are our documents: it, too, takes the state in front for number 0's."""
     told = {"initial_states": state, "seq_idx": document.int(), "return_final_states": True}
-    return Scanned(*kernel(x, step, -rate, into, out, CHUNK, **told))
+    return Scanned(*kernel(x, step, -rate, into, out, BLOCK, **told))
 
 
 @cache
