@@ -58,7 +58,7 @@ WITHIN = {
     "verbs": {"verbs", "world", "data", "scoring", "exams", "systems"},
 }
 VERBS = [
-    *("events", "writing", "passes", "generate", "recipes", "machine", "packing", "weights", "adapters", "checkpoint", "runs"),
+    *("whole", "events", "writing", "passes", "generate", "recipes", "machine", "packing", "weights", "adapters", "checkpoint", "runs"),
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),

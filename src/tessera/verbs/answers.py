@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tessera.document import Document, Image, Text
 from tessera.exams import SCORER, Exam, Report
 from tessera.scoring import Score
+from tessera.verbs.whole import whole
 
 KEPT = ("references", "right", "clusters", "ratios")  # of a report, beside its scores
 
@@ -128,10 +128,3 @@ def about_answers(folder: Path) -> dict[str, Any]:
         return json.loads((folder / "about.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"answers: {folder}: {error}; a folder that `evaluate` wrote answers to is accepted; check the path") from error
-
-
-def whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """A file that appears whole or not at all."""
-    temporary = path.with_name(f".unfinished-{path.name}")
-    write(temporary)
-    os.replace(temporary, path)

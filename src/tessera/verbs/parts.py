@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from tessera.system import System
 from tessera.verbs.packing import pack
 from tessera.verbs.runs import plain
 from tessera.verbs.weights import PARTS as SHIPPED
+from tessera.verbs.whole import whole
 
 PLAIN = (bool, int, float, str)
 
@@ -104,9 +104,6 @@ class Parts:
         self.folder.mkdir(parents=True, exist_ok=True)
         final = self.folder / f"{self.name(stage, before)}.safetensors"
         tensors = pack({name: tensor.cpu().contiguous() for name, tensor in stage.learner.state_dict().items()}, 16)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".unfinished-") as unfinished:
-            temporary = Path(unfinished) / final.name
-            save_file(tensors, temporary, {"facts": json.dumps({**plain(stage), "data": self.data, **facts})})
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, final)
+        about = {"facts": json.dumps({**plain(stage), "data": self.data, **facts})}
+        whole(final, lambda file: save_file(tensors, file, about))
         return Part(final)

@@ -15,11 +15,11 @@ from tessera.exams import SCORER, Report
 from tessera.scoring import Score
 from tessera.scoring.compare import Share, spread
 from tessera.system import System
-from tessera.verbs.answers import whole
 from tessera.verbs.evaluate import Plan, sampling_facts, world_facts
 from tessera.verbs.machine import commit, machine, versions
 from tessera.verbs.page import html, markdown
 from tessera.verbs.weights import weights_hash
+from tessera.verbs.whole import whole
 from tessera.world import Tile, World
 
 SCHEMA = 2

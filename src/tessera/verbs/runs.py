@@ -1,7 +1,6 @@
 """The folder of a run: what was run, on what, and what happened."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs.machine import commit, machine, versions
+from tessera.verbs.whole import whole
 
 FACTS = ("commit", "versions", "machine")  # what a run was begun with, which may be another when it goes on
 WATCHING = ("checkpoint_seconds", "glances", "recompute")  # settings that change nothing that is learned
@@ -24,9 +24,7 @@ class Diary:
 
     def sign(self) -> None:
         """Write run.json, whole or not at all. It comes behind the first checkpoint: a folder that has one can be resumed."""
-        unfinished = self.folder / ".run.json"
-        unfinished.write_text(json.dumps(self.about, indent=1))
-        os.replace(unfinished, self.folder / "run.json")
+        whole(self.folder / "run.json", lambda file: file.write_text(json.dumps(self.about, indent=1)))
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """One JSON object, one line."""

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from tessera.system import System
 from tessera.verbs.machine import chosen_device
 from tessera.verbs.packing import pack, unpack
 from tessera.verbs.recipes import build, names, recipe
+from tessera.verbs.whole import whole
 from tessera.world import LEVELS
 
 SHIPPED = Path(__file__).parent.parent / "weights"
@@ -52,11 +51,7 @@ def save(system: System, path: Path | str, *, bits: int = 32, notes: Mapping[str
     if path.is_dir():
         raise ValueError(f"save: {path} is a folder; a file is needed; name one in it, say {path / 'weights.safetensors'}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
-        temporary = Path(folder) / path.name
-        save_file(pack(tensors, bits), temporary, {key: json.dumps(value) for key, value in metadata.items()})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+    whole(path, lambda file: save_file(pack(tensors, bits), file, {key: json.dumps(value) for key, value in metadata.items()}))
 
 
 def metadata(path: Path | str) -> dict[str, Any]:
