@@ -12,6 +12,7 @@ import sketches
 import torch
 from torch import Tensor, nn
 
+from tessera.codecs import Codec
 from tessera.document import Document, Image, Text
 from tessera.draws import Draw
 from tessera.laws import Sampling
@@ -86,10 +87,19 @@ def whole(system: System, kind: type[Image]) -> bool:
     return getattr(system.port(kind(learn=True)).codec, "columns", 1) == 0
 
 
+_SIZES: WeakKeyDictionary[Codec, tuple[int, int]] = WeakKeyDictionary()
+
+
+def size(codec: Codec) -> tuple[int, int]:
+    """Height and width of the pictures that a codec makes; asked once, because some paint for long."""
+    if codec not in _SIZES:
+        _SIZES[codec] = codec.decode([codec.blank(None)])[0].shape[1:]
+    return _SIZES[codec]
+
+
 def picture(system: System, number: int, kind: type[Image] = Image) -> Tensor:
     """A picture as large as the system's own: four by four squares, each of a colour and a little noise."""
-    codec, rng = system.port(kind(learn=draws(system, kind))).codec, torch.Generator().manual_seed(number)
-    _, height, wide = codec.decode([codec.blank(None)])[0].shape
+    (height, wide), rng = size(system.port(kind(learn=draws(system, kind))).codec), torch.Generator().manual_seed(number)
     colours = torch.randint(230, (3, 4, 4), generator=rng)
     squares = colours.repeat_interleave(height // 4, 1).repeat_interleave(wide // 4, 2)
     return (squares + torch.randint(25, squares.shape, generator=rng)).to(torch.uint8)
