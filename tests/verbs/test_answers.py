@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -71,7 +73,7 @@ def test_a_part_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch, exam, s
 
     kept = Answers(tmp_path, ABOUT)
     monkeypatch.setattr(module, "save_file", stopped)
-    monkeypatch.setattr(module.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         kept.put(exam, 0, said)
     assert kept.get(exam, 0) is None

@@ -43,12 +43,11 @@ class TaskLoRA(nn.Module):
 
     def forward(self, x: Tensor, places: Places) -> Tensor:
         """Place by place."""
-        if not self.tasks:
-            return self.linear(x)
-        at_work = torch.stack([among(places.writes, ports) for ports in self.tasks], -1).to(x.dtype) * self.scale
-        thin = F.linear(x, torch.cat([down.weight for down in self.down])).unflatten(-1, (len(self.tasks), -1))
-        chosen = (thin * at_work[..., None].to(thin.dtype)).flatten(-2)  # few features: nothing is chosen among all that go out
-        return self.linear(x) + F.linear(chosen, torch.cat([up.weight for up in self.up], 1))
+        y = self.linear(x)
+        for ports, down, up in zip(self.tasks, self.down, self.up, strict=True):
+            thin = down(x)  # few features: nothing is chosen among all that go out
+            y = y + up(thin * (self.scale * among(places.writes, ports))[..., None].to(thin.dtype))
+        return y
 
 
 class LoRA(nn.Linear):
