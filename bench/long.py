@@ -19,7 +19,8 @@ from tessera.laws import Categorical, Sampling
 from tessera.pieces import assemble, place, read
 from tessera.places import FIELDS, Places
 from tessera.system import evaluating
-from tessera.verbs.generate import CachedPasses, advance
+from tessera.verbs.generate import advance
+from tessera.verbs.passes import CachedPasses
 from tessera.verbs.recipes import build
 from tessera.verbs.tables import table
 from tessera.verbs.writing import Author, Request

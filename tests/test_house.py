@@ -1,6 +1,7 @@
 """The house rules: promises about size, layers and names, kept by tests."""
 
 import ast
+import importlib
 import json
 import re
 import sys
@@ -152,6 +153,14 @@ def test_inheritance_is_one_deep():
             if isinstance(node, ast.ClassDef):
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in ours and base.id != node.name]
                 assert not bases, f"{path.name}: {node.name} inherits {bases}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").glob("*.py")), ids=lambda path: path.name)
+def test_what_benches_take_from_the_library_is_there(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tessera":
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names), f"{path.name} imports from {node.module} what is not there"
 
 
 def test_public_things_have_docstrings():

@@ -4,8 +4,9 @@ from torch import nn
 
 from tessera.attention import causal
 from tessera.places import Places
-from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer, lean
-from tessera.trunk.lean import Lean, lean_form, side_by_side
+from tessera.trunk import MLP, Block, ParallelBlock, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.trunk.lean import LeanTransformer, common, lean_form
+from tessera.trunk.lean.common import side_by_side
 
 WIDTH, HEADS, ROWS = 16, 4, 3
 
@@ -45,7 +46,7 @@ def written(form, made: Transformer, places, condition=None) -> torch.Tensor:
 def test_the_lean_form_says_what_the_trunk_says(attention, dtype, near, places):
     made = trunk(**attention).to(dtype)
     lean = lean_form(made)
-    assert isinstance(lean, Lean)
+    assert isinstance(lean, LeanTransformer)
     expected = written(made, made, places)
     torch.testing.assert_close(written(lean, made, places), expected, rtol=0, atol=near * expected.abs().max())
 
@@ -87,7 +88,7 @@ def test_the_trunk_itself_passes_where_that_is_asked_for(asked, places, monkeypa
     lean = lean_form(made)
     called = []
     monkeypatch.setattr(lean, "trunk", lambda *words: called.append(words) or made(*words))
-    lean.trunk.training, lean.trunk.sight = asked == "training", made.sight  # the trunk watched
+    made.training, lean.trunk.sight = asked == "training", made.sight  # the trunk watched
     if asked == "hook":
         made.blocks[1].after_mlp.register_forward_hook(lambda module, given, out: None)
     with torch.set_grad_enabled(asked == "gradient"), torch.autocast("cpu", torch.bfloat16, enabled=asked == "autocast"):
@@ -119,12 +120,12 @@ def test_what_is_kept_of_a_weight_is_made_anew_when_it_changes(change):
 
 
 def test_nothing_is_kept_of_weights_that_are_gone_or_large(monkeypatch):
-    before = len(lean._kept)
+    before = len(common._kept)
     weight = nn.Parameter(torch.randn(3, 4))
     side_by_side(weight)
-    assert len(lean._kept) == before + 1
+    assert len(common._kept) == before + 1
     del weight
-    assert len(lean._kept) == before
-    monkeypatch.setattr(lean, "SMALL", 11)
+    assert len(common._kept) == before
+    monkeypatch.setattr(common, "SMALL", 11)
     weight = nn.Parameter(torch.randn(3, 4))
-    assert side_by_side(weight).data_ptr() == weight.data_ptr() and len(lean._kept) == before
+    assert side_by_side(weight).data_ptr() == weight.data_ptr() and len(common._kept) == before

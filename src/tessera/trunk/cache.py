@@ -88,16 +88,20 @@ class Cache:
         self.places = torch.cat([self.places, unused], -1)
 
 
+def selected(rows: Sequence[int], device: torch.device) -> slice | Tensor:
+    """What to index rows by: those side by side are a slice, and nothing is copied."""
+    first = rows[0]
+    return slice(first, first + len(rows)) if list(rows) == list(range(first, first + len(rows))) else torch.tensor(rows, device=device)
+
+
 class Pass:
-    """The cache as one pass sees it: its rows, old places and new ones. Rows side by side are read as a slice: nothing is copied."""
+    """The cache as one pass sees it: its rows, old places and new ones."""
 
     def __init__(self, cache: Cache, rows: Sequence[int], lengths: Sequence[int], counts: Sequence[int], count: int):
         self.cache, self.rows, self.counts, self.count = cache, rows, counts, count
         self.used, self.layer = max(lengths) + count, 0
         device, capacity = cache.places.device, cache.places.shape[-1]
-        side_by_side = list(rows) == list(range(rows[0], rows[0] + len(rows)))
-        numbers = torch.tensor(rows, device=device)
-        self.where = slice(rows[0], rows[0] + len(rows)) if side_by_side else numbers
+        self.where, numbers = selected(rows, device), torch.tensor(rows, device=device)
         place = torch.tensor(lengths, device=device)[:, None] + torch.arange(count, device=device)
         heads = numbers[:, None, None] * 2 * cache.heads + torch.arange(2 * cache.heads, device=device)
         self.at = (numbers[:, None] * capacity + place).flatten()  # among the places of all rows

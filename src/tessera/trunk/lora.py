@@ -46,7 +46,7 @@ class TaskLoRA(nn.Module):
         y = self.linear(x)
         for ports, down, up in zip(self.tasks, self.down, self.up, strict=True):
             thin = down(x)  # few features: nothing is chosen among all that go out
-            y = y + up(thin * (self.scale * among(places.writes, ports))[..., None].to(thin.dtype))
+            y = y + up(thin * (self.scale * among(places.writes, ports).to(thin.dtype))[..., None])
         return y
 
 

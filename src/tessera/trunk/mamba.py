@@ -48,7 +48,7 @@ class Mixer(nn.Module):
             )
         self.heads, self.head, self.state, self.groups, self.reach = inner // head, head, state, groups, reach
         self.split = [inner, inner + 2 * groups * state, self.heads]
-        self.into = (project or _Linear)(width, sum(self.split))
+        self.into = (project or Blind)(width, sum(self.split))
         self.conv = nn.Conv1d(self.split[1], self.split[1], reach, groups=self.split[1])
         self.norm, self.out = GroupRMSNorm(inner, groups), nn.Linear(inner, width, bias=False)
         steps = torch.exp(torch.empty(self.heads).uniform_(-6.9, -2.3))  # from .001 to .1
@@ -84,7 +84,7 @@ class Mixer(nn.Module):
         return total, longer[:, -behind:] * kept
 
 
-class _Linear(nn.Linear):
+class Blind(nn.Linear):
     """A linear layer that is told the places, and does not look at them."""
 
     def __init__(self, inputs: int, outputs: int):

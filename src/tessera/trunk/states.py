@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from tessera.places import Places
+from tessera.trunk.cache import selected
 
 
 class State(NamedTuple):
@@ -74,10 +74,12 @@ class StatePass:
 
     def __init__(self, cache: StateCache, rows: Sequence[int]):
         self.cache, self.rows, self.after = cache, list(rows), list[State]()
+        self.where = selected(self.rows, cache.layers[0].tail.device)
 
     def state(self) -> State:
         """Of the next layer."""
-        return State(*(part[self.rows] for part in self.cache.layers[len(self.after)]))
+        tail, memory = self.cache.layers[len(self.after)]
+        return State(tail[self.where], memory[self.where])
 
     def pass_on(self, state: State) -> None:
         """What the layer has made of it."""
@@ -85,7 +87,10 @@ class StatePass:
 
     def commit(self, keep: Sequence[bool]) -> None:
         """Rows where `keep` is True go on from here; the others are as they were."""
-        kept = torch.tensor([i for i, one in enumerate(keep) if one], dtype=torch.long)
+        kept = [i for i, one in enumerate(keep) if one]
+        if not kept:
+            return
+        everyone, where = len(kept) == len(self.rows), selected([self.rows[i] for i in kept], self.cache.layers[0].tail.device)
         for layer, after in zip(self.cache.layers, self.after, strict=True):
             for part, new in zip(layer, after, strict=True):
-                part[[self.rows[i] for i in kept.tolist()]] = new[kept.to(new.device)].to(part)
+                part[where] = (new if everyone else new[kept]).to(part)
