@@ -187,7 +187,8 @@ def verdict(courses):
     for name in (CACHED, UNCACHED):
         theirs, weights = courses[name]
         less = 1 - ours.memory(mark, mine) / theirs.memory(mark, weights)
-        said.append(f"{ours.speed(mark) / theirs.speed(mark):.2g} times as fast and {100 * less:.0f} % less memory beside {name}")
+        faster = float(f"{ours.speed(mark) / theirs.speed(mark):.2g}")
+        said.append(f"{faster:,g} times as fast and {100 * less:.0f} % less memory beside {name}")
     return f"at {mark:,} places " + ", ".join(said)
 
 
@@ -207,11 +208,11 @@ def main(most):
     ]
     if most > WHOLE:
         note += [
-            f"Without a cache texts were written up to {WHOLE:,} places: longer ones take too long (4,096 places most of an hour),",
+            f"Without a cache texts were written up to {WHOLE:,} places: longer ones take too long (4,096 places half an hour),",
             "and are added up from single passes.",
         ]
     elif most < MARKS[-1]:
-        note += [f"A short run: `python bench/long.py` goes to {MARKS[-1]:,} places, in hours."]
+        note += [f"A short run: `python bench/long.py` goes to {MARKS[-1]:,} places, in minutes."]
     claim = [
         "The paper says 119.2 times as fast and 63 % less memory for long texts, beside JanusFlow and Show-o, whose published code keeps",
         f"nothing where it writes text. Here: {verdict(courses)}.",
