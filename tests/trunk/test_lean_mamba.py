@@ -78,3 +78,9 @@ def wrapped(inputs: int, outputs: int) -> TaskLoRA:
 def test_other_trunks_write_as_they_are(other):
     made = trunk(**other)
     assert lean_form(made) is made
+
+
+def test_blocks_with_unlike_adapters_write_as_they_are():
+    ranks = iter((2, 3))
+    made = trunk(project=lambda *sizes: TaskLoRA(*sizes, tasks=TASKS, rank=next(ranks)))
+    assert lean_form(made) is made

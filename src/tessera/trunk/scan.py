@@ -57,13 +57,14 @@ def scan(
     added = (x * left[..., None]).mT.flatten(3, 4) @ into  # row chunk group (head size) state
     first = torch.cat([document.new_zeros(rows, 1), document[:, :-1, -1]], 1)
     reach = faded.exp() * (document == first[..., None])[:, :, None, None]  # what is left of the state in front of the chunk
-    before, now = [], state.unflatten(1, (groups, -1)).flatten(2, 3)
+    carried = reach[..., -1].repeat_interleave(x.shape[-1], -1)[..., None]  # through the chunk
+    before, now = [], state.reshape(rows, groups, -1, state.shape[-1])
     for chunk in range(x.shape[1]):
         before.append(now)
-        now = now * reach[:, chunk, ..., -1].repeat_interleave(x.shape[-1], -1)[..., None] + added[:, chunk]
+        now = now * carried[:, chunk] + added[:, chunk]
     told = (out @ torch.stack(before, 1).mT).unflatten(-1, (-1, x.shape[-1])).transpose(3, 4)
     said = (said + told * reach[..., None]).flatten(2, 3).transpose(2, 3)
-    return Scanned(said.flatten(1, 2)[:, :count], now.unflatten(2, (-1, x.shape[-1])).flatten(1, 2))
+    return Scanned(said.flatten(1, 2)[:, :count], now.reshape(state.shape))
 
 
 def _step(

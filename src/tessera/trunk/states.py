@@ -88,9 +88,7 @@ class StatePass:
     def commit(self, keep: Sequence[bool]) -> None:
         """Rows where `keep` is True go on from here; the others are as they were."""
         kept = [i for i, one in enumerate(keep) if one]
-        if not kept:
-            return
-        everyone, where = len(kept) == len(self.rows), selected([self.rows[i] for i in kept], self.cache.layers[0].tail.device)
+        some, where = (slice(None), self.where) if all(keep) else (kept, [self.rows[i] for i in kept])
         for layer, after in zip(self.cache.layers, self.after, strict=True):
             for part, new in zip(layer, after, strict=True):
-                part[where] = (new if everyone else new[kept]).to(part)
+                part[where] = new[some].to(part)

@@ -20,8 +20,16 @@ AtWork = Float[Tensor, "place feature"]  # what the thin features of each task a
 
 
 def usual_mamba(trunk: Trunk) -> TypeGuard[Mamba]:
-    """Whether its mixers are as the recipes have them: one group, projections without bias or with adapters by task."""
-    return type(trunk) is Mamba and all(map(_usual, trunk.blocks))
+    """Whether its mixers are as the recipes have them: one group, projections without bias, alike, with adapters by task or none."""
+    if type(trunk) is not Mamba or not all(map(_usual, trunk.blocks)):
+        return False
+    first, *others = (block.mixer.into for block in trunk.blocks)
+    return all(_tasks(one) == _tasks(first) for one in others)
+
+
+def _tasks(into: nn.Module) -> tuple[tuple, int]:
+    """Those that it has adapters for, and how thin these are."""
+    return (into.tasks, into.down[0].out_features) if isinstance(into, TaskLoRA) and into.tasks else ((), 0)
 
 
 def _usual(block: nn.Module) -> bool:
@@ -41,8 +49,7 @@ class LeanMamba:
     def __init__(self, trunk: Mamba):
         self.trunk, self.plain, self.norm = trunk, Plain(trunk), lean_norm(trunk.norm)
         self.blocks = [_LeanBlock(block) for block in trunk.blocks]
-        into = trunk.blocks[0].mixer.into
-        self.tasks = into.tasks if isinstance(into, TaskLoRA) else ()
+        self.tasks, self.rank = _tasks(trunk.blocks[0].mixer.into)
 
     def __call__(self, embeddings: Hidden, condition: Hidden | None, places: Places, rule: AttentionRule, opened: StatePass) -> Hidden:
         """Hidden states of the places; their rows go on from their states."""
@@ -58,8 +65,7 @@ class LeanMamba:
     def _at_work(self, places: Places, like: Flat) -> AtWork | None:
         if not self.tasks:
             return None
-        rank = self.blocks[0].thin
-        return torch.cat([among(places.writes, ports).to(like).expand(-1, rank) for ports in self.tasks], 1)
+        return torch.cat([among(places.writes, ports).to(like).expand(-1, self.rank) for ports in self.tasks], 1)
 
 
 class _LeanBlock:
@@ -68,10 +74,9 @@ class _LeanBlock:
     def __init__(self, block: MambaBlock):
         mixer, into = block.mixer, block.mixer.into
         self.before, self.norm = lean_norm(block.norm), RMS(mixer.norm.weight, mixer.norm.eps)
-        linear, self.thin = into.linear if isinstance(into, TaskLoRA) else into, 0
+        linear = into.linear if isinstance(into, TaskLoRA) else into
         self.into, self.out = side_by_side(linear.weight), side_by_side(mixer.out.weight)
         if isinstance(into, TaskLoRA) and into.tasks:
-            self.thin = into.down[0].out_features
             self.down = torch.cat([down.weight.detach() for down in into.down]).t()
             self.up = into.scale * torch.cat([up.weight.detach() for up in into.up], 1).t()
         assert mixer.conv.bias is not None
