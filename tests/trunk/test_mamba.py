@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from tessera.attention import causal, within
-from tessera.trunk import Mamba, MambaBlock, Mixer
+from tessera.trunk import Fading, Mamba, MambaBlock, Mixer
 from tessera.trunk import scan as scans
 from tessera.trunk.scan import by_kernels, quickest, scan
 
@@ -137,11 +138,20 @@ def test_states_that_are_copied_go_on_apart(places):
 
 
 def test_documents_of_a_row_do_not_know_each_other(places):
-    made, x = trunk(), torch.randn(1, 7, WIDTH, dtype=torch.float64)
-    together = made(x, None, places(document=[[0, 0, 0, 1, 1, 1, 1]]), causal)
-    for part in (slice(0, 3), slice(3, 7)):
-        alone = made(x[:, part], None, places(document=[[0] * (part.stop - part.start)]), causal)
-        torch.testing.assert_close(together[:, part], alone)
+    """Nor those shorter than the convolution, nor one that holds what is huge."""
+    made, x = trunk(), torch.randn(2, 9, WIDTH, dtype=torch.float64)
+    x[0, 3:5] *= 1e12
+    together = made(x, None, places(document=[[0, 0, 0, 1, 1, 2, 2, 2, 2], [0, 1, 2, 2, 2, 2, 3, 3, 3]]), causal)
+    for row, parts in enumerate([(slice(0, 3), slice(3, 5), slice(5, 9)), (slice(0, 1), slice(1, 2), slice(2, 6), slice(6, 9))]):
+        for part in parts:
+            alone = made(x[[row], part], None, places(document=[[0] * (part.stop - part.start)]), causal)
+            torch.testing.assert_close(together[[row], part], alone)
+
+
+def test_heads_begin_within_the_bounds_they_are_given():
+    made = Mixer(256, fading=Fading(steps=(0.05, 1.0), rates=(0.02, 0.5)))
+    steps, fading = F.softplus(made.step_bias), made.log_decay.exp()
+    assert 0.05 <= steps.min() < 0.2 < steps.max() <= 1 and 0.02 <= fading.min() < 0.25 < fading.max() <= 0.5
 
 
 def test_what_a_state_cannot_do_is_refused(places):

@@ -5,8 +5,8 @@ are codes, with a table, a projector and a head of their own. Adapters of the pr
 about to write. First each task trains what is its own, then all learn together.
 Differs: one eye, SigLIP's in shape, which learned on the world, not two; codes are Chameleon's (FSQ), their projector has two layers, not
 three, their head is not tied to the table; words of prompts have no projection of their own; a stage of text stands for the pretrained
-Mamba-2; positions are added to codes alone; a written picture is read on as its codes; losses of pictures weigh double; the
-eye, frozen there, learns on.
+Mamba-2, whose heads begin with longer steps and fade slower, as documents are short; positions are added to codes alone; a written
+picture is read on as its codes; losses of pictures weigh double; the eye, frozen there, learns on.
 Command: `tessera train omnimamba`.
 """
 
@@ -28,7 +28,7 @@ from tessera.ports import Port, Takes
 from tessera.readers import Digits, EyeReader, TokenReader
 from tessera.stages import Stage
 from tessera.system import System
-from tessera.trunk import Mamba, MambaBlock, Mixer, TaskLoRA
+from tessera.trunk import Fading, Mamba, MambaBlock, Mixer, TaskLoRA
 from tessera.writers import LinearWriter
 
 PAPER = {"width": 2048, "depth": 48, "memory": (64, 128), "pixels": 256, "patch": 16, "look": (1152, 27, 16)}
@@ -64,7 +64,7 @@ def omnimamba(
     image = Port("image", Image, codec=pictures, reader=squares, writer=drawer, order=Next(), law=codes, takes=Takes.LEARNED)
 
     adapted = partial(TaskLoRA, tasks=((text,), (image,)))
-    mixer = lambda: Mixer(width, head=memory[0], state=memory[1], project=adapted)
+    mixer = partial(Mixer, width, head=memory[0], state=memory[1], project=adapted, fading=Fading(steps=(0.05, 1.0), rates=(0.02, 0.5)))
     trunk = Mamba([MambaBlock(nn.RMSNorm(width), mixer()) for _ in range(depth)], norm=nn.RMSNorm(width))
     tell, draw = (tuple(module for block in trunk.blocks for module in block.mixer.into.of(task)) for task in (0, 1))
 

@@ -8,7 +8,7 @@ from tessera.trunk.fronts import Entry, TaskFront
 from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
 from tessera.trunk.layers import MLP, CrossAttention, SelfAttention, SwiGLU
 from tessera.trunk.lora import LoRA, TaskLoRA
-from tessera.trunk.mamba import Mamba, MambaBlock, Mixer
+from tessera.trunk.mamba import Fading, Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import OffsetRMSNorm
 from tessera.trunk.rotary import GridRotary, Rotary
 from tessera.trunk.transformer import Block, DecoderBlock, OnlySeen, ParallelBlock, PreNorm, ScaledNorm, SwinNorm, Transformer
@@ -23,6 +23,7 @@ __all__ = [
     "EncoderDecoder",
     "Entry",
     "Experts",
+    "Fading",
     "GridRotary",
     "HeadwiseLayerNorm",
     "LoRA",

@@ -1,7 +1,8 @@
 """Mamba-2: a trunk whose memory is a state of one size, however long the document."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,16 @@ from tessera.trunk.fronts import TaskFront
 from tessera.trunk.norms import GroupRMSNorm
 from tessera.trunk.scan import quickest
 from tessera.trunk.states import State, StateCache, StatePass
+
+
+class Fading(NamedTuple):
+    """Between which bounds heads begin: a place adds a step of itself to its head's state, which fades at a rate times that step.
+
+    These are the paper's, made for thousands of places.
+    """
+
+    steps: tuple[float, float] = (0.001, 0.1)
+    rates: tuple[float, float] = (1.0, 16.0)
 
 
 class Mixer(nn.Module):
@@ -37,6 +48,7 @@ class Mixer(nn.Module):
         state: int = 128,
         groups: int = 1,
         reach: int = 4,
+        fading: Fading = Fading(),
         project: Callable[[int, int], nn.Module] | None = None,
     ):
         super().__init__()
@@ -51,9 +63,9 @@ class Mixer(nn.Module):
         self.into = (project or Blind)(width, sum(self.split))
         self.conv = nn.Conv1d(self.split[1], self.split[1], reach, groups=self.split[1])
         self.norm, self.out = GroupRMSNorm(inner, groups), nn.Linear(inner, width, bias=False)
-        steps = torch.exp(torch.empty(self.heads).uniform_(-6.9, -2.3))  # from .001 to .1
-        self.step_bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))  # what softplus makes these of
-        self.log_decay = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
+        first = torch.empty(self.heads).uniform_(*map(math.log, fading.steps)).exp()
+        self.step_bias = nn.Parameter(first + torch.log(-torch.expm1(-first)))  # what softplus makes these of
+        self.log_decay = nn.Parameter(torch.empty(self.heads).uniform_(*fading.rates).log())
         self.skip = nn.Parameter(torch.ones(self.heads))
 
     def forward(self, x: Hidden, places: Places, documents: Int[Tensor, "row place"], state: State) -> tuple[Hidden, State]:
@@ -72,14 +84,17 @@ class Mixer(nn.Module):
         self, x: Float[Tensor, "row place width"], documents: Int[Tensor, "row place"], tail: Float[Tensor, "row past width"]
     ) -> tuple[Tensor, Tensor]:
         """Each place with those before it in its document, and the last ones, which the next pass needs."""
-        longer, count, behind = torch.cat([tail.to(x), x], 1), x.shape[1], self.reach - 1
+        longer, behind = torch.cat([tail.to(x), x], 1), self.reach - 1
         of = torch.cat([documents.new_zeros(len(documents), behind), documents], 1)
         assert self.conv.bias is not None
-        total = self.conv.bias.to(x) + x * self.conv.weight[:, 0, behind].to(x)
-        for back in range(1, self.reach):
-            then = slice(behind - back, behind - back + count)
-            mine = (of[:, then] == documents)[..., None].to(x)
-            total = total + longer[:, then] * mine * self.conv.weight[:, 0, behind - back].to(x)
+        weight = self.conv.weight.to(x)
+        flat = longer.mT[:, :, None]  # a picture one pixel high, features last in memory: convolved as it lies
+        total = F.conv2d(flat, weight[:, :, None], groups=len(weight))[:, :, 0].mT + self.conv.bias.to(x)
+        strange = of.unfold(1, self.reach, 1) != documents[..., None]
+        row, place = strange.any(-1).nonzero(as_tuple=True)  # few: those within reach of another document
+        if len(row):
+            near = longer[row[:, None], place[:, None] + torch.arange(self.reach, device=x.device)] * ~strange[row, place, :, None]
+            total = total.index_put((row, place), (near * weight[:, 0].mT).sum(1) + self.conv.bias.to(x))
         kept = (of[:, -behind:] == of[:, -1:])[..., None]
         return total, longer[:, -behind:] * kept
 
