@@ -9,7 +9,7 @@ from tessera.codecs import Patches
 from tessera.document import Image
 from tessera.laws import Categorical
 from tessera.orders import Next
-from tessera.pieces import Later, Piece, assemble, join, number, pack, place, read
+from tessera.pieces import Later, Piece, assemble, join, number, pack, place, read, spread
 from tessera.places import PADDING, View
 from tessera.ports import Port
 from tessera.readers import Read, TokenReader, grid_coordinates
@@ -60,6 +60,24 @@ def piece(count: int, *, by: Port | None = None, **facts) -> Piece:
 )
 def test_rows_are_filled_by_first_fit_longest_first(lengths, capacity, rows):
     assert pack(lengths, capacity) == rows
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 40, 128, 10_000])
+def test_halves_are_spread_evenly(capacity):
+    dice = np.random.default_rng(0)
+    kinds = np.array([(46, 6), (16, 18), (0, 30), (24, 10)])
+    halves = [(int(given), int(learned)) for given, learned in kinds[dice.integers(4, size=64)] + dice.integers(5, size=(64, 2))]
+    padded = lambda rows: len(rows) * sum(max(sum(halves[d][side] for d in row) for row in rows) for side in (0, 1))
+    spreading, total = spread(halves, capacity), sum(map(sum, halves))
+    assert sorted(d for row in spreading for d in row) == list(range(64)) and all(spreading)
+    assert len(spreading) == (min(64, -(-total // capacity)) if capacity else 64)
+    if capacity == 128:
+        assert padded(spreading) < 0.85 * padded(pack([sum(half) for half in halves], capacity))
+        assert padded(spreading) < 1.2 * total
+
+
+def test_halves_of_nothing_are_spread_too():
+    assert spread([], 8) == [] and spread([(0, 0), (0, 0)], 0) == [[0], [1]] and spread([(300, 0), (1, 0)], 128) == [[0], [1]]
 
 
 def test_segments_are_numbered_and_views_share_theirs():

@@ -121,7 +121,7 @@ def test_learned_text_begins_from_a_marker_where_the_trunk_wants_it(tiny, pictur
     m, parts = system.markers, (Image(pictures[0]), Text("what?"), Text("red", learn=True), Image(pictures[1], learn=True))
     document = Document((*parts, Text("x", learn=True), Text("y"), Text("z", learn=True)))
     found, usual = [], laid_out(system, document)
-    system.trunk.opens = True
+    system.trunk.halved = True
     for one in laid_out(system, document):
         if one[1] == [m.end] and one[3]:
             found.append(one[2])

@@ -1,5 +1,6 @@
 """Pieces: how documents become rows of places. A piece is one view of one segment (or a marker), as one port reads it."""
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -254,7 +255,10 @@ def _gather(everything: ReadAll, packed: np.ndarray, index: np.ndarray) -> Batch
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Which documents share a row: first fit, longest first; a row holds at most `capacity` places, or one document."""
+    """Which documents share a row: first fit, longest first; a row holds at most `capacity` places, or one document.
+
+    Rows that are padded once are filled best so; see `spread` for those whose halves are padded each.
+    """
     rows: list[list[int]] = []
     left: list[int] = []
     for document in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -266,4 +270,24 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         else:
             rows.append([document])
             left.append(capacity - lengths[document])
+    return rows
+
+
+def spread(halves: Sequence[tuple[int, int]], capacity: int) -> list[list[int]]:
+    """Which documents share a row, where what is given and what is learned are padded each: as alike in both as can be.
+
+    There are as many rows as all places fill, each of about `capacity`, or one for each document. The largest go first, each to the row
+    that it leaves the least full, by the half that is the fuller.
+    """
+    totals = [max(sum(half), 1) for half in zip(*halves, strict=True)]
+    share = lambda half: max(size / total for size, total in zip(half, totals, strict=True))
+    count = len(halves) if capacity < 1 else min(len(halves), math.ceil(sum(totals) / capacity))
+    rows: list[list[int]] = [[] for _ in range(count)]
+    held = [(0, 0)] * count
+    for document in sorted(range(len(halves)), key=lambda i: -share(halves[i])):
+        given, learned = halves[document]
+        then = [(before[0] + given, before[1] + learned) for before in held]
+        best = min(range(count), key=lambda row: (share(then[row]), sum(then[row]), len(rows[row])))
+        rows[best].append(document)
+        held[best] = then[best]
     return rows

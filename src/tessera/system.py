@@ -19,7 +19,7 @@ from tessera.drops import Drop
 from tessera.extras import Extra, observed
 from tessera.manners import Manners
 from tessera.orders.base import Context
-from tessera.pieces import Ahead, Batch, Goal, Later, Piece, assemble, number, pack, place, read
+from tessera.pieces import Ahead, Batch, Goal, Later, Piece, assemble, number, pack, place, read, spread
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
@@ -217,7 +217,7 @@ class System(nn.Module):
         if self.port(document[i]).marked:
             decided = learn and isinstance(behind, Text) and behind.learn
             pieces += self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided)
-        elif learn and self.trunk.opens and not (behind and behind.learn):
+        elif learn and self.trunk.halved and not (behind and behind.learn):
             pieces += self.marker([self.markers.end], ahead, learned=True)
         return pieces
 
@@ -295,12 +295,14 @@ class System(nn.Module):
         return laid
 
     def hidden(self, laid: Sequence[list[Piece]], capacity: int = 0) -> tuple[Tensor, Batch]:
-        """Hidden states [row, place, width] of laid-out documents, packed into rows of at most `capacity` places."""
+        """Hidden states [row, place, width] of laid-out documents, packed into rows of about `capacity` places."""
         everything = read([piece for pieces in laid for piece in pieces], self.device)
         for pieces in laid:
             place(pieces)
-        lengths = [sum(piece.count for piece in pieces) for pieces in laid]
-        rows = [[piece for d in row for piece in laid[d]] for row in pack(lengths, capacity)]
+        counted = lambda pieces, side: sum(piece.count for piece in pieces if piece.learned is side)
+        halves = [(counted(pieces, False), counted(pieces, True)) for pieces in laid]
+        shared = spread(halves, capacity) if self.trunk.halved else pack(list(map(sum, halves)), capacity)
+        rows = [[piece for d in row for piece in laid[d]] for row in shared]
         batch = assemble(rows, everything)
         return self.trunk(batch.embeddings, batch.condition, batch.places, self.attention), batch
 
@@ -312,7 +314,7 @@ class System(nn.Module):
         return self.losses_of(self.arrange(documents, draws))
 
     def losses_of(self, laid: Sequence[list[Piece]], *, capacity: int | None = None) -> Losses:
-        """The losses of arranged documents, packed into rows of at most `capacity` places (by default ROW)."""
+        """The losses of arranged documents, packed into rows of about `capacity` places (by default ROW)."""
         laid = list(laid)
         with observed([extra.point for extra in self.extras]) as seen:
             hidden, _ = self.hidden(laid, ROW if capacity is None else capacity)

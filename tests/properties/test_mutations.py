@@ -124,7 +124,7 @@ def turns_run_together(patch, system):
 
 
 def answers_begin_from_the_question(patch, system):
-    patch.setattr(EncoderDecoder, "opens", False)
+    patch.setattr(EncoderDecoder, "halved", False)
 
 
 ZOO, HALVES = "sketches.zoo:zoo", "sketches.halves:halves"

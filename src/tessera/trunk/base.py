@@ -57,12 +57,13 @@ class Trunk(Protocol):
     """A module that joins the modalities: every place's hidden state, from what the rule lets it see.
 
     `active_parameters` is how many work on one place. With `opened`, a pass of its cache, new places also see what the
-    rows of the cache hold. `serves` raises ValueError for rules and ports that it cannot do justice to. `opens` says that
-    learned text begins from a place of its own, not from what was given, because that passes through other parts.
+    rows of the cache hold. `serves` raises ValueError for rules and ports that it cannot do justice to. `halved` says that
+    what is given passes through other parts than what is learned: learned text then begins from a place of its own, and each half of a
+    row is padded by itself.
     """
 
     @property
-    def opens(self) -> bool: ...
+    def halved(self) -> bool: ...
 
     @property
     def blocks(self) -> Sequence[nn.Module]: ...

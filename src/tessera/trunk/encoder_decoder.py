@@ -43,7 +43,7 @@ class EncoderDecoder(nn.Module):
     Source: T5 (Raffel et al. 2019, arXiv:1910.10683, section 2.1), with the parts of Transformer. Raises ValueError where heads differ.
     """
 
-    opens = True
+    halved = True
     encoder: Sequence[Block | ParallelBlock]
     decoder: Sequence[DecoderBlock]
 

@@ -128,7 +128,7 @@ class Experts(nn.Module):
     arXiv:2412.09604). Raises ValueError where towers differ in shape or a route leads to none.
     """
 
-    opens = False
+    halved = False
     towers: Sequence[Transformer]
     blocks: Sequence[Joint]
 

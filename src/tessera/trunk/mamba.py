@@ -129,7 +129,7 @@ class Mamba(nn.Module):
     is done to places before the first layer (`TaskFront`).
     """
 
-    opens = False
+    halved = False
     blocks: Sequence[MambaBlock]
 
     def __init__(self, blocks: Sequence[MambaBlock], *, norm: nn.Module, front: TaskFront | None = None):

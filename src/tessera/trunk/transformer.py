@@ -232,7 +232,7 @@ class Transformer(nn.Module):
     Without `rotary` places differ by what is read of them alone. Weights start as `start` says.
     """
 
-    opens = False
+    halved = False
     blocks: Sequence[AnyBlock]
 
     def __init__(self, blocks: Sequence[AnyBlock], *, norm: nn.Module, rotary: Rotary | None):
