@@ -4,7 +4,7 @@ from tessera.exams import Report
 from tessera.scoring import Score
 from tessera.verbs.evaluate import Plan
 from tessera.verbs.results import parts_hash, results, save_results
-from tessera.verbs.tables import HEADLINES, budget_table, put, readme_table, update_readme
+from tessera.verbs.tables import HEADLINES, budget_table, put, readme_table, seeds_table, update_readme
 from tessera.verbs.weights import load, weights_hash
 from tessera.world import World
 
@@ -105,6 +105,26 @@ def test_results_of_another_budget_optimizer_world_or_judge_do_not_stand_beside(
     with pytest.raises(ValueError, match=r"table: other learned from .* the same are accepted"):
         budget_table([found, drawn(found, "other", 0.5, **changes)])
     assert budget_table([found, drawn(found, "other", 0.5, training=TRAINING | {"documents": 500_000})])
+
+
+def seeded(found, seed, share, **changes):
+    """The same, learned with a seed."""
+    return drawn(found, "chameleon", share, training=TRAINING | {"settings": TRAINING["settings"] | {"seed": seed}} | changes)
+
+
+def test_seeds_stand_in_turn_above_their_mean_and_how_far_they_lie_apart(found):
+    head, _, *rows = seeds_table([seeded(found, 2, 0.8), seeded(found, 0, 0.5), seeded(found, 1, 0.5)]).splitlines()
+    assert head.startswith("| chameleon, seed | all drawing skills | readable drawings |")
+    assert [row.split(" | ")[0] for row in rows] == ["| 0", "| 1", "| 2", "| mean", "| standard deviation"]
+    assert [row.split(" | ")[1] for row in rows[2:]] == ["80.0 (70.0-90.0)", "60.0", "17.3"]  # of .3 / sqrt(3)
+    assert {row.split(" | ")[2] for row in rows} == {"-"}
+
+
+@pytest.mark.parametrize("other", [{"seed": 0}, {"seed": 1, "documents": 7}, None])
+def test_seeds_of_one_system_trained_alike_are_asked_for(found, other):
+    one = seeded(found, 0, 0.5)
+    with pytest.raises(ValueError, match=r"table: \d results of chameleon, seeds 0.*; two or more of one system are accepted"):
+        seeds_table([one] if other is None else [one, seeded(found, share=0.5, **other)])
 
 
 def test_a_table_needs_results_and_a_page_a_place(tmp_path):

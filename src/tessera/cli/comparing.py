@@ -14,7 +14,7 @@ from tessera.verbs import recipes
 from tessera.verbs.contest import Budget, Trained, contest
 from tessera.verbs.parts import Parts
 from tessera.verbs.results import read_results
-from tessera.verbs.tables import budget_table, put
+from tessera.verbs.tables import budget_table, put, seeds_table
 from tessera.verbs.train import Settings, train
 from tessera.world import World
 
@@ -71,17 +71,22 @@ def show(found: dict[str, Trained]) -> None:
     say("judge each: tessera evaluate --run RUN; then: tessera table RUN/results/*.json ...")
 
 
-@app.command("table", epilog="Example: tessera table runs/compare/*/seed-0/results/*.json")
+@app.command(
+    "table",
+    epilog="Examples: tessera table runs/compare/*/seed-0/results/*.json · tessera table --seeds runs/compare/janus/seed-*/results/*.json",
+)
 def table_command(
     results: Annotated[list[Path], typer.Argument(help="Files that `tessera evaluate` wrote, of systems that learned under one budget.")],
     into: Annotated[
-        Path | None, typer.Option(help="A page to put it in, between a line <!-- table --> and a line <!-- end -->; else it is printed.")
+        Path | None,
+        typer.Option(help="A page to put it in, between a line <!-- table --> (or seeds) and a line <!-- end -->; else it is printed."),
     ] = None,
+    seeds: Annotated[bool, typer.Option("--seeds", help="They are of one system with several seeds: mean and standard deviation.")] = False,
 ) -> None:
     """Scores of several systems side by side, with intervals, what bounds them, and what each may use: a Markdown table."""
-    made = budget_table([read_results(path) for path in results])
+    made = (seeds_table if seeds else budget_table)([read_results(path) for path in results])
     if into:
-        put(into, "table", made)
-        say(f"{into}: {len(results)} systems")
+        put(into, "seeds" if seeds else "table", made)
+        say(f"{into}: {len(results)} {'seeds' if seeds else 'systems'}")
     else:
         print(made)

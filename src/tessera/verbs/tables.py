@@ -1,7 +1,8 @@
 """Tables of several results side by side: the README's, and that of systems that learned under one budget."""
 
 import json
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,38 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
     for one in sorted(found, key=lambda one: -one["scores"].get("drawing.overall", {"value": -1})["value"]):
         active = f"{one['parameters']['trunk_active_per_place'] / 1e6:.2f} M"
         _, documents, minutes = size_and_cost(one)
-        rate = f"{one['training']['settings']['rate']:g}"
-        rows.append([one["system"], *(cell(one["scores"].get(name)) for name in LADDER), active, documents, rate, minutes])
+        scores = (cell(one["scores"].get(name)) for name in LADDER)
+        rows.append([one["system"], *scores, active, documents, f"{_rate(one):g}", minutes])
     return table(["system", *LADDER.values(), "trunk, active a place", "documents", "rate", "trained in"], rows)
+
+
+def seeds_table(found: Sequence[Mapping[str, Any]]) -> str:
+    """One system trained with several seeds: a row of scores for each, their mean, and how far runs lie apart (standard deviation).
+
+    Raises ValueError where runs differ in more than the seed, or do not differ in it.
+    """
+    seeds = [one["training"]["settings"]["seed"] for one in found]
+    alike = {(one["system"], one["world"], one["scorer"], one["training"]["documents"], _rate(one), optimizer(one)) for one in found}
+    if len(alike) != 1 or len(set(seeds)) != len(seeds) or len(seeds) < 2:
+        raise ValueError(
+            f"table: {len(seeds)} results of {', '.join(sorted({one['system'] for one in found})) or 'nothing'}, seeds "
+            f"{', '.join(map(str, seeds)) or 'none'}; two or more of one system are accepted, trained alike but for the seed; train it "
+            "with another --seed"
+        )
+    by_seed = sorted(zip(seeds, found, strict=True), key=lambda pair: pair[0])
+    rows = [[str(seed), *(cell(one["scores"].get(name)) for name in LADDER)] for seed, one in by_seed]
+    for name, of in (("mean", statistics.mean), ("standard deviation", statistics.stdev)):
+        rows.append([name, *(_among(of, [one["scores"].get(score) for one in found]) for score in LADDER)])
+    return table([f"{found[0]['system']}, seed", *LADDER.values()], rows)
+
+
+def _rate(found: Mapping[str, Any]) -> float:
+    return found["training"]["settings"]["rate"]
+
+
+def _among(of: Callable[[Sequence[float]], float], scores: Sequence[Mapping[str, Any] | None]) -> str:
+    values = [100 * score["value"] for score in scores if score is not None]
+    return f"{of(values):.1f}" if len(values) == len(scores) else "-"
 
 
 def optimizer(found: Mapping[str, Any]) -> str:
