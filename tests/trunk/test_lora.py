@@ -25,6 +25,23 @@ def test_adapters_of_other_tasks_are_idle():
     assert layer.idle_parameters == 2 * (4 + 6) and TaskLoRA(4, 6, tasks=()).idle_parameters == 0
 
 
+def test_layers_that_have_adapters_of_their_own_speak_for_themselves(places):
+    layer, x = TaskLoRA(4, 6, tasks=((TEXT,), (IMAGE, SOUND)), rank=2), torch.randn(1, 4, 4)
+    for part in layer.parameters():
+        nn.init.normal_(part)
+    laid = places(port=[[0] * 4], writes=[[0, 1, 2, -1]])
+    before = layer(x, laid)
+    layer.linear, layer.down[0], layer.up[1] = (
+        LoRA(one, parts={"all": one.out_features}, rank=2, alpha=2) for one in (layer.linear, layer.down[0], layer.up[1])
+    )
+    torch.testing.assert_close(layer(x, laid), before)  # adapters start at zero
+    for one in (layer.linear, layer.down[0], layer.up[1]):
+        nn.init.normal_(one.up[0].weight)
+        changed = layer(x, laid)
+        assert not torch.isclose(changed, before).all()
+        before = changed
+
+
 def adapted(linear, **parts):
     """The layer with adapters that say something."""
     made = LoRA(linear, parts=parts, rank=2, alpha=6)

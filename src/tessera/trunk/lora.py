@@ -43,13 +43,12 @@ class TaskLoRA(nn.Module):
 
     def forward(self, x: Tensor, places: Places) -> Tensor:
         """Place by place."""
-        if not self.tasks:
-            return self.linear(x)
-        thin = F.linear(x, torch.cat([down.weight for down in self.down]))
-        at_work = torch.stack([among(places.writes, ports) for ports in self.tasks], -1)
-        thin = (thin.unflatten(-1, (len(self.tasks), -1)) * (self.scale * at_work.to(thin))[..., None]).flatten(-2)
+        at_work = [self.scale * among(places.writes, ports).to(x.dtype)[..., None] for ports in self.tasks]
+        thin = [down(x) * mine for down, mine in zip(self.down, at_work, strict=True)]
+        if any(type(layer) is not nn.Linear for layer in (self.linear, *self.down, *self.up)):  # with adapters of their own
+            return self.linear(x) + sum(up(one) for up, one in zip(self.up, thin, strict=True))
         weights = torch.cat([self.linear.weight, *(up.weight for up in self.up)], 1)
-        return F.linear(torch.cat([x, thin], -1), weights)  # one product: thin ones take longer than they look
+        return F.linear(torch.cat([x, *thin], -1), weights)  # one product: thin ones take longer than they look
 
 
 class LoRA(nn.Linear):
