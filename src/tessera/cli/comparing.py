@@ -84,9 +84,10 @@ def table_command(
     seeds: Annotated[bool, typer.Option("--seeds", help="They are of one system with several seeds: mean and standard deviation.")] = False,
 ) -> None:
     """Scores of several systems side by side, with intervals, what bounds them, and what each may use: a Markdown table."""
-    made = (seeds_table if seeds else budget_table)([read_results(path) for path in results])
+    make, place, rows = (seeds_table, "seeds", "seeds") if seeds else (budget_table, "table", "systems")
+    made = make([read_results(path) for path in results])
     if into:
-        put(into, "seeds" if seeds else "table", made)
-        say(f"{into}: {len(results)} {'seeds' if seeds else 'systems'}")
+        put(into, place, made)
+        say(f"{into}: {len(results)} {rows}")
     else:
         print(made)

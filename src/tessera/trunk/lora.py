@@ -12,6 +12,11 @@ from tessera.attention import Numbered, among
 from tessera.places import Places
 
 
+def bare(linear: nn.Module) -> bool:
+    """Whether it is a linear layer without bias, and no kind of one: its weight says all that it does."""
+    return type(linear) is nn.Linear and linear.bias is None
+
+
 class TaskLoRA(nn.Module):
     """A linear layer without bias, and for each task a product of two thin matrices that is added where the task is at work.
 
@@ -41,11 +46,16 @@ class TaskLoRA(nn.Module):
         """The adapter of a task."""
         return self.down[task], self.up[task]
 
+    @property
+    def plain(self) -> bool:
+        """Whether none of its layers has adapters of its own, as one that is fine-tuned does."""
+        return all(map(bare, (self.linear, *self.down, *self.up)))
+
     def forward(self, x: Tensor, places: Places) -> Tensor:
         """Place by place."""
         at_work = [self.scale * among(places.writes, ports).to(x.dtype)[..., None] for ports in self.tasks]
         thin = [down(x) * mine for down, mine in zip(self.down, at_work, strict=True)]
-        if any(type(layer) is not nn.Linear for layer in (self.linear, *self.down, *self.up)):  # with adapters of their own
+        if not self.plain:
             return self.linear(x) + sum(up(one) for up, one in zip(self.up, thin, strict=True))
         weights = torch.cat([self.linear.weight, *(up.weight for up in self.up)], 1)
         return F.linear(torch.cat([x, *thin], -1), weights)  # one product: thin ones take longer than they look

@@ -89,14 +89,14 @@ class Mixer(nn.Module):
         assert self.conv.bias is not None
         weight = self.conv.weight.to(x)
         flat = longer.mT[:, :, None]  # a picture one pixel high, features last in memory: convolved as it lies
-        total = F.conv2d(flat, weight[:, :, None], groups=len(weight))[:, :, 0].mT + self.conv.bias.to(x)
-        strange = of.unfold(1, self.reach, 1) != documents[..., None]
-        row, place = strange.any(-1).nonzero(as_tuple=True)  # few: those within reach of another document
+        total = F.conv2d(flat, weight[:, :, None], groups=len(weight))[:, :, 0].mT
+        mine = of.unfold(1, self.reach, 1) == documents[..., None]
+        row, place = (~mine.all(-1)).nonzero(as_tuple=True)  # few: those within reach of another document
         if len(row):
-            near = longer[row[:, None], place[:, None] + torch.arange(self.reach, device=x.device)] * ~strange[row, place, :, None]
-            total = total.index_put((row, place), (near * weight[:, 0].mT).sum(1) + self.conv.bias.to(x))
+            near = longer[row[:, None], place[:, None] + torch.arange(self.reach, device=x.device)] * mine[row, place, :, None]
+            total = total.index_put((row, place), (near * weight[:, 0].mT).sum(1))
         kept = (of[:, -behind:] == of[:, -1:])[..., None]
-        return total, longer[:, -behind:] * kept
+        return total + self.conv.bias.to(x), longer[:, -behind:] * kept
 
 
 class Blind(nn.Linear):

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def readme_table(folder: Path) -> str:
         found = json.loads(path.read_text())
         named = (found["system"] + (" (stale)" if stale(found) else ""), found["level"])
         size, documents, minutes = size_and_cost(found)
-        rows.append([*named, *(cell(found["scores"].get(name)) for name in HEADLINES), size, documents, minutes])
+        rows.append([*named, *cells(found, HEADLINES), size, documents, minutes])
     return table(["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"], rows)
 
 
@@ -68,7 +68,7 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
     first = found[0]
     for one in found:
         more = one["training"]["documents"] / first["training"]["documents"] - 1
-        if abs(more) > APART or any(one[key] != first[key] for key in ("world", "scorer")) or optimizer(one) != optimizer(first):
+        if abs(more) > APART or terms(one) != terms(first):
             said = [
                 f"{x['system']} learned from {x['training']['documents']:,} documents of world {x['world']} by {optimizer(x)}, judged by "
                 f"scorer {x['scorer']}"
@@ -82,8 +82,7 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
     for one in sorted(found, key=lambda one: -one["scores"].get("drawing.overall", {"value": -1})["value"]):
         active = f"{one['parameters']['trunk_active_per_place'] / 1e6:.2f} M"
         _, documents, minutes = size_and_cost(one)
-        scores = (cell(one["scores"].get(name)) for name in LADDER)
-        rows.append([one["system"], *scores, active, documents, f"{_rate(one):g}", minutes])
+        rows.append([one["system"], *cells(one, LADDER), active, documents, f"{_rate(one):g}", minutes])
     return table(["system", *LADDER.values(), "trunk, active a place", "documents", "rate", "trained in"], rows)
 
 
@@ -93,7 +92,7 @@ def seeds_table(found: Sequence[Mapping[str, Any]]) -> str:
     Raises ValueError where runs differ in more than the seed, or do not differ in it.
     """
     seeds = [one["training"]["settings"]["seed"] for one in found]
-    alike = {(one["system"], one["world"], one["scorer"], one["training"]["documents"], _rate(one), optimizer(one)) for one in found}
+    alike = {(one["system"], one["training"]["documents"], _rate(one), *terms(one)) for one in found}
     if len(alike) != 1 or len(set(seeds)) != len(seeds) or len(seeds) < 2:
         raise ValueError(
             f"table: {len(seeds)} results of {', '.join(sorted({one['system'] for one in found})) or 'nothing'}, seeds "
@@ -101,7 +100,7 @@ def seeds_table(found: Sequence[Mapping[str, Any]]) -> str:
             "with another --seed"
         )
     by_seed = sorted(zip(seeds, found, strict=True), key=lambda pair: pair[0])
-    rows = [[str(seed), *(cell(one["scores"].get(name)) for name in LADDER)] for seed, one in by_seed]
+    rows = [[str(seed), *cells(one, LADDER)] for seed, one in by_seed]
     for name, of in (("mean", statistics.mean), ("standard deviation", statistics.stdev)):
         rows.append([name, *(_among(of, [one["scores"].get(score) for one in found]) for score in LADDER)])
     return table([f"{found[0]['system']}, seed", *LADDER.values()], rows)
@@ -114,6 +113,11 @@ def _rate(found: Mapping[str, Any]) -> float:
 def _among(of: Callable[[Sequence[float]], float], scores: Sequence[Mapping[str, Any] | None]) -> str:
     values = [100 * score["value"] for score in scores if score is not None]
     return f"{of(values):.1f}" if len(values) == len(scores) else "-"
+
+
+def terms(found: Mapping[str, Any]) -> tuple[str, int, str]:
+    """What results must have in common to say something of each other: the world, who judged, and by what they learned."""
+    return found["world"], found["scorer"], optimizer(found)
 
 
 def optimizer(found: Mapping[str, Any]) -> str:
@@ -147,6 +151,11 @@ def size_and_cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
     documents = sum(run.get("documents", 0) for run in runs)
     seconds = sum(run.get("core_seconds", run.get("seconds", 0)) for run in runs)
     return f"{found['parameters']['total'] / 1e6:.1f} M", f"{documents:,}", f"{seconds / 60:.0f} min"
+
+
+def cells(found: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """The scores of these names."""
+    return [cell(found["scores"].get(name)) for name in names]
 
 
 def cell(score: Mapping[str, Any] | None) -> str:

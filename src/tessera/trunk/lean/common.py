@@ -46,11 +46,6 @@ def side_by_side(weight: Float[Tensor, "feature width"]) -> Float[Tensor, "width
     return kept[1]
 
 
-def bare(linear: nn.Module) -> bool:
-    """Whether it is a linear layer without bias, and no kind of one."""
-    return type(linear) is nn.Linear and linear.bias is None
-
-
 def scales(norm: nn.Module) -> bool:
     """Whether it is no norm, or one with all its weights."""
     known = type(norm) in (nn.LayerNorm, nn.RMSNorm)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tessera.attention import AttentionRule, among
 from tessera.places import Places
 from tessera.trunk.base import Hidden, Trunk
-from tessera.trunk.lean.common import RMS, Flat, Plain, bare, lean_norm, side_by_side
-from tessera.trunk.lora import TaskLoRA
+from tessera.trunk.lean.common import RMS, Flat, Plain, lean_norm, side_by_side
+from tessera.trunk.lora import TaskLoRA, bare
 from tessera.trunk.mamba import Blind, Mamba, MambaBlock, Mixer
 from tessera.trunk.norms import GroupRMSNorm
 from tessera.trunk.states import State, StatePass
@@ -36,8 +36,7 @@ def _usual(block: nn.Module) -> bool:
     if type(block) is not MambaBlock or type(block.mixer) is not Mixer or type(block.mixer.norm) is not GroupRMSNorm:
         return False
     mixer, into = block.mixer, block.mixer.into
-    adapted = type(into) is TaskLoRA and all(map(bare, (into.linear, *into.down, *into.up)))
-    return mixer.groups == 1 and bare(mixer.out) and (adapted or type(into) is Blind)
+    return mixer.groups == 1 and bare(mixer.out) and ((type(into) is TaskLoRA and into.plain) or type(into) is Blind)
 
 
 class LeanMamba:

@@ -11,7 +11,8 @@ from tessera.places import Places
 from tessera.trunk.base import Hidden, Trunk
 from tessera.trunk.cache import Pass
 from tessera.trunk.layers import SelfAttention, SwiGLU
-from tessera.trunk.lean.common import RMS, Flat, Norm, Plain, bare, lean_norm, scales, side_by_side
+from tessera.trunk.lean.common import RMS, Flat, Norm, Plain, lean_norm, scales, side_by_side
+from tessera.trunk.lora import bare
 from tessera.trunk.rotary import Turn
 from tessera.trunk.transformer import Block, PreNorm, Transformer
 
