@@ -1,7 +1,7 @@
 """How well systems draw by how many passes of the trunk a picture takes, those for guidance among them, on the easy level.
 
-Run: python bench/passes.py [SYSTEM or RUN ...], by default all shipped systems that draw. Writes a section of docs/performance.md and
-docs/passes.svg.
+Run: python bench/passes.py, for all shipped systems that draw: writes a section of docs/performance.md and docs/passes.svg. With names
+or runs (python bench/passes.py runs/chameleon-64 runs/show_o-64) it compares those alone, in another section and docs/passes_of_runs.svg.
 """
 
 import sys
@@ -34,7 +34,7 @@ def passes_of(system, sampling):
     return seen["passes"] / len(PROMPTS)
 
 
-def curve(system):
+def curve(name, system):
     """(steps, passes, score) of each number of steps: one, where the order fixes it."""
     port = system.port(Image(learn=True))
     usual, points = port.law.sampling, []
@@ -42,7 +42,7 @@ def curve(system):
         sampling = replace(usual, steps=steps)
         found = evaluate(system, World.easy(), Plan(cases={"drawing": EACH}, pictures=0, sampling={Image: sampling}))
         points.append((steps, passes_of(system, sampling), found.scores["drawing.overall"]))
-        print(system.name, steps, f"{points[-1][1]:.1f} passes", f"{points[-1][2].value:.3f}", flush=True)
+        print(name, steps, f"{points[-1][1]:.1f} passes", f"{points[-1][2].value:.3f}", flush=True)
     return points
 
 
@@ -59,18 +59,40 @@ def plot(curves, path):
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
 
 
-def main(names):
-    loaded = {name: load(Path(name) if Path(name).exists() else name) for name in names or [s for s, level in shipped() if level == "easy"]}
-    drawers = {name: system for name, system in loaded.items() if system.draws}
-    curves = {name: curve(system) for name, system in drawers.items()}
-    plot(curves, PAGE.parent / "passes.svg")
-    rows = []
+def spared(curves, places):
+    """In words, for each system that takes steps: in how many passes it draws as well as one of as many places that takes none."""
+    fixed = {name: points[0] for name, points in curves.items() if points[0][0] is None}
     for name, points in curves.items():
-        elements = len(drawers[name].port(Image(learn=True)).codec.blank())
-        rows += [(name, str(elements), str(steps or "-"), f"{passes:.1f}", cell(asdict(score))) for steps, passes, score in points]
+        for other, (_, most, score) in fixed.items():
+            enough = [(passes, one) for _, passes, one in points if one.value >= score.value]
+            if name not in fixed and places[name] == places[other] and enough:
+                least, found = min(enough, key=lambda point: point[0])
+                percent = f"{100 * found.value:.1f} % of drawings right ({other}: {100 * score.value:.1f})"
+                yield f"{name}: {percent} in {least:.1f} passes, {most / least:.1f} times fewer than {other}'s {most:.1f}."
+
+
+def main(names):
+    key = "passes_of_runs" if names else "passes"
+    systems = {Path(name).name: load(Path(name) if Path(name).exists() else name) for name in names or easy()}
+    drawers = {name: system for name, system in systems.items() if system.draws}
+    curves = {name: curve(name, system) for name, system in drawers.items()}
+    plot(curves, PAGE.parent / f"{key}.svg")
+    places = {name: len(system.port(Image(learn=True)).codec.blank()) for name, system in drawers.items()}
+    rows = [
+        (name, str(places[name]), str(steps or "-"), f"{passes:.1f}", cell(asdict(score)))
+        for name, points in curves.items()
+        for steps, passes, score in points
+    ]
     made = table(["system", "places a picture", "steps", "passes a picture", "drawings right, %"], rows)
-    note = f"{EACH} pictures of each skill; passes count the prompt's and those of guidance. ![Score against passes](passes.svg)"
-    lines_to_page("passes", "How well systems draw by how many passes they take", [note, "", made])
+    note = f"{EACH} pictures of each skill; passes count the prompt's and those of guidance. ![Score against passes]({key}.svg)"
+    title = "How well systems draw by how many passes they take"
+    said = "".join(f"{line}\n" for line in spared(curves, places)) if names else ""
+    lines_to_page(key, f"{title}: runs" if names else title, [note, "", *([said] if said else []), made])
+
+
+def easy():
+    """The names of the systems whose weights on the easy level come with the library."""
+    return [name for name, level in shipped() if level == "easy"]
 
 
 if __name__ == "__main__":
