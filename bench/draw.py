@@ -99,8 +99,9 @@ def main():
         rows.append(f"| {batch} | {speed['tessera']:.1f} | {speed['transformers']:.1f} | {ratio:.2f} |")
     head = ["| batch | tessera, pictures/s | Janus, pictures/s | ratio |", "|---|---|---|---|"]
     note = (
-        f"Ours is Chameleon. {codec.codec.elements} codes a picture, guidance {GUIDANCE}, float32, decoding to pixels included. Median of "
-        f"{ROUNDS} rounds. All pictures of a batch are of one prompt, which ours reads once; of unlike ones the ratio is lower (decisions)."
+        f"Ours is Chameleon. {codec.codec.elements} codes a picture, guidance {GUIDANCE}, float32, decoding to pixels included. Medians of "
+        f"{ROUNDS} rounds, of the ratios too. All pictures of a batch are of one prompt, which ours reads once; of unlike ones the ratio "
+        "is lower ([decisions](decisions.md))."
     )
     lines_to_page("draw", "Drawing beside transformers' Janus of the same trunk", [note, "", *head, *rows])
 

@@ -114,7 +114,7 @@ def main():
     waste = 1 - useful / sum(batch["input_ids"].numel() for batch in theirs)
     note = (
         f"{BATCH} documents a batch, {useful / BATCH / BATCHES:.0f} places each on average; "
-        f"padding is {100 * waste:.0f} % of Llama's batch. Median of {ROUNDS} rounds."
+        f"padding is {100 * waste:.0f} % of Llama's batch. Medians of {ROUNDS} rounds, of the ratios too."
     )
     lines_to_page("train_step", "A training step beside a transformers Llama of the same dimensions", [note, "", *head, *rows])
 

@@ -5,8 +5,9 @@ import importlib
 import json
 import re
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -20,10 +21,12 @@ from tessera.verbs.describe import PLACES, page
 from tessera.verbs.generate import generate
 from tessera.verbs.muon import orthogonal
 from tessera.verbs.recipes import build, names
+from tessera.verbs.weights import find, metadata, shipped
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tessera"
 FILES = sorted(SOURCE.rglob("*.py"))
+OWN = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), re.DOTALL)
 
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
@@ -201,14 +204,29 @@ def test_readme_is_short_and_its_code_runs(tmp_path, monkeypatch):
 
 
 def test_the_system_of_ones_own_in_the_docs_reads_draws_and_learns():
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), re.DOTALL)
-    names: dict = {}
-    exec(compile(block, "own.md", "exec"), names)
+    names = {"__name__": "lab"}
+    exec(compile(OWN[0], "own.md", "exec"), names)
     system = names["two_heads"](width=32, depth=1, heads=2)
     (picture,) = generate(system, "a red circle", want=Image).pictures
     assert picture.shape == (3, 32, 32)
     losses = system.losses([Document((Text("a red circle"), Image(picture, learn=True)))], [Draw(0)])
     assert losses["image"][1] == 16 and losses["image"][0].requires_grad
+
+
+def test_the_system_of_ones_own_overfits_a_batch_as_the_docs_say(monkeypatch):
+    lab = ModuleType("lab")
+    exec(compile(OWN[0], "own.md", "exec"), lab.__dict__)
+    lab.two_heads = partial(lab.two_heads, width=64, depth=2)
+    monkeypatch.setitem(sys.modules, "lab", lab)
+    names: dict = {"print": lambda means: names.update(ended=means)}
+    exec(compile(OWN[1], "own.md", "exec"), names)
+    assert max(names["ended"].values()) < 2
+
+
+def test_what_is_published_names_no_folder_of_a_machine():
+    told = {path: path.read_text() for path in (ROOT / "results").rglob("*.*") if path.suffix in (".json", ".md", ".html")}
+    told |= {path: json.dumps(metadata(path)) for name, level in shipped() for path in [find(name, level=level)]}
+    assert [path for path, text in told.items() if re.search(r'(?:"|&quot;)/\w', text)] == []
 
 
 @pytest.mark.parametrize("name", names())

@@ -33,10 +33,17 @@ def test_a_row_of_the_table_shows_headlines_in_percent(found, tmp_path):
     cells = row(found, tmp_path, parameters={"total": 4_049_999})
     headlines = ["-"] * len(HEADLINES)
     headlines[0], headlines[list(HEADLINES).index("questions.overall")] = "50.0 (25.0-75.0)", "33.3 (10.0-60.0)"
-    assert cells == ["chameleon", "easy", *headlines, "4.0 M", "480,000", "25 min"]
-    assert row(found, tmp_path, training={})[-2:] == ["0", "0 min"]
-    assert row(found, tmp_path, training={**TRAINING, "core_seconds": 3000})[-1] == "50 min"
-    assert row(found, tmp_path, training={**TRAINING, "before": {**TRAINING, "before": {"documents": 1}}})[-2:] == ["960,001", "50 min"]
+    assert cells == ["chameleon", "easy", *headlines, "4.0 M", "480,000", "25 min, float32", "-"]
+
+
+def test_a_row_of_the_table_shows_what_training_cost_and_what_was_in_front_of_it(found, tmp_path):
+    cost = lambda **training: row(found, tmp_path, training=training)[-3:]
+    assert cost() == ["0", "0 min, float32", "-"]
+    assert cost(**TRAINING, core_seconds=3000)[1] == "50 min, float32"
+    assert cost(**TRAINING | {"settings": {"precision": "bfloat16"}})[1] == "25 min, bfloat16"
+    assert cost(**TRAINING, before={**TRAINING, "before": {"documents": 1}})[:2] == ["960,001", "50 min, float32"]
+    eye, codec = ({"part": name, "documents": 1_000, "seconds": 60} for name in ("eye", "codec"))
+    assert cost(parts={"eye": eye}, before={"parts": {"eye": eye, "codec": codec}})[2] == "2,000 in 2 min"
 
 
 def test_a_row_made_in_another_version_of_the_world_is_stale(found, tmp_path):
@@ -52,7 +59,7 @@ def test_the_table_has_a_row_for_every_file_by_name_and_as_many_cells_in_each(fo
         save_results({**found, "system": name}, tmp_path / f"{name}.json")
     head, rule, *rows = readme_table(tmp_path).splitlines()
     assert [line.split()[1] for line in rows] == ["a", "b", "c"]
-    assert {line.count("|") for line in (head, rule, *rows)} == {len(HEADLINES) + 6}
+    assert {line.count("|") for line in (head, rule, *rows)} == {len(HEADLINES) + 7}
     assert all(name in head for name in HEADLINES.values())
 
 

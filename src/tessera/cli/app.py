@@ -40,7 +40,7 @@ RunFolder = Annotated[
     Path | None, typer.Option("--run", help="The folder of a training run, or a weights file, instead of shipped weights.")
 ]
 HubModel = Annotated[str, typer.Option("--hub", help="A published model in place of ours: a folder, or owner/name on the hub.")]
-TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="Open weights that are pickles, which may run code.")]
+TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="Open weights that are pickles; nothing but tensors is built of them.")]
 LevelName = Annotated[str, typer.Option("--level", help="Level of the world: " + ", ".join(LEVELS) + ".")]
 LanguageName = Annotated[str, typer.Option("--language", help="en, zh or both.")]
 Leaning = Annotated[

@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tessera.exams import SCORER
 from tessera.verbs.evaluate import world_of
@@ -29,7 +29,16 @@ LADDER = {
     "questions.shuffled": "about another picture",
     "captions.exact": "captions exact",
 }
+COST = ("documents", "trained in", "shared parts")
 APART = 0.05  # how far, as a share, the documents of two results may lie apart that are called of one budget
+
+
+class Cost(NamedTuple):
+    """What training cost, as cells of a table: documents; minutes and the precision; the same of the parts that systems share."""
+
+    documents: str
+    minutes: str
+    parts: str
 
 
 def readme_table(folder: Path) -> str:
@@ -38,9 +47,9 @@ def readme_table(folder: Path) -> str:
     for path in sorted(folder.glob("*.json")):
         found = json.loads(path.read_text())
         named = (found["system"] + (" (stale)" if stale(found) else ""), found["level"])
-        size, documents, minutes = size_and_cost(found)
-        rows.append([*named, *cells(found, HEADLINES), size, documents, minutes])
-    return table(["system", "level", *HEADLINES.values(), "parameters", "documents", "trained in"], rows)
+        size = f"{found['parameters']['total'] / 1e6:.1f} M"
+        rows.append([*named, *cells(found, HEADLINES), size, *cost(found)])
+    return table(["system", "level", *HEADLINES.values(), "parameters", *COST], rows)
 
 
 def stale(found: Mapping[str, Any]) -> bool:
@@ -81,9 +90,8 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for one in sorted(found, key=lambda one: -one["scores"].get("drawing.overall", {"value": -1})["value"]):
         active = f"{one['parameters']['trunk_active_per_place'] / 1e6:.2f} M"
-        _, documents, minutes = size_and_cost(one)
-        rows.append([one["system"], *cells(one, LADDER), active, documents, f"{_rate(one):g}", minutes])
-    return table(["system", *LADDER.values(), "trunk, active a place", "documents", "rate", "trained in"], rows)
+        rows.append([one["system"], *cells(one, LADDER), active, f"{_rate(one):g}", *cost(one)])
+    return table(["system", *LADDER.values(), "trunk, active a place", "rate", *COST], rows)
 
 
 def seeds_table(found: Sequence[Mapping[str, Any]]) -> str:
@@ -140,8 +148,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def size_and_cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
-    """All parameters, documents read and minutes of training: of one core where that was written down, else by the clock.
+def cost(found: Mapping[str, Any]) -> Cost:
+    """What training read and took: of one core where that was written down, else by the clock.
 
     What the weights that training began with had read and taken counts as well.
     """
@@ -150,7 +158,10 @@ def size_and_cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
         runs.append(before)
     documents = sum(run.get("documents", 0) for run in runs)
     seconds = sum(run.get("core_seconds", run.get("seconds", 0)) for run in runs)
-    return f"{found['parameters']['total'] / 1e6:.1f} M", f"{documents:,}", f"{seconds / 60:.0f} min"
+    precision = runs[0].get("settings", {}).get("precision", "float32")
+    parts = {part["part"]: part for run in runs for part in run.get("parts", {}).values()}.values()
+    read, took = (sum(part[name] for part in parts) for name in ("documents", "seconds"))
+    return Cost(f"{documents:,}", f"{seconds / 60:.0f} min, {precision}", f"{read:,} in {took / 60:.0f} min" if parts else "-")
 
 
 def cells(found: Mapping[str, Any], names: Iterable[str]) -> list[str]:
