@@ -66,7 +66,7 @@ VERBS = [
     *("suites", "answers"),
     *("likelihood", "ladder", "evaluate"),
     *("glance", "page", "results", "keeping", "tables", "benchmark", "distance", "compare"),
-    *("muon", "optimizing", "recomputing", "loader", "memory", "estimate", "progress", "parts", "train", "contest", "describe"),
+    *("muon", "optimizing", "recomputing", "loader", "memory", "estimate", "stepping", "progress", "parts", "train", "contest", "describe"),
 ]
 
 

@@ -11,7 +11,7 @@ from tessera.codecs.text import MarkerIds
 from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
 from tessera.drops import Absent, now_and_then
-from tessera.laws import Categorical
+from tessera.laws import Categorical, Sampling
 from tessera.orders import Next
 from tessera.orders.base import Corrupted
 from tessera.places import View
@@ -19,6 +19,7 @@ from tessera.ports import Port, Takes
 from tessera.readers import TokenReader
 from tessera.system import System, evaluating
 from tessera.trunk import Block, PreNorm, Rotary, SelfAttention, SwiGLU, Transformer
+from tessera.verbs.generate import generate
 from tessera.writers import LinearWriter
 
 TEXT, PICTURE = 0, 1  # numbers of the ports
@@ -268,6 +269,20 @@ def test_published_markers_may_be_none_or_several_and_close_what_was_learned_alo
         ([7, 8], [7]),
         (codes, codes),
     ]
+
+
+@pytest.mark.parametrize("segments", [(Text("a red dot", learn=True),), (Text(""), Text("a red dot", learn=True))])
+def test_where_no_marker_stands_in_front_of_what_is_learned_end_does(tiny, segments):
+    """Else the first id would be predicted by the place that shows it."""
+    system = tiny().eval()
+    system.markers = MarkerIds(document=(), begin_image=(), end_image=(), end=9, closes_given=False)
+    laid = system.arrange([Document(segments)], [Draw(0)])
+    system.hidden(laid)
+    learned = laid[0][-1]
+    shown = (learned.offset + learned.predicts).tolist()
+    assert laid[0][-2].visible.tolist() == [9] and learned.answers().tolist() == [place - 1 for place in shown]
+    blank = Document((*segments[:-1], Text(learn=True)))
+    assert len(generate(system, blank, longest=3, sampling={Text: Sampling(temperature=1.0)}).texts) == 1
 
 
 def test_what_is_kept_of_a_picture_has_its_size(tiny, pictures):

@@ -155,7 +155,7 @@ def _alike(pieces: list[Piece]) -> list[list[Piece]]:
 def _read_together(run: list[Piece], at: int, device: torch.device) -> Read:
     """Segments of one shape and start, side by side."""
     starts = torch.tensor([piece.start for piece in run], device=device)
-    result = run[0].port.reader(join([_to(p.visible, device) for p in run], torch.stack), starts)
+    result = run[0].port.reader(join([moved(p.visible, device) for p in run], torch.stack), starts)
     predicts, count = result.predicts.cpu().numpy(), result.embeddings.shape[1]
     for i, piece in enumerate(run):
         piece.at, piece.count, piece.predicts = at + i * count, count, predicts
@@ -168,7 +168,7 @@ def _read_elements(run: list[Piece], at: int, device: torch.device) -> Read:
     lengths = [leaves(piece.visible)[0].shape[0] for piece in run]
     numbers = np.arange(max(lengths))
     starts = np.concatenate([numbers[:length] + piece.start for piece, length in zip(run, lengths, strict=True)])
-    visible = _to(join([piece.visible for piece in run], torch.cat), device)
+    visible = moved(join([piece.visible for piece in run], torch.cat), device)
     alone = type(visible)(*(leaf[:, None] for leaf in visible)) if isinstance(visible, tuple) else visible[:, None]
     result = run[0].port.reader(alone, torch.from_numpy(starts).to(device))
     assert result.embeddings.shape[1] == 1, "an elementwise reader adds no places"
@@ -180,7 +180,8 @@ def _read_elements(run: list[Piece], at: int, device: torch.device) -> Read:
     return result
 
 
-def _to(visible: Any, device: torch.device) -> Any:
+def moved(visible: Any, device: torch.device) -> Any:
+    """Something visible, on that device."""
     return join([visible], lambda one: one[0].to(device))
 
 
@@ -201,6 +202,7 @@ def place(pieces: Sequence[Piece], order: int = 0) -> int:
     for _, views in groupby(pieces, key=lambda piece: piece.segment):
         extent, latest = 0, last
         for piece in views:
+            assert offset > last or piece.goal is None or not piece.port.order.lead, f"nothing says how a {piece.port.name} begins"
             piece.order, piece.before = order, offset - last
             offset += piece.count
             extent = max(extent, piece.count, piece.room)

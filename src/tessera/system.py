@@ -1,9 +1,8 @@
 """Systems: a trunk, its ports and an attention rule; how documents pass through them, and what is lost on the way."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from tessera.drops import Drop
 from tessera.extras import Extra, observed
 from tessera.manners import Manners
 from tessera.orders.base import Context
-from tessera.pieces import Ahead, Batch, Goal, Later, Piece, assemble, number, pack, place, read, spread
+from tessera.pieces import Ahead, Batch, Goal, Piece, assemble, moved, number, pack, place, read, spread
 from tessera.places import View
 from tessera.ports import Port, eye_of, port_of
 from tessera.stages import Stage
@@ -27,6 +26,7 @@ from tessera.trunk.base import Trunk
 from tessera.writers import Whole
 
 Learned = Sequence[tuple[Piece, Goal]]
+CPU = torch.device("cpu")
 ROW = 128  # places in a row of a training batch: what a dense mask wants
 
 
@@ -133,7 +133,7 @@ class System(nn.Module):
     # ------------------------------------------------------------------ documents to pieces
 
     def encode(self, documents: Sequence[Document], draws: Sequence[Draw]) -> list[list[EncodedSegment]]:
-        """Clean elements of every segment that has content; codecs take like segments together.
+        """Clean elements of every segment that has content, on the CPU, where documents are laid out; codecs take like segments together.
 
         Text is closed by `end`, unless learned text continues it, or it is given where only learned text is closed.
         """
@@ -150,9 +150,10 @@ class System(nn.Module):
             raws, codec = [documents[d][i].content for d, i in members], self.ports[which].codec
             encode = codec.encode_inside if inside and isinstance(codec, Placed) else codec.encode
             encoded = encode(raws, [draws[d] for d, _ in members])
+            cleans = encoded.clean.cpu() if isinstance(encoded.clean, Tensor) else [moved(clean, CPU) for clean in encoded.clean]
             for j, (d, i) in enumerate(members):
                 nats = None if encoded.nats is None else encoded.nats[j]
-                found[d][i] = EncodedSegment(self._closed(encoded.clean[j], documents[d], i), nats)
+                found[d][i] = EncodedSegment(self._closed(cleans[j], documents[d], i), nats)
         return found
 
     def _closed(self, clean: Any, document: Document, i: int) -> Any:
@@ -210,7 +211,8 @@ class System(nn.Module):
     def before(self, document: Document, i: int) -> list[Piece]:
         """The markers in front of segment `i`. That a picture begins is learned where the model decided to draw.
 
-        Learned text behind what is given has one where the trunk wants it: `end`, which closes given text, opens the answer.
+        Learned text behind what is given has one where the trunk wants it: `end`, which closes given text, opens the answer. So does it
+        where nothing else stands in front of what is to be predicted.
         """
         ahead, learn, behind = self.ahead(document, i), document[i].learn, document[i - 1] if i else None
         pieces = [] if i else self.marker(self.markers.document, ahead)
@@ -219,6 +221,9 @@ class System(nn.Module):
             pieces += self.marker(self.markers.begin_image, ahead, learned=learn, decided=decided)
         elif learn and self.trunk.halved and not (behind and behind.learn):
             pieces += self.marker([self.markers.end], ahead, learned=True)
+        first = not self.markers.document and all(isinstance(one, Text) and one.content == "" for one in document.segments[:i])
+        if first and not pieces and learn and self.port(document[i]).order.lead:
+            pieces = self.marker([self.markers.end], ahead)
         return pieces
 
     def after(self, document: Document, i: int) -> list[Piece]:
@@ -260,30 +265,14 @@ class System(nn.Module):
     def seen(self, segment: Segment, clean: Tensor) -> Tensor:
         """What later segments see of a finished one: its elements, or those of its content through the eye."""
         eye = self.eye(segment)
-        return clean if eye is None else eye.codec.encode([segment.content], [Draw(0)]).clean[0]
+        return clean if eye is None else moved(eye.codec.encode([segment.content], [Draw(0)]).clean[0], CPU)
 
     # ------------------------------------------------------------------ pieces to hidden states and losses
 
     def arrange(
         self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Any]] | None = None
-    ) -> Sequence[list[Piece]]:
-        """The pieces of each document, pass by pass. `clean`, where given, is used instead of encoding (written documents carry theirs).
-
-        Ahead of the step, that is without gradients, a codec that learns cannot encode: its pieces are made when asked for.
-        """
-        if clean is None and self.codecs_learn and not torch.is_grad_enabled():
-            return Later(partial(self._arrange, documents, draws), len(documents))
-        return self._arrange(documents, draws, clean)
-
-    @property
-    def codecs_learn(self) -> bool:
-        """Whether a stage trains a codec, or a part of one: these are in training mode, frozen ones are not."""
-        codecs = (port.codec for port in self.ports)
-        return any(part.training for codec in codecs if isinstance(codec, nn.Module) for part in codec.modules())
-
-    def _arrange(
-        self, documents: Sequence[Document], draws: Sequence[Draw], clean: Sequence[Sequence[Any]] | None = None
     ) -> list[list[Piece]]:
+        """The pieces of each document, pass by pass. `clean`, where given, is used instead of encoding (written documents carry theirs)."""
         if clean is None:
             encoded = self.encode(documents, draws)
         else:
@@ -293,6 +282,11 @@ class System(nn.Module):
             for piece in pieces:
                 piece.document = i
         return laid
+
+    def encodes_with(self, modules: Iterable[nn.Module]) -> bool:
+        """Whether one of these is a codec of the system, or a part of one: while it learns, nothing can be encoded ahead of a step."""
+        codecs = {part for port in self.ports if isinstance(port.codec, nn.Module) for part in port.codec.modules()}
+        return any(part in codecs for module in modules for part in module.modules())
 
     def hidden(self, laid: Sequence[list[Piece]], capacity: int = 0) -> tuple[Tensor, Batch]:
         """Hidden states [row, place, width] of laid-out documents, packed into rows of about `capacity` places."""

@@ -12,7 +12,8 @@ from tessera.draws import Draw
 from tessera.stages import Stage
 from tessera.system import System
 from tessera.verbs.optimizing import optimizer_for, thaw
-from tessera.verbs.train import Settings, Stopped, _Step, train
+from tessera.verbs.stepping import TrainingStep
+from tessera.verbs.train import Settings, Stopped, train
 from tessera.verbs.weights import load, save
 
 STEPS = 6
@@ -134,7 +135,7 @@ def learned(case: Case, folder, *, resume: bool = False) -> System:
 def test_stopped_and_resumed_in_all_stages_it_becomes_what_it_had_become(case: Case, tmp_path, monkeypatch):
     """Behind the first step of one stage, the last of the next, and so on."""
     whole, stops = learned(case, tmp_path / "whole").state_dict(), 0
-    take, stopping = _Step.__call__, lambda number: number % 4 in (0, 1)
+    take, stopping = TrainingStep.__call__, lambda number: number % 4 in (0, 1)
 
     def take_and_stop(self, *args, number):
         taken = take(self, *args, number=number)
@@ -142,7 +143,7 @@ def test_stopped_and_resumed_in_all_stages_it_becomes_what_it_had_become(case: C
             signal.raise_signal(signal.SIGINT)
         return taken
 
-    monkeypatch.setattr(_Step, "__call__", take_and_stop)
+    monkeypatch.setattr(TrainingStep, "__call__", take_and_stop)
     while True:
         try:
             system = learned(case, tmp_path / "parts", resume=stops > 0)

@@ -77,7 +77,7 @@ class InPlace:
         for step in range(steps):
             time = x.new_full((len(x),), step / steps).masked_fill(w.keep, 1.0)
             drawn = yield Pick((yield Ask(Noised(x, time), clean=x, known=step / steps)))
-            x = torch.where(w.keep[:, None], w.like, x + drawn.value / steps)
+            x = torch.where(w.keep[:, None], w.like, x + drawn.value.to(x) / steps)
         return Done(x)
 
 

@@ -12,7 +12,7 @@ from tessera.document import Document, Image, Task, Text
 from tessera.draws import Draw
 from tessera.laws import Sampling
 from tessera.pieces import Later
-from tessera.system import System
+from tessera.system import System, evaluating
 from tessera.verbs.generate import generate
 from tessera.verbs.likelihood import has_likelihood, picture_nats
 from tessera.verbs.loader import Loader
@@ -64,6 +64,8 @@ def test_a_codec_that_learns_encodes_in_the_step():
     thaw(system, system.stages[0])
     batch = prepared(system)
     assert isinstance(batch, Later) and len(batch) == 4
+    with evaluating(system):  # a look at the system, while the loader prepares the next batch
+        assert isinstance(prepared(system), Later)
     losses = system.losses_of(batch)
     sum(total for total, _ in losses.values()).backward()
     assert all(p.grad is not None and p.grad.any() for p in system.by_name["image"].codec.parameters())

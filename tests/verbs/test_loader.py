@@ -1,5 +1,6 @@
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -115,3 +116,18 @@ def test_threads_switch_quickly_while_batches_are_read_and_as_before_afterwards(
     assert sys.getswitchinterval() < before
     batches.close()
     assert sys.getswitchinterval() == before
+
+
+def test_threads_begun_after_training_compute_on_as_many_cores_as_before(tiny):
+    def cores() -> int:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for _ in loader(tiny()):
+            pass
+        assert torch.get_num_threads() == cores() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -1,6 +1,7 @@
 """Parts are trained once, whoever asks, and filled in bit for bit the same from then on."""
 
 import dataclasses
+import signal
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from tessera.document import Document, Image, Task
 from tessera.stages import Stage
 from tessera.verbs.parts import SHIPPED, Parts, is_part, key
 from tessera.verbs.recipes import build, names
-from tessera.verbs.train import Settings, train
+from tessera.verbs.stepping import TrainingStep
+from tessera.verbs.train import Settings, Stopped, train
 from tessera.world import World
 
 MIX = {Task.DRAW: 1.0}
@@ -71,6 +73,25 @@ def test_a_run_says_which_parts_it_took_and_what_they_cost(tiny, parts, tmp_path
         folder = tmp_path / f"run{number}"
         told = training_facts(folder, latest(folder))["parts"]["codec"]
         assert told["part"].startswith("codec-") and told["documents"] == 64 and told["seconds"] >= 0
+
+
+def test_what_a_part_cost_counts_from_where_its_stage_began_stopped_or_not(tiny, parts, tmp_path, monkeypatch):
+    """A stop behind the last step of the stage leaves nothing of it to a session of its own."""
+    clock, take = iter(range(0, 10_000, 10)), TrainingStep.__call__
+    monkeypatch.setattr("tessera.verbs.train.spent", lambda: (float(next(clock)), 0.0))
+
+    def take_and_stop(self, *args, number):
+        taken = take(self, *args, number=number)
+        signal.raise_signal(signal.SIGINT)
+        return taken
+
+    system = tiny()
+    system.stages = tuple(dataclasses.replace(s, documents=16, batch=16) for s in system.stages if s.learner is not None)
+    with monkeypatch.context() as stopped, pytest.raises(Stopped):
+        stopped.setattr(TrainingStep, "__call__", take_and_stop)
+        train(system, Pictures(), tmp_path / "run", settings=FAST, parts=parts)
+    train(system, Pictures(), tmp_path / "run", settings=FAST, parts=parts, resume=True)
+    assert parts.find(system.stages[0]).facts["seconds"] == 10
 
 
 def test_without_parts_nothing_is_kept(tiny, parts, tmp_path):

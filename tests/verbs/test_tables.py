@@ -107,9 +107,12 @@ def test_the_best_drawer_stands_first_and_who_draws_nothing_last(found):
 BY_MUON = {"training": TRAINING | {"settings": TRAINING["settings"] | {"optimizer": "muon"}}}
 
 
-@pytest.mark.parametrize("changes", [{"training": TRAINING | {"documents": 520_000}}, BY_MUON, {"world": "0123456789ab"}, {"scorer": 0}])
+MORE = [{"training": TRAINING | {"documents": 520_000}}, {"training": TRAINING | {"before": {"documents": 40_000}}}]
+
+
+@pytest.mark.parametrize("changes", [*MORE, BY_MUON, {"world": "0123456789ab"}, {"scorer": 0}])
 def test_results_of_another_budget_optimizer_world_or_judge_do_not_stand_beside(found, changes):
-    with pytest.raises(ValueError, match=r"table: other learned from .* the same are accepted"):
+    with pytest.raises(ValueError, match=r"table: chameleon learned from .*; other learned from .* the same are accepted"):
         budget_table([found, drawn(found, "other", 0.5, **changes)])
     assert budget_table([found, drawn(found, "other", 0.5, training=TRAINING | {"documents": 500_000})])
 
@@ -127,16 +130,22 @@ def test_seeds_stand_in_turn_above_their_mean_and_how_far_they_lie_apart(found):
     assert {row.split(" | ")[2] for row in rows} == {"-"}
 
 
-@pytest.mark.parametrize("other", [{"seed": 0}, {"seed": 1, "documents": 7}, None])
+OTHER = [{"stages": [{"name": "joint"}]}, {"before": {"documents": 1}}, {"documents": 7}]
+
+
+@pytest.mark.parametrize("other", [{"seed": 0}, *({"seed": 1, **one} for one in OTHER), None])
 def test_seeds_of_one_system_trained_alike_are_asked_for(found, other):
     one = seeded(found, 0, 0.5)
     with pytest.raises(ValueError, match=r"table: \d results of chameleon, seeds 0.*; two or more of one system are accepted"):
         seeds_table([one] if other is None else [one, seeded(found, share=0.5, **other)])
 
 
-def test_a_table_needs_results_and_a_page_a_place(tmp_path):
+def test_a_table_needs_results_that_say_how_systems_learned_and_a_page_a_place(found, tmp_path):
     with pytest.raises(ValueError, match="table: no results"):
         budget_table([])
+    for of_some in (budget_table, seeds_table):
+        with pytest.raises(ValueError, match="table: results of chameleon do not say how it learned"):
+            of_some([found | {"training": {}}])
     page = tmp_path / "page.md"
     page.write_text("# No place\n")
     with pytest.raises(ValueError, match=r"page.md has no place .*<!-- table -->"):

@@ -20,9 +20,12 @@ from tessera.stages import Stage
 from tessera.system import System
 from tessera.systems.chameleon import chameleon
 from tessera.verbs.checkpoint import load_state
-from tessera.verbs.optimizing import optimizer_for
-from tessera.verbs.train import Settings, Stopped, _Step, train
+from tessera.verbs.optimizing import optimizer_for, thaw
+from tessera.verbs.recipes import build
+from tessera.verbs.stepping import TrainingStep
+from tessera.verbs.train import Settings, Stopped, train
 from tessera.verbs.weights import latest
+from tessera.world import World
 
 FAST = Settings(device="cpu", precision="float32", checkpoint_seconds=0.0, glances=0)
 CODEC, JOINT, MORE = 12, 30, 6  # steps of each stage
@@ -239,13 +242,25 @@ def test_losses_are_weighted_by_port():
     for how in (stage, None):
         system.zero_grad()
         if how:
-            _Step(system, how, optimizer_for(system, how), [], FAST).backward(batch)
+            TrainingStep(system, how, optimizer_for(system, how), [], device="cpu", precision="float32", clip=1.0).backward(batch)
         else:
             (text, words), (image, codes) = system.losses_of(batch).values()
             (text / words + 5 * image / codes).backward()
         gradients.append([p.grad.clone() for p in system.trunk.parameters()])
     for mine, expected in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, expected)
+
+
+def test_a_batch_of_which_a_stage_learns_nothing_moves_nothing():
+    system = build("janus", preset="tiny")
+    (adaptors,) = (stage for stage in system.stages if stage.name == "adaptors")
+    thaw(system, adaptors)
+    optimizer = optimizer_for(system, adaptors)
+    step = TrainingStep(system, adaptors, optimizer, list(system.parameters()), device="cpu", precision="float32", clip=1.0)
+    before = [parameter.clone() for parameter in system.parameters()]
+    taken = step(system.arrange([World.easy().document(Task.TEXT, 0)], [Draw(0)]), 0.5, number=1)
+    assert taken.counts["text"] and taken.losses["text"] > 0 and taken.norm == 0
+    assert all(map(torch.equal, before, system.parameters()))
 
 
 def test_weights_of_unknown_ports_are_refused(tmp_path):

@@ -53,7 +53,7 @@ def taken(x: Some, index: Int[Tensor, "row place"]) -> Hidden:
 
 def _half(places: Places, mine: Bool[Tensor, "row place"]) -> Half:
     counts = mine.sum(1)
-    each = counts.tolist()
+    each = counts.cpu().tolist()
     index = (~mine).long().argsort(dim=1, stable=True)[:, : max(each)]
     padded = torch.arange(index.shape[1], device=index.device) >= counts[:, None]
     data = places.data.take_along_dim(index[None], 2)

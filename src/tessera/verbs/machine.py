@@ -37,12 +37,18 @@ def fast_bfloat16(device: str) -> bool:
 def peak_megabytes(device: str) -> float:
     """The most memory this process has held on the device so far; 0 where the system does not say (Windows)."""
     if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated() / 2**20
+        return torch.cuda.max_memory_allocated(device) / 2**20
     try:
         import resource
     except ImportError:
         return 0.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform != "darwin" else 2**20)
+
+
+def finished(device: str) -> None:
+    """Wait until the device has done what it was told, so that it can be timed."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
 
 
 def keep_memory() -> None:

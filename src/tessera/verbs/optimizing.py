@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from tessera.stages import Stage
 from tessera.system import System
+from tessera.trunk.headwise import CosineNorm, HeadwiseLayerNorm
 from tessera.verbs.muon import Muon
 
 BETAS = (0.9, 0.95)  # what language models use: the second moment forgets within tens of steps
 WARM_UP = 0.03  # share of a stage
+SPARED = (nn.Embedding, HeadwiseLayerNorm, CosineNorm)  # by weight decay, though they have rows
 FLOOR = 0.02  # where the learning rate ends, as a share of its peak
 
 
@@ -53,10 +55,11 @@ def matrices(system: System, stage: Stage) -> set[Tensor]:
 def groups(stage: Stage, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
     """Parameters in groups: weight decay for matrices that multiply features, a factor on the rate where the stage says so."""
     factors = {parameter: factor for module, factor in stage.rates.items() for parameter in module.parameters()}
-    tables = {module.weight for top in stage.train for module in top.modules() if isinstance(module, nn.Embedding)}
+    parts = [module for top in stage.train for module in top.modules()]
+    spared = {parameter for module in parts if isinstance(module, SPARED) for parameter in module.parameters(recurse=False)}
     sorted_out: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in parameters:
-        decays = parameter.ndim > 1 and parameter not in tables
+        decays = parameter.ndim > 1 and parameter not in spared
         sorted_out.setdefault((factors.get(parameter, 1.0), decays), []).append(parameter)
     return [
         {"params": parameters, "factor": factor, "weight_decay": stage.weight_decay if decays else 0.0}

@@ -72,21 +72,18 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
 
     Raises ValueError where documents, judge or world differ: such results say nothing of each other.
     """
-    if not found:
-        raise ValueError("table: no results; those of two systems or more are accepted; name files that `tessera evaluate` wrote")
-    first = found[0]
-    for one in found:
-        more = one["training"]["documents"] / first["training"]["documents"] - 1
-        if abs(more) > APART or terms(one) != terms(first):
-            said = [
-                f"{x['system']} learned from {x['training']['documents']:,} documents of world {x['world']} by {optimizer(x)}, judged by "
-                f"scorer {x['scorer']}"
-                for x in (one, first)
-            ]
-            raise ValueError(
-                f"table: {'; '.join(said)}; the same are accepted, documents within {APART:.0%}; leave one out, or train it anew with "
-                "`tessera compare`"
-            )
+    told(found)
+    one, other = min(found, key=documents), max(found, key=documents)
+    foreign = next((pair for pair in ((found[0], one) for one in found) if terms(pair[0]) != terms(pair[1])), None)
+    if foreign or documents(other) > documents(one) * (1 + APART):
+        said = [
+            f"{x['system']} learned from {documents(x):,} documents of world {x['world']} by {optimizer(x)}, judged by scorer {x['scorer']}"
+            for x in foreign or (one, other)
+        ]
+        raise ValueError(
+            f"table: {'; '.join(said)}; the same are accepted, documents within {APART:.0%}; leave one out, or train it anew with "
+            "`tessera compare`"
+        )
     rows = []
     for one in sorted(found, key=lambda one: -one["scores"].get("drawing.overall", {"value": -1})["value"]):
         active = f"{one['parameters']['trunk_active_per_place'] / 1e6:.2f} M"
@@ -97,11 +94,11 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
 def seeds_table(found: Sequence[Mapping[str, Any]]) -> str:
     """One system trained with several seeds: a row of scores for each, their mean, and how far runs lie apart (standard deviation).
 
-    Raises ValueError where runs differ in more than the seed, or do not differ in it.
+    Raises ValueError where anything else that decides what a run becomes differs (precision and commit may), or the seed does not.
     """
+    told(found)
     seeds = [one["training"]["settings"]["seed"] for one in found]
-    alike = {(one["system"], one["training"]["documents"], _rate(one), *terms(one)) for one in found}
-    if len(alike) != 1 or len(set(seeds)) != len(seeds) or len(seeds) < 2:
+    if len({made(one) for one in found}) != 1 or len(set(seeds)) != len(seeds) or len(seeds) < 2:
         raise ValueError(
             f"table: {len(seeds)} results of {', '.join(sorted({one['system'] for one in found})) or 'nothing'}, seeds "
             f"{', '.join(map(str, seeds)) or 'none'}; two or more of one system are accepted, trained alike but for the seed; train it "
@@ -112,6 +109,24 @@ def seeds_table(found: Sequence[Mapping[str, Any]]) -> str:
     for name, of in (("mean", statistics.mean), ("standard deviation", statistics.stdev)):
         rows.append([name, *(_among(of, [one["scores"].get(score) for one in found]) for score in LADDER)])
     return table([f"{found[0]['system']}, seed", *LADDER.values()], rows)
+
+
+def told(found: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ValueError where there are no results, or some do not say how their system learned."""
+    if not found:
+        raise ValueError("table: no results; those of two systems or more are accepted; name files that `tessera evaluate` wrote")
+    silent = [one["system"] for one in found if not {"documents", "settings"} <= one["training"].keys()]
+    if silent:
+        raise ValueError(
+            f"table: results of {', '.join(silent)} do not say how it learned; those of runs of `tessera train` do; leave them out"
+        )
+
+
+def made(found: Mapping[str, Any]) -> str:
+    """What results of several seeds have in common: all that decides what a run becomes, but for the seed."""
+    training = found["training"]
+    facts = {"stages": training.get("stages"), "documents": documents(found), "rate": _rate(found), "terms": terms(found)}
+    return json.dumps([facts, *(found.get(name) for name in ("system", "recipe", "arguments", "sampling"))], sort_keys=True)
 
 
 def _rate(found: Mapping[str, Any]) -> float:
@@ -148,20 +163,30 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
+def trainings(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """How its weights were trained, and in front of that those which this began with."""
+    runs = [found["training"]]
+    while before := runs[-1].get("before"):
+        runs.append(before)
+    return runs
+
+
+def documents(found: Mapping[str, Any]) -> int:
+    """How many documents its weights have learned from, those of shared parts left out."""
+    return sum(run.get("documents", 0) for run in trainings(found))
+
+
 def cost(found: Mapping[str, Any]) -> Cost:
     """What training read and took: of one core where that was written down, else by the clock.
 
     What the weights that training began with had read and taken counts as well.
     """
-    runs = [found["training"]]
-    while before := runs[-1].get("before"):
-        runs.append(before)
-    documents = sum(run.get("documents", 0) for run in runs)
+    runs = trainings(found)
     seconds = sum(run.get("core_seconds", run.get("seconds", 0)) for run in runs)
     precision = runs[0].get("settings", {}).get("precision", "float32")
     parts = {part["part"]: part for run in runs for part in run.get("parts", {}).values()}.values()
     read, took = (sum(part[name] for part in parts) for name in ("documents", "seconds"))
-    return Cost(f"{documents:,}", f"{seconds / 60:.0f} min, {precision}", f"{read:,} in {took / 60:.0f} min" if parts else "-")
+    return Cost(f"{documents(found):,}", f"{seconds / 60:.0f} min, {precision}", f"{read:,} in {took / 60:.0f} min" if parts else "-")
 
 
 def cells(found: Mapping[str, Any], names: Iterable[str]) -> list[str]:

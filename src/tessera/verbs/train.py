@@ -4,27 +4,26 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tessera.codecs.base import Losses
 from tessera.data import Source, schedule
 from tessera.stages import Learner, Stage
 from tessera.system import System
 from tessera.verbs.checkpoint import load_state, save_state
-from tessera.verbs.estimate import Estimate
 from tessera.verbs.loader import Loader
 from tessera.verbs.machine import chosen_device, commit, fast_bfloat16, give_back_memory, keep_memory, machine, spent
-from tessera.verbs.optimizing import Average, Optimizers, optimizer_for, set_rate, thaw
+from tessera.verbs.optimizing import Average, Optimizers, optimizer_for, thaw
 from tessera.verbs.parts import Part, Parts, is_part
 from tessera.verbs.progress import Progress
 from tessera.verbs.recomputing import recomputed
 from tessera.verbs.runs import Diary, start_diary
+from tessera.verbs.stepping import Taken, TrainingStep
 from tessera.verbs.weights import latest
 
 Glance = Callable[[System, Path, str], Mapping[str, float]]
@@ -78,13 +77,17 @@ class Stopped(Exception):
 
 @dataclass
 class _Position:
-    """Where a run stands: the stage, documents seen in it, steps taken in all, and seconds spent: by the clock, and by all cores."""
+    """Where a run stands: the stage, documents seen in it, steps taken in all, and seconds spent: by the clock, and by all cores.
+
+    `begun` is what the clock said when the stage began.
+    """
 
     stage: int = 0
     documents: int = 0
     steps: int = 0
     seconds: float = 0.0
     core_seconds: float = 0.0
+    begun: float = 0.0
 
 
 def train(
@@ -166,7 +169,7 @@ class _Run:
         self.at, self.read, self.used = _Position(**facts["at"]), facts["documents"], facts["parts"]
         torch.set_rng_state(tensors.pop("rng"))
         if "cuda_rng" in tensors:
-            torch.cuda.set_rng_state(tensors.pop("cuda_rng"))
+            torch.cuda.set_rng_state(tensors.pop("cuda_rng"), self.settings.device)
         self.diary.forget(self.at.steps)
         return tensors
 
@@ -201,7 +204,7 @@ class _Run:
         loader = Loader(system, stage, self.source, plan, seed=settings.seed, number=number, first=self.at.documents)
         if settings.compile:
             system.trunk.compile(dynamic=True)
-        step = _Step(learner, stage, optimizer, trained, settings)
+        step = TrainingStep(learner, stage, optimizer, trained, device=settings.device, precision=settings.precision, clip=settings.clip)
         if plan.note:
             self.progress.say(f"{stage.name}: {plan.note}")
         self.progress.begin(stage, self.at.documents, step.estimate(loader.prepare(0), stage.documents - self.at.documents))
@@ -209,7 +212,7 @@ class _Run:
         put_tensors(names, optimizer, average, tensors)
         for name, tensor in others.items():
             tensor.copy_(tensors.get(name, tensor))
-        taken: list[_Taken] = []
+        taken: list[Taken] = []
         begun, before = spent(), (self.at.seconds, self.at.core_seconds)
         glances = [round(stage.documents * (i + 1) / settings.glances) for i in range(settings.glances)]
         for documents, batch in loader:
@@ -233,13 +236,13 @@ class _Run:
         if average:
             average.finish()
         if self.parts and is_part(stage):
-            cost = {"seconds": round(self.at.seconds - before[0]), "commit": commit(), "machine": machine()}
+            cost = {"seconds": round(self.at.seconds - self.at.begun), "commit": commit(), "machine": machine()}
             self._take(stage, self.parts.keep(stage, self.stages[:number], cost))
-        self.at.stage, self.at.documents = number + 1, 0
+        self.at.stage, self.at.documents, self.at.begun = number + 1, 0, self.at.seconds
         following = self.stages[number + 1 : number + 2]
         return self.save(get_tensors(names, optimizer, None) if following and following[0].carry else {})
 
-    def _look(self, stage: Stage, taken: list["_Taken"], step: "_Step") -> None:
+    def _look(self, stage: Stage, taken: list[Taken], step: TrainingStep) -> None:
         """Read the losses and gradient norms since the last look, and stop where one is no number."""
         ports = list(taken[0].losses)
         columns = [*(f"loss of {port}" for port in ports), "norm of the gradient"]
@@ -272,7 +275,7 @@ class _Run:
         number, facts = self.at.stage * 10**9 + self.at.documents, {"at": asdict(self.at), "documents": self.read, "parts": self.used}
         states = {"rng": torch.get_rng_state()}
         if self.settings.device.startswith("cuda"):
-            states["cuda_rng"] = torch.cuda.get_rng_state()
+            states["cuda_rng"] = torch.cuda.get_rng_state(self.settings.device)
         save_state(self.diary.folder, number, self.system, {**states, **tensors}, facts)
         give_back_memory()
         self.saved = time.monotonic()
@@ -282,70 +285,6 @@ class _Run:
         scores = dict(glance(self.system, self.diary.folder, f"{stage.name}-{documents:08d}"))
         self.diary.write({"stage": stage.name, "step": self.at.steps, "documents": documents, "scores": scores})
         self.progress.score(scores)
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """What a step tells: its number, the mean loss of every port (on the device), how much it counts, and the gradient's norm."""
-
-    number: int
-    losses: dict[str, Tensor]
-    counts: dict[str, float]
-    norm: Tensor
-
-
-class _Step:
-    """One training step: losses, their weighted mean, its gradient, clipped, and the optimizer's move."""
-
-    def __init__(self, learner: Learner, stage: Stage, optimizer: Optimizers, trained: list[Tensor], settings: Settings):
-        self.learner, self.stage, self.optimizer, self.trained, self.settings = learner, stage, optimizer, trained, settings
-        self.lr = 0.0
-
-    def __call__(self, batch: Any, progress: float, *, number: int) -> _Taken:
-        """Take step `number`, `progress` (0 to 1) through the stage."""
-        self.lr = set_rate(self.optimizer, self.stage, progress)
-        losses = self.backward(batch)
-        norm = nn.utils.clip_grad_norm_(self.trained, self.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        means = {port: mean(total, count).detach() for port, (total, count) in losses.items()}
-        return _Taken(number, means, {port: float(count) for port, (_, count) in losses.items()}, norm)
-
-    def backward(self, batch: Any) -> Losses:
-        """Gradients of one batch; returns its losses."""
-        half = self.settings.precision == "bfloat16"
-        with torch.autocast(self.settings.device, torch.bfloat16) if half else nullcontext():
-            losses = self.learner.losses_of(batch)
-        unknown = set(self.stage.weights) - set(losses)
-        if unknown:
-            raise ValueError(
-                f"stage {self.stage.name}: weights for {', '.join(unknown)}; there are losses of {', '.join(losses)}; name one of these"
-            )
-        weighted = [self.stage.weights.get(port, 1.0) * mean(total, count) for port, (total, count) in losses.items()]
-        torch.stack(weighted).sum().backward()
-        return losses
-
-    def estimate(self, batch: Any, documents: int) -> Estimate:
-        """What so many more documents cost, from two steps that are thrown away. Nothing moves; the optimizer keeps nothing."""
-        modes = {module: module.training for top in self.stage.train for module in top.modules()}
-        for module in modes:
-            module.training = False  # so that no buffer and no random state moves
-        seconds = []
-        for _ in range(2):
-            begun = time.perf_counter()
-            self.backward(batch)
-            self.optimizer.rehearse()
-            self.optimizer.zero_grad()
-            seconds.append(time.perf_counter() - begun)
-        for module, mode in modes.items():
-            module.training = mode
-        steps = documents / self.stage.batch
-        return Estimate.of(steps * min(seconds), self.trained, averaged=bool(self.stage.average), device=self.settings.device)
-
-
-def mean(total: Tensor, count: float | int) -> Tensor:
-    """A port's loss per element; its zero where it had nothing to learn."""
-    return total / count if count else total
 
 
 def names_of(system: System, learner: Learner) -> dict[Tensor, str]:
