@@ -76,6 +76,7 @@ class Piece:
     def answers(self) -> np.ndarray:
         """The place in its row that answers for each element: its own, or `lead` places earlier."""
         at = self.predicts - self.port.order.lead
+        assert self.before or not (at < 0).any(), f"nothing stands in front of a {self.port.name} that is to be predicted"
         return self.offset + np.where(at < 0, -self.before, at)
 
 
@@ -202,7 +203,6 @@ def place(pieces: Sequence[Piece], order: int = 0) -> int:
     for _, views in groupby(pieces, key=lambda piece: piece.segment):
         extent, latest = 0, last
         for piece in views:
-            assert offset > last or piece.goal is None or not piece.port.order.lead, f"nothing says how a {piece.port.name} begins"
             piece.order, piece.before = order, offset - last
             offset += piece.count
             extent = max(extent, piece.count, piece.room)
