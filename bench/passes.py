@@ -17,8 +17,9 @@ from tessera.document import Document, Image, Text
 from tessera.orders import Next
 from tessera.verbs.evaluate import Plan, evaluate
 from tessera.verbs.generate import write
+from tessera.verbs.runs import training_facts
 from tessera.verbs.tables import cell, table
-from tessera.verbs.weights import load, shipped
+from tessera.verbs.weights import find, latest, load, metadata, shipped
 from tessera.verbs.writing import Request
 from tessera.world import World
 
@@ -64,11 +65,17 @@ def spared(curves, places):
     fixed = {name: points[0] for name, points in curves.items() if points[0][0] is None}
     for name, points in curves.items():
         for other, (_, most, score) in fixed.items():
+            if name in fixed or places[name] != places[other]:
+                continue
             enough = [(passes, one) for _, passes, one in points if one.value >= score.value]
-            if name not in fixed and places[name] == places[other] and enough:
-                least, found = min(enough, key=lambda point: point[0])
-                percent = f"{100 * found.value:.1f} % of drawings right ({other}: {100 * score.value:.1f})"
-                yield f"{name}: {percent} in {least:.1f} passes, {most / least:.1f} times fewer than {other}'s {most:.1f}."
+            if not enough:
+                yield f"{name} draws as well as {other} ({100 * score.value:.1f} %) in none of these numbers of passes."
+                continue
+            least, found = min(enough, key=lambda point: point[0])
+            yield (
+                f"{name} draws {100 * found.value:.1f} % right ({other}: {100 * score.value:.1f}) in {least:.1f} passes, "
+                f"{most / least:.1f} times fewer than {other}'s {most:.1f}."
+            )
 
 
 def main(names):
@@ -86,8 +93,16 @@ def main(names):
     made = table(["system", "places a picture", "steps", "passes a picture", "drawings right, %"], rows)
     note = f"{EACH} pictures of each skill; passes count the prompt's and those of guidance. ![Score against passes]({key}.svg)"
     title = "How well systems draw by how many passes they take"
-    said = "".join(f"{line}\n" for line in spared(curves, places)) if names else ""
-    lines_to_page(key, f"{title}: runs" if names else title, [note, "", *([said] if said else []), made])
+    said = [*learned(names), *spared(curves, places), ""] if names else []
+    lines_to_page(key, f"{title}: runs" if names else title, [note, "", *said, made])
+
+
+def learned(names):
+    """In words, what runs are of and from how much they learned."""
+    for run in filter(Path.exists, map(Path, names)):
+        origin, facts = metadata(find(run))["origin"], training_facts(run, latest(run))
+        changed = ", ".join(f"{name}={value}" for name, value in origin["arguments"].items())
+        yield f"{run.name}: {origin['recipe']} ({changed or 'as it is'}), {facts['documents']:,} documents."
 
 
 def easy():

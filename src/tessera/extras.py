@@ -12,6 +12,7 @@ from tessera.document import Segment
 from tessera.draws import Draw
 from tessera.laws.regression import Distance, cosine_distance
 from tessera.ports import Port
+from tessera.precision import precise
 
 
 class Extra(nn.Module):
@@ -56,9 +57,9 @@ class Extra(nn.Module):
         """The distance of each element, from the hidden states of segment after segment."""
         with torch.no_grad():
             taught = self.teacher(torch.stack(tuple(shown)).to(hidden.device)).flatten(0, 1)
-        said = self.head(hidden)
+        said = precise(self.head(hidden))
         assert said.shape == taught.shape, f"{self.name}: the head says {tuple(said.shape)}, the teacher {tuple(taught.shape)}"
-        return self.distance(said.float() if said.itemsize < 4 else said, taught.to(said.dtype) if said.itemsize > 4 else taught.float())
+        return self.distance(said, taught.to(said))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor
 from tessera.draws import Draw, Streams
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
+from tessera.precision import precise
 from tessera.writers import Partial, Writer
 
 
@@ -39,7 +40,7 @@ class Categorical:
         noise: Tensor | None,
     ) -> Float[Tensor, "answer"]:
         """Nats per element, plus the z-loss where there is one."""
-        logits = writer(hidden, aside).float() if hidden.dtype != torch.float64 else writer(hidden, aside)
+        logits = precise(writer(hidden, aside))
         possible = logits.index_select(-1, self.allowed.to(logits.device)) if self.only else logits
         log_partition = possible.logsumexp(-1)
         nats = log_partition - logits.gather(-1, target[:, None])[:, 0]

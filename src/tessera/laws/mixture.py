@@ -10,6 +10,7 @@ from torch import Tensor
 from tessera.draws import Draw, Streams
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
+from tessera.precision import precise
 from tessera.writers import Writer
 
 WIDER = 2  # how much wider than both branches a guided draw may range around what the prompt alone would say
@@ -75,8 +76,7 @@ class Mixture:
         noise: Tensor | None,
     ) -> Float[Tensor, "answer"]:
         """Nats per element. Where a codec learns, its gradient comes through `target`."""
-        said = writer(hidden, aside)
-        said = said if said.dtype == torch.float64 else said.float()
+        said = precise(writer(hidden, aside))
         return -self.gaussians(said).log_density(target.to(said.dtype))
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tessera.draws import Draw, Streams
 from tessera.laws.base import Drawn, Sampling, guide
 from tessera.orders.base import Seen
+from tessera.precision import precise
 from tessera.writers import Writer
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -52,7 +53,7 @@ class Regression:
     ) -> Float[Tensor, "answer"]:
         """The distance of each."""
         said = writer(hidden, aside)[..., : target.shape[-1]]
-        return self.distance(said.float() if said.itemsize < 4 else said, target.to(said.device))
+        return self.distance(precise(said), target.to(said.device))
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """The prediction, guided; equally sure of all."""
