@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import torch
 from properties.accelerator import Accelerator, Far, moved
-from properties.harness import LONGEST, STEPS, blank, draws, kinds, pictured, rich, shared
+from properties.harness import blank, draws, kinds, pictured, rich, shared
 
 from tessera.draws import Draw
 from tessera.laws import Sampling
@@ -32,10 +32,10 @@ def test_it_writes_on_an_accelerator_what_it_writes_on_the_cpu(case):
     for there in (False, True):
         system = case.fresh()
         some = [blank(one) for one in rich(system)]
-        sampling = {kind: Sampling(guidance=1.5 if system.drop else 1.0, steps=STEPS) for kind in kinds(system) if draws(system, kind)}
+        sampling = {kind: Sampling(guidance=1.5 if system.drop else 1.0, steps=2) for kind in kinds(system) if draws(system, kind)}
         with Accelerator() if there else nullcontext(), torch.no_grad():
             passes = passes_of(moved(system) if there else system, 2 * len(some))
-            authors = [Author(system, Request(one, 7, sampling, LONGEST), passes) for one in some]
+            authors = [Author(system, Request(one, 7, sampling, longest=4), passes) for one in some]
             written = dict(advance(system, authors, passes, len(some)))
         found.append([clean for i in range(len(some)) for clean in written[i].clean])
     for one, other in zip(*found, strict=True):
