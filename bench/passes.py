@@ -48,15 +48,17 @@ def curve(name, system):
 
 
 def plot(curves, path):
-    """Score against passes, with intervals."""
+    """Score against passes, with intervals: lines for systems that take steps, diamonds for those that take none."""
     matplotlib.rcParams["svg.hashsalt"] = "tessera"  # the same figure is the same file
-    figure, axes = pyplot.subplots(figsize=(7, 4.5))
-    for name, points in curves.items():
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for colour, (name, points) in zip(pyplot.get_cmap("tab20").colors, curves.items(), strict=False):
         x, y = [passes for _, passes, _ in points], [100 * score.value for *_, score in points]
         error = [[100 * (s.value - s.ci95[0]) for *_, s in points], [100 * (s.ci95[1] - s.value) for *_, s in points]]
-        axes.errorbar(x, y, error, label=name, marker="o", capsize=2)
-    axes.set(xscale="log", xlabel="passes of the trunk a picture, guidance counted", ylabel="drawings right, %", ylim=(0, 100))
-    axes.legend()
+        axes.errorbar(x, y, error, label=name, color=colour, marker="o" if len(points) > 1 else "D", capsize=2)
+    axes.set(xlabel="passes of the trunk a picture, guidance counted", ylabel="drawings right, %", ylim=(0, 100))
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
 
 
