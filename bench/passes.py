@@ -7,6 +7,7 @@ or runs (python bench/passes.py runs/chameleon-64 runs/show_o-64) it compares th
 import sys
 from collections import Counter
 from dataclasses import asdict, replace
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -51,7 +52,7 @@ def plot(curves, path):
     """Score against passes, with intervals: lines for systems that take steps, diamonds for those that take none."""
     matplotlib.rcParams["svg.hashsalt"] = "tessera"  # the same figure is the same file
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
-    for colour, (name, points) in zip(pyplot.get_cmap("tab20").colors, curves.items(), strict=False):
+    for colour, (name, points) in zip(cycle(pyplot.get_cmap("tab20").colors), curves.items(), strict=False):
         x, y = [passes for _, passes, _ in points], [100 * score.value for *_, score in points]
         error = [[100 * (s.value - s.ci95[0]) for *_, s in points], [100 * (s.ci95[1] - s.value) for *_, s in points]]
         axes.errorbar(x, y, error, label=name, color=colour, marker="o" if len(points) > 1 else "D", capsize=2)
@@ -82,7 +83,7 @@ def spared(curves, places):
 
 def main(names):
     key = "passes_of_runs" if names else "passes"
-    systems = {Path(name).name: load(Path(name) if Path(name).exists() else name) for name in names or easy()}
+    systems = {Path(name).name: load(name) for name in names or easy()}
     drawers = {name: system for name, system in systems.items() if system.draws}
     curves = {name: curve(name, system) for name, system in drawers.items()}
     plot(curves, PAGE.parent / f"{key}.svg")
@@ -101,7 +102,7 @@ def main(names):
 
 def learned(names):
     """In words, what runs are of and from how much they learned."""
-    for run in filter(Path.exists, map(Path, names)):
+    for run in filter(Path.is_dir, map(Path, names)):
         origin, facts = metadata(find(run))["origin"], training_facts(run, latest(run))
         changed = ", ".join(f"{name}={value}" for name, value in origin["arguments"].items())
         yield f"{run.name}: {origin['recipe']} ({changed or 'as it is'}), {facts['documents']:,} documents."

@@ -26,7 +26,7 @@ from tessera.verbs.weights import find, metadata, shipped
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "tessera"
 FILES = sorted(SOURCE.rglob("*.py"))
-OWN = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), re.DOTALL)
+OWN, OVERFITTED = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own.md").read_text(), re.DOTALL)
 
 # Imports go down only. Folders and files by layer; what is named first wins.
 LAYERS = {
@@ -205,7 +205,7 @@ def test_readme_is_short_and_its_code_runs(tmp_path, monkeypatch):
 
 def test_the_system_of_ones_own_in_the_docs_reads_draws_and_learns():
     names = {"__name__": "lab"}
-    exec(compile(OWN[0], "own.md", "exec"), names)
+    exec(compile(OWN, "own.md", "exec"), names)
     system = names["two_heads"](width=32, depth=1, heads=2)
     (picture,) = generate(system, "a red circle", want=Image).pictures
     assert picture.shape == (3, 32, 32)
@@ -215,11 +215,11 @@ def test_the_system_of_ones_own_in_the_docs_reads_draws_and_learns():
 
 def test_the_system_of_ones_own_overfits_a_batch_as_the_docs_say(monkeypatch):
     lab = ModuleType("lab")
-    exec(compile(OWN[0], "own.md", "exec"), lab.__dict__)
+    exec(compile(OWN, "own.md", "exec"), lab.__dict__)
     lab.two_heads = partial(lab.two_heads, width=64, depth=2)
     monkeypatch.setitem(sys.modules, "lab", lab)
     names: dict = {"print": lambda means: names.update(ended=means)}
-    exec(compile(OWN[1], "own.md", "exec"), names)
+    exec(compile(OVERFITTED, "own.md", "exec"), names)
     assert max(names["ended"].values()) < 2
 
 

@@ -57,8 +57,8 @@ def test_the_peak_never_falls():
 
 
 def test_the_peak_of_a_gpu_is_its_own(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", {"cuda": 3 * 2**20, "cuda:1": 5 * 2**20}.get)
-    assert (peak_megabytes("cuda"), peak_megabytes("cuda:1")) == (3.0, 5.0)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", {"cuda": 3 * 2**20, "cuda:0": 3 * 2**20, "cuda:1": 5 * 2**20}.get)
+    assert peak_megabytes("cuda") == peak_megabytes("cuda:0") == 3.0 and peak_megabytes("cuda:1") == 5.0
 
 
 def test_the_peak_is_unknown_where_the_system_does_not_say(monkeypatch):

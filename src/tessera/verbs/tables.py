@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tessera.exams import SCORER
 from tessera.verbs.evaluate import world_of
@@ -31,14 +31,6 @@ LADDER = {
 }
 COST = ("documents", "trained in", "shared parts")
 APART = 0.05  # how far, as a share, the documents of two results may lie apart that are called of one budget
-
-
-class Cost(NamedTuple):
-    """What training cost, as cells of a table: documents; minutes and the precision; the same of the parts that systems share."""
-
-    documents: str
-    minutes: str
-    parts: str
 
 
 def readme_table(folder: Path) -> str:
@@ -73,12 +65,12 @@ def budget_table(found: Sequence[Mapping[str, Any]]) -> str:
     Raises ValueError where documents, judge or world differ: such results say nothing of each other.
     """
     told(found)
-    one, other = min(found, key=documents), max(found, key=documents)
-    foreign = next((pair for pair in ((found[0], one) for one in found) if terms(pair[0]) != terms(pair[1])), None)
-    if foreign or documents(other) > documents(one) * (1 + APART):
+    least, most = min(found, key=documents), max(found, key=documents)
+    foreign = [one for one in found if terms(one) != terms(found[0])]
+    if foreign or documents(most) > documents(least) * (1 + APART):
         said = [
             f"{x['system']} learned from {documents(x):,} documents of world {x['world']} by {optimizer(x)}, judged by scorer {x['scorer']}"
-            for x in foreign or (one, other)
+            for x in ((found[0], foreign[0]) if foreign else (least, most))
         ]
         raise ValueError(
             f"table: {'; '.join(said)}; the same are accepted, documents within {APART:.0%}; leave one out, or train it anew with "
@@ -176,8 +168,8 @@ def documents(found: Mapping[str, Any]) -> int:
     return sum(run.get("documents", 0) for run in trainings(found))
 
 
-def cost(found: Mapping[str, Any]) -> Cost:
-    """What training read and took: of one core where that was written down, else by the clock.
+def cost(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The cells of COST: what training read, and took, of one core where that was written down, else by the clock; so of shared parts.
 
     What the weights that training began with had read and taken counts as well.
     """
@@ -186,7 +178,7 @@ def cost(found: Mapping[str, Any]) -> Cost:
     precision = runs[0].get("settings", {}).get("precision", "float32")
     parts = {part["part"]: part for run in runs for part in run.get("parts", {}).values()}.values()
     read, took = (sum(part[name] for part in parts) for name in ("documents", "seconds"))
-    return Cost(f"{documents(found):,}", f"{seconds / 60:.0f} min, {precision}", f"{read:,} in {took / 60:.0f} min" if parts else "-")
+    return f"{documents(found):,}", f"{seconds / 60:.0f} min, {precision}", f"{read:,} in {took / 60:.0f} min" if parts else "-"
 
 
 def cells(found: Mapping[str, Any], names: Iterable[str]) -> list[str]:
