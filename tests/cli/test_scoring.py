@@ -95,12 +95,14 @@ def test_a_run_is_scored_on_what_it_was_trained_on_unless_asked_otherwise(tesser
 
 
 def test_what_is_asked_of_cases_and_sampling_is_used_and_written_down(tessera, own, tmp_path, plans):
-    words = "--share 0.5 --split val --seed 3 --guidance 1.5 --temperature 0.9 --top-k 5 --top-p 0.8 --steps 2 --out scores".split()
+    words = (
+        "--share 0.5 --split val --seed 3 --guidance 1.5 --temperature 0.9 --top-k 5 --top-p 0.8 --steps 2 --nats 0.5 --out scores".split()
+    )
     assert tessera("evaluate", "--run", "own", *words).code == 0
     (plan,) = plans
     assert (plan.cases["drawing"], plan.cases["questions"], plan.seed, plan.split) == (250, 100, 3, "val")
     sampling = found(tmp_path / "scores" / "chameleon.json")["sampling"]
-    assert sampling["image"] == {"temperature": 0.9, "top_k": 5, "top_p": 0.8, "guidance": 1.5, "steps": 2, "denoising": None}
+    assert sampling["image"] == {"temperature": 0.9, "top_k": 5, "top_p": 0.8, "guidance": 1.5, "steps": 2, "denoising": None, "nats": 0.5}
     assert sampling["text"]["temperature"] == 0.0 and not (own / "results").exists()
 
 

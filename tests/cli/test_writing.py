@@ -147,7 +147,10 @@ def test_weights_that_come_with_the_library_go_by_system_and_level(tessera, run,
         (("caption", "shown.png", "nowhere.png", "--run", "RUN"), "picture: nowhere.png is no file; a picture file is accepted"),
         (("draw", "a", "--run", "RUN", "--device", "gpu"), "device: 'gpu': "),
         (("draw", "a", "--run", "RUN", "--temperature", "-1"), "Sampling: temperature -1, "),
-        (("draw", "a", "--run", "RUN", "--top-k", "0"), "temperature >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance"),
+        (
+            ("draw", "a", "--run", "RUN", "--top-k", "0"),
+            "temperature and nats >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance",
+        ),
         (("ask", "shown.png", "what?", "--run", "RUN", "--temperature", "-1"), "Sampling: temperature -1, "),
         (
             ("ask", "shown.png", "what?", "--run", "RUN", "--longest", "0"),

@@ -28,8 +28,11 @@ def test_guidance_goes_from_the_dropped_branch_through_the_asked_one():
         {"top_p": 1.5},
         {"steps": 0},
         {"denoising": 0},
+        {"nats": -0.1},
     ],
 )
 def test_sampling_out_of_range_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"Sampling: .*; temperature >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance"):
+    with pytest.raises(
+        ValueError, match=r"Sampling: .*; temperature and nats >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance"
+    ):
         Sampling(**wrong)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -156,3 +158,13 @@ def test_a_head_computes_what_is_drawn_from_and_nothing_changes(allowed, bias):
     draws = [law.draw(said, Seen(hidden), how, Streams([generator(1)], [50], hidden)) for said in (writer, writer.forward)]
     assert torch.equal(draws[0].value, draws[1].value) and set(draws[0].value.tolist()) <= set(allowed)
     torch.testing.assert_close(draws[0].confidence, draws[1].confidence)
+
+
+def test_entropy_is_that_of_the_values_that_may_be_drawn_under_guidance_and_before_temperature():
+    logits, allowed = torch.randn(2, 9, 6, dtype=F64), [1, 3, 4]
+    some = logits[:, :, allowed]
+    p = (some[1] + 3 * (some[0] - some[1])).softmax(-1)
+    found = Categorical(allowed=allowed).entropy(as_it_is, Seen(logits), Sampling(guidance=3.0, temperature=0.1, top_k=1))
+    torch.testing.assert_close(found, torch.distributions.Categorical(p).entropy())
+    certain = Categorical(allowed=range(2)).entropy(as_it_is, Seen(torch.tensor([[[0.0, -1e5], [3.0, 3.0]]])), Sampling())
+    torch.testing.assert_close(certain, torch.tensor([0.0, math.log(2)], dtype=F64))

@@ -18,7 +18,7 @@ from tessera.draws import Streams
 from tessera.hub import show_o as names
 from tessera.hub.filling import filled
 from tessera.laws import Categorical, Sampling, guide
-from tessera.orders import Ask, Masked, Pick, Seen, linear, masked
+from tessera.orders import Ask, Confident, Masked, Pick, Seen, linear, masked
 from tessera.orders.base import Writing
 from tessera.readers import HiddenReader, TokenReader
 from tessera.trunk import MLP, ParallelBlock, Rotary, SelfAttention, Transformer
@@ -172,7 +172,7 @@ def sampled(order: Masked, guidance: float, places, monkeypatch) -> tuple[list[T
 
 def official() -> tuple[Masked, float]:
     """The order and the guidance of the published run (their scale is one less than ours)."""
-    return Masked(steps=CONFIG["timesteps"], temperature=CONFIG["temperature"], compounds=True), 1 + CONFIG["guidance_scale"]
+    return Masked(steps=CONFIG["timesteps"], decide=Confident(CONFIG["temperature"], compounds=True)), 1 + CONFIG["guidance_scale"]
 
 
 def test_sampling_is_the_published_one(places, monkeypatch):
@@ -185,12 +185,17 @@ def test_sampling_is_the_published_one(places, monkeypatch):
 
 @pytest.mark.parametrize(
     "mutation",
-    [{"schedule": linear}, {"compounds": False}, {"temperature": 0.0}, {"guidance": CONFIG["guidance_scale"]}],
+    [
+        {"schedule": linear},
+        {"decide": Confident(CONFIG["temperature"])},
+        {"decide": Confident(0.0)},
+        {"guidance": CONFIG["guidance_scale"]},
+    ],
     ids=["linear schedule", "temperature in a line", "no noise", "their guidance taken for ours"],
 )
 def test_mutated_sampling_is_not(mutation, places, monkeypatch):
     order, guidance = official()
-    changed = {"steps": order.steps, "temperature": order.temperature, "compounds": True} | mutation
+    changed = {"steps": order.steps, "decide": order.decide} | mutation
     guidance = changed.pop("guidance", guidance)
     probabilities, hidden, _ = sampled(Masked(**changed), guidance, places, monkeypatch)
     same = torch.equal(torch.stack(hidden[1:]), SHOW_O.outputs["t2i_masked"][:-1, 0].bool())

@@ -97,6 +97,12 @@ def test_passes_and_steps_from_noise_are_two_things(system, monkeypatch):
     assert len(asked) == 4 * TINY["steps"]
 
 
+def test_a_law_that_cannot_say_how_unsure_it_is_is_told_so(system):
+    said = "mmar: nats 0.5 for port image; a law that can say how much it leaves open, as Categorical, is accepted, and it has Denoiser"
+    with pytest.raises(ValueError, match=said):
+        generate(system, "a red dot", want=Image, sampling={Image: Sampling(nats=0.5)})
+
+
 def test_what_the_head_says_may_be_chosen():
     assert mmar(**TINY, predicts="noise").by_name["image"].law.predicts is Predicts.NOISE
     assert mmar(**TINY).by_name["image"].law.predicts is Predicts.VELOCITY

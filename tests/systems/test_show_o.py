@@ -1,5 +1,7 @@
 """What Show-o promises beyond the properties of every system."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,8 @@ from tessera.draws import Draw
 from tessera.laws import Sampling
 from tessera.systems.show_o import phi, show_o
 from tessera.trunk import ParallelBlock
-from tessera.verbs.generate import generate
+from tessera.verbs.generate import generate, write
+from tessera.verbs.writing import Request
 
 TINY = {"width": 16, "depth": 2, "heads": 2, "levels": (3, 3), "channels": 8, "pixels": 16, "stride": 4}
 
@@ -125,3 +128,19 @@ def test_the_published_blocks():
     turning = parallel.rotary.frequency > 0
     assert turning.tolist() == [True] * 2 + [False] * 2
     assert generate(show_o(**TINY, language=phi(16, 2, 2)), "a red dot", want=Image).pictures[0].shape == (3, 16, 16)
+
+
+def test_a_request_may_bound_what_a_pass_leaves_to_chance(system, monkeypatch):
+    """Requests of one pass, of one element a pass, and of the usual way stand side by side and write as they would alone."""
+    image, shown = system.by_name["image"], []
+    read, bounds = image.reader.forward, [math.inf, 0.0, None]
+    monkeypatch.setattr(image.reader, "forward", lambda visible, start: shown.append(visible) or read(visible, start))
+    ask = lambda nats: Request(Document((Text("a red dot"), Image(learn=True))), 3, {Image: Sampling(nats=nats, steps=16, guidance=2.0)})
+    together, alone, passes = write(system, [ask(nats) for nats in bounds]), [], []
+    for nats in bounds:
+        shown.clear()
+        alone += write(system, [ask(nats)])
+        passes.append(len([one for one in shown if one.hidden.any()]))
+    assert passes == [1, 16, 16]
+    assert all(torch.equal(a.clean[-1], b.clean[-1]) for a, b in zip(together, alone, strict=True))
+    assert not torch.equal(alone[1].clean[-1], alone[2].clean[-1])

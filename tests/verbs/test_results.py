@@ -64,7 +64,15 @@ def test_results_hold_what_is_needed_to_understand_them(found):
 def test_results_name_the_sampling_that_was_used(tiny):
     system, asked = tiny(), Sampling(temperature=0.25, top_k=4)
     sampling = results(system, World.easy(), Plan(sampling={Image: asked}), REPORT)["sampling"]
-    assert sampling["image"] == {"temperature": 0.25, "top_k": 4, "top_p": None, "guidance": 1.0, "steps": None, "denoising": None}
+    assert sampling["image"] == {
+        "temperature": 0.25,
+        "top_k": 4,
+        "top_p": None,
+        "guidance": 1.0,
+        "steps": None,
+        "denoising": None,
+        "nats": None,
+    }
     assert sampling["text"]["temperature"] == system.port(Text(learn=True)).law.sampling.temperature == 0.0
     usual = results(system, World.easy(), Plan(), REPORT)
     assert usual["sampling"]["image"]["guidance"] == 2.0 and usual["training"] == {}

@@ -59,6 +59,9 @@ TopK = Annotated[int | None, typer.Option(help="Draw among so many of the likeli
 TopP = Annotated[float | None, typer.Option(help="Draw among the fewest that hold this probability.")]
 Steps = Annotated[int | None, typer.Option(help="Passes, for orders that may choose.")]
 Denoising = Annotated[int | None, typer.Option(min=1, help="Steps from noise to each part of a picture, where parts are denoised.")]
+Nats = Annotated[
+    float | None, typer.Option(min=0, help="Nats that parts drawn in one pass may hold in common, where an order may choose: surest first.")
+]
 Longest = Annotated[int, typer.Option(help="The most ids a text may have.")]
 
 

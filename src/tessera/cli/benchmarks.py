@@ -15,6 +15,7 @@ from tessera.cli.app import (
     Guidance,
     LevelName,
     Longest,
+    Nats,
     RunFolder,
     Seed,
     Steps,
@@ -231,13 +232,14 @@ def geneval_command(
     top_p: TopP = None,
     steps: Steps = None,
     denoising: Denoising = None,
+    nats: Nats = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """GenEval's prompts, drawn into the folders that its own detector scores; no score is given here."""
     rows = read_geneval(file, skip_bad=skip_bad)
     exam = GenEvalFile(rows.items, samples)
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    asked = dict(guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p, steps=steps, denoising=denoising, nats=nats)
     sat = sitting(system, run, level, out, seed, device, asked=asked)
     own, pictures = sat.take(Files(exam, (file,), rows, {"samples": samples}))
     folder = sat.out / "pictures" / own

@@ -10,6 +10,7 @@ from tessera.cli.app import (
     Device,
     Guidance,
     LevelName,
+    Nats,
     RunFolder,
     Seed,
     Steps,
@@ -66,6 +67,7 @@ def distance_command(
     top_p: TopP = None,
     steps: Steps = None,
     denoising: Denoising = None,
+    nats: Nats = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -74,7 +76,7 @@ def distance_command(
     With --run or --system what it draws is judged, and the one folder is what it is held against.
     """
     paths = [folder for folder in (pictures, other) if folder]
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    asked = dict(guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p, steps=steps, denoising=denoising, nats=nats)
     draws = bool(system or run)
     check(len(paths), draws, [name for name, value in {"prompts": prompts, **asked}.items() if value is not None])
     rows = [read_image_folder(folder, skip_bad=skip_bad) for folder in paths]

@@ -14,6 +14,7 @@ from tessera.cli.app import (
     Guidance,
     HeldOut,
     Leaning,
+    Nats,
     RunFolder,
     Seed,
     Steps,
@@ -68,6 +69,7 @@ def evaluate_command(
     top_p: TopP = None,
     steps: Steps = None,
     denoising: Denoising = None,
+    nats: Nats = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results, pages and contact sheets; of a run, RUN/results.")] = None,
     against: Annotated[Path | None, typer.Option(help="Other results (.json): differences case by case, with intervals.")] = None,
     device: Device = "auto",
@@ -88,7 +90,7 @@ def evaluate_command(
     if other is not None:
         alike(other, asked_of(world, plan))
         in_common(other["plan"], plan.facts())
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    asked = dict(guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p, steps=steps, denoising=denoising, nats=nats)
     plan = replace(reading_plan(loaded, plan), sampling=sampling_of_pictures(loaded, asked))
     published = plan.covers(Plan(seed=seed, sampling=sampling_of_pictures(loaded, {})).within(loaded)) and run is None
     place = Place(

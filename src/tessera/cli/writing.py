@@ -16,6 +16,7 @@ from tessera.cli.app import (
     HubModel,
     LevelName,
     Longest,
+    Nats,
     RunFolder,
     Seed,
     Steps,
@@ -65,6 +66,7 @@ def draw(
     top_p: TopP = None,
     steps: Steps = None,
     denoising: Denoising = None,
+    nats: Nats = None,
     scale: Scale = None,
     device: Device = "auto",
 ) -> None:
@@ -72,7 +74,7 @@ def draw(
     picture_file(out)
     loaded = trained(system, run, level, device, hub, trust_pickle)
     usual = loaded.port(Image(learn=True)).law.sampling
-    asked = {"guidance": guidance, "temperature": temperature, "top_k": top_k, "top_p": top_p, "steps": steps, "denoising": denoising}
+    asked = dict(guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p, steps=steps, denoising=denoising, nats=nats)
     sampling = sampling_of(usual, asked)
     document = put(loaded, Document((Text(prompt), blank(over, keep, picture_side(loaded)))))
     pictures = [done.pictures[0] for done in write(loaded, [Request(document, seed + i, {Image: sampling}) for i in range(n)])]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import torch
 from jaxtyping import UInt8
 from PIL import Image as Pillow
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ from tessera.hub.tensors import Stored, tensors
 from tessera.hub.vae import PART, elements, latents, stride
 from tessera.hub.vae import names as named_latents
 from tessera.laws import Categorical, Regression, Sampling
-from tessera.orders import InPlace, Masked, linear
+from tessera.orders import InPlace, Masked, by_chance, linear
 from tessera.paths import Flow
 from tessera.ports import Port
 from tessera.readers import T5, AdaptiveReader, EncodedReader, Middle
@@ -185,6 +184,6 @@ def text_port(folder: Folder, heard: T5, said: Settings, width: int) -> Port:
     bpe = BPE(inside.file("tokenizer.json"), markers=MarkerIds((), (), (), end), canvas=Canvas(LENGTH, LENGTH))
     read = EncodedReader(heard, width, mask=mask, pad=pad, length=LENGTH)
     law = Categorical(allowed=[id for id in range(said["vocab_size"]) if id != mask], only=True)
-    order = Masked(schedule=linear, steps=64, temperature=torch.inf, bound=True)
+    order = Masked(schedule=linear, steps=64, decide=by_chance, bound=True)
     head = LinearWriter(width, said["vocab_size"], bias=True)
     return Port("text", Text, codec=bpe, reader=read, writer=head, order=order, law=law)

@@ -28,7 +28,7 @@ from tessera.hub.pictures import Fit, colours, cropped, upto
 from tessera.hub.tensors import Stored
 from tessera.hub.vqgan import INSIDE, TAMING, vqgan
 from tessera.laws import Categorical, Sampling
-from tessera.orders import Masked
+from tessera.orders import Confident, Masked
 from tessera.ports import Port, Takes
 from tessera.readers import EyeReader, FramedReader, HiddenReader, TokenReader
 from tessera.system import System
@@ -106,7 +106,7 @@ def show_o(folder: Folder, weights: Mapping[str, Stored]) -> Blueprint:
     check(said, words.codec.size, first, mask, codec.quantizer.size)
     known = TokenReader(speaker.words.table, columns=codec.columns)
     squares = HiddenReader(FramedReader(known, speaker.words, before=begins.tolist(), behind=ends.tolist()), speaker.width)
-    law, order = Categorical(allowed=range(first, mask), sampling=SAMPLING), Masked(steps=18, compounds=True)
+    law, order = Categorical(allowed=range(first, mask), sampling=SAMPLING), Masked(steps=18, decide=Confident(compounds=True))
     codes = Shifted(codec, first=first)
     image = Port("image", Image, codec=codes, reader=squares, writer=speaker.head, order=order, law=law, takes=Takes.LEARNED)
 

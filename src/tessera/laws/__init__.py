@@ -1,6 +1,6 @@
 """Laws: the distribution of one element, given what the trunk says."""
 
-from tessera.laws.base import Drawn, Law, Sampling, guide
+from tessera.laws.base import Drawn, Law, Sampling, Weighing, guide
 from tessera.laws.categorical import Categorical
 from tessera.laws.chain import Chain
 from tessera.laws.denoiser import Denoiser
@@ -16,6 +16,7 @@ __all__ = [
     "Mixture",
     "Regression",
     "Sampling",
+    "Weighing",
     "cosine_distance",
     "guide",
     "squared_error",

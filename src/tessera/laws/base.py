@@ -18,7 +18,8 @@ class Sampling:
 
     `guidance` 1 is the model as it is, 0 the model without its prompt, more than 1 leans towards the prompt.
     `temperature` 0 takes the likeliest; `top_k` and `top_p` cut the tail of a categorical law; `steps` is how many
-    passes an order takes that may choose, `denoising` how many steps a law takes that walks from noise to each value.
+    passes an order takes that may choose, `nats` how much elements that become known in one of them may hold in common, at most,
+    and `denoising` how many steps a law takes that walks from noise to each value.
     """
 
     temperature: float = 1.0
@@ -27,14 +28,16 @@ class Sampling:
     guidance: float = 1.0
     steps: int | None = None
     denoising: int | None = None
+    nats: float | None = None
 
     def __post_init__(self):
         counts = [number for number in (self.top_k, self.steps, self.denoising) if number is not None]
         known = isfinite(self.temperature) and isfinite(self.guidance) and self.temperature >= 0
-        if not known or any(number < 1 for number in counts) or not (self.top_p is None or 0 < self.top_p <= 1):
+        shares = (self.top_p is None or 0 < self.top_p <= 1) and (self.nats is None or self.nats >= 0)
+        if not known or any(number < 1 for number in counts) or not shares:
             raise ValueError(
-                f"Sampling: {self}; temperature >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance that is a number are "
-                "accepted; change the one outside"
+                f"Sampling: {self}; temperature and nats >= 0, top_k, steps, denoising >= 1, 0 < top_p <= 1 and any guidance that is a "
+                "number are accepted; change the one outside"
             )
 
     def __str__(self) -> str:
@@ -65,6 +68,13 @@ class Law(Protocol):
     ) -> Float[Tensor, "answer"]: ...
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn: ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A law that can say how much it leaves open in each answer, in nats, under guidance; before temperature and cut tails."""
+
+    def entropy(self, writer: Writer, seen: Seen, sampling: Sampling) -> Float[Tensor, "answer"]: ...
 
 
 def guide(branches: Float[Tensor, "branch answer feature"], guidance: float) -> Float[Tensor, "answer feature"]:

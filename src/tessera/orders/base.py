@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tessera.document import Document
@@ -38,11 +38,16 @@ class Seen(NamedTuple):
     hidden: Float[Tensor, "branch answer width"]
     aside: Tensor | None = None
 
+    def of(self, some: Int[Tensor, "answer"] | slice) -> "Seen":
+        """What was seen of some of them."""
+        return Seen(self.hidden[:, some], None if self.aside is None else self.aside[:, some])
+
 
 class Writing(NamedTuple):
     """What an order writes with: the answers standing before the segment, an empty clean, and what of it is given.
 
-    `like` is filled in place while writing. `steps` is how many passes an order that may choose shall take.
+    `like` is filled in place while writing. `steps` is how many passes an order that may choose shall take, and `nats` how much
+    elements of one pass may hold in common.
     `stop` is the value that ends the segment early, if one does; `rng` is the request's own.
     """
 
@@ -52,6 +57,7 @@ class Writing(NamedTuple):
     rng: torch.Generator
     stop: int | None = None
     steps: int | None = None
+    nats: float | None = None
 
 
 class Ask(NamedTuple):
@@ -74,6 +80,12 @@ class Pick(NamedTuple):
     seen: Seen
 
 
+class Weigh(NamedTuple):
+    """A request: let the law say, in nats, how much it leaves open in each answer, and send that back."""
+
+    seen: Seen
+
+
 class Done(NamedTuple):
     """A finished segment; `rest` is what the trunk has not been shown yet, to be committed when something follows."""
 
@@ -81,7 +93,7 @@ class Done(NamedTuple):
     rest: Ask | None = None
 
 
-Coroutine = Generator[Ask | Pick, Any, Done]
+Coroutine = Generator[Ask | Pick | Weigh, Any, Done]
 
 
 @runtime_checkable

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from tessera.draws import Draw, Streams
-from tessera.orders.base import Ask, Context, Coroutine, Corrupted, Done, Pick, Seen, Writing
+from tessera.orders.base import Ask, Context, Coroutine, Corrupted, Done, Writing
+from tessera.orders.deciding import Confident, Deciding, Surest, Turn
 
 Schedule = Callable[[float], float]
 """The share of elements that is hidden at a time between 0 (all of them) and 1 (none)."""
@@ -43,16 +44,12 @@ class PartlyHidden(NamedTuple):
 
 
 class Masked:
-    """Hide some elements and learn them from the others; write in a few passes, and hide again what is least sure.
+    """Hide some elements and learn them from the others; write in a few passes, some elements becoming known in each.
 
     In training `schedule` at a uniform time says which share of the elements not given is hidden (at least one); the loss
-    is taken of these. In writing each of `steps` passes draws all that is hidden, and hides as many again as `schedule`
-    says, the least confident. Every pass decides at least one element, so there are never more passes than elements.
-
-    Confidence is the law's, a logarithm, plus Gumbel noise times a temperature, which falls from `temperature` to 0
-    over the passes: in a line, or, where it `compounds`, by the same factors multiplied up, as in Show-o's code. It leans
-    towards likely elements, even when one becomes known in a pass. With an infinite `temperature` nothing leans: chance
-    says which elements become known next, and only those are drawn.
+    is taken of these. In writing each of `steps` passes sees all elements, and `decide` says which of the hidden ones become
+    known: as many as `schedule` says, or more. Every pass decides at least one, so there are never more passes than elements.
+    A request that bounds the `nats` of a pass is written by `Surest`, whatever the usual way is.
 
     Where it is a `bound`, the hidden elements of a segment together stand for all that are to be written. With the schedule
     `linear` they are then any number of them, all as likely, and the loss is a bound on the nats of the segment, over orders:
@@ -65,10 +62,8 @@ class Masked:
 
     lead, shared = 0, False
 
-    def __init__(
-        self, *, schedule: Schedule = cosine, steps: int = 8, temperature: float = 1.0, compounds: bool = False, bound: bool = False
-    ):
-        self.schedule, self.steps, self.temperature, self.compounds, self.bound = schedule, steps, temperature, compounds, bound
+    def __init__(self, *, schedule: Schedule = cosine, steps: int = 8, decide: Deciding = Confident(), bound: bool = False):
+        self.schedule, self.steps, self.decide, self.bound = schedule, steps, decide, bound
 
     def corrupt(self, clean: Tensor, keep: Bool[Tensor, "element"], context: Context, draw: Draw) -> Corrupted:
         """A share of what is not given is hidden and learned; nothing only where all is given."""
@@ -86,22 +81,17 @@ class Masked:
     def write(self, w: Writing) -> Coroutine:
         """Show the whole segment in every pass, leaving nothing behind; `like` also holds what was drawn and hidden again."""
         clean, hidden, steps = w.like, ~w.keep, w.steps or self.steps
-        total, temperature = int(hidden.sum()), self.temperature
+        decide = self.decide if w.nats is None else Surest(w.nats)
+        total = int(hidden.sum())
         for step in range(1, steps + 1):
             where = hidden.nonzero()[:, 0]
             if not len(where):
                 break
             seen = yield Ask(hide(clean, hidden), clean=clean, known=1 - len(where) / len(clean))
-            known = len(where) - self._left(step / steps, total, len(where))
-            temperature = (temperature if self.compounds else self.temperature) * (1 - step / steps)
-            noise = gumbel(Streams([w.rng], [len(where)], w.like).uniform())
-            if self.temperature == math.inf:
-                where = where[noise.topk(known).indices]
-            drawn = yield Pick(of(seen, where))
-            clean[where] = drawn.value.to(clean)
-            if self.temperature != math.inf:
-                where = where[(drawn.confidence.to(noise) + temperature * noise).topk(known).indices]
-            hidden = hidden.index_fill(0, where, False)
+            least = len(where) - self._left(step / steps, total, len(where))
+            uniform = Streams([w.rng], [len(where)], w.like).uniform()
+            known = yield from decide(Turn(seen.of(where), clean, where, least, step, steps, uniform))
+            hidden = hidden.index_fill(0, where[known], False)
         return Done(clean)
 
     def _left(self, time: float, total: int, unknown: int) -> int:
@@ -115,18 +105,3 @@ class Masked:
 def hide(clean: Tensor, hidden: Bool[Tensor, "element"]) -> PartlyHidden:
     """The elements, those that are hidden blank."""
     return PartlyHidden(clean.masked_fill(hidden.view(-1, *[1] * (clean.ndim - 1)), 0), hidden)
-
-
-def of(seen: Seen, where: Int[Tensor, "answer"]) -> Seen:
-    """What was seen of some elements."""
-    return Seen(seen.hidden[:, where], None if seen.aside is None else seen.aside[:, where])
-
-
-def log(x: Float[Tensor, "answer"]) -> Float[Tensor, "answer"]:
-    """Logarithms, of numbers below 1e-20 that of 1e-20: a uniform number may be 0."""
-    return x.clamp(min=1e-20).log()
-
-
-def gumbel(uniform: Float[Tensor, "answer"]) -> Float[Tensor, "answer"]:
-    """Gumbel noise from uniform numbers: the largest of log p plus noise belongs to each i with probability p[i]."""
-    return -log(-log(uniform))

@@ -24,7 +24,7 @@ from tessera.codecs import BPE, Canvas
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Regression, Sampling
-from tessera.orders import InPlace, Masked, linear
+from tessera.orders import Confident, InPlace, Masked, linear
 from tessera.paths import leaning
 from tessera.ports import Port
 from tessera.readers import AdaptiveReader, HiddenReader, TokenReader
@@ -45,7 +45,7 @@ def d_dit(
     table = nn.Embedding(bpe.size, width)
     read = HiddenReader(TokenReader(table, scale=width**0.5), width, clock=clock)
     head, words = LinearWriter(width, bpe.size, tied=table), Categorical(allowed=bpe.writable, sampling=Sampling(temperature=0.0))
-    unmasking = Masked(schedule=linear, steps=16, temperature=0.0, bound=True)
+    unmasking = Masked(schedule=linear, steps=16, decide=Confident(0.0), bound=True)
     text = Port("text", Text, codec=bpe, reader=read, writer=head, order=unmasking, law=words)
 
     codec, learn_codec = parts.latents(pixels=pixels, channels=vae[0], features=vae[1], stride=vae[2], patch=vae[3])

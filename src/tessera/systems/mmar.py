@@ -11,7 +11,6 @@ parameters, not 0.5 or 7 B.
 Command: `tessera train mmar`.
 """
 
-import math
 from dataclasses import replace
 
 from torch import nn
@@ -22,7 +21,7 @@ from tessera.codecs import BPE
 from tessera.document import Image, Task, Text
 from tessera.drops import Absent
 from tessera.laws import Categorical, Denoiser, Sampling
-from tessera.orders import Masked, Next
+from tessera.orders import Masked, Next, by_chance
 from tessera.paths import Diffusion, Predicts, cosine_betas
 from tessera.ports import Port
 from tessera.readers import HiddenReader, LinearReader, TokenReader
@@ -60,7 +59,7 @@ def mmar(
     reader, writer = HiddenReader(known, width, positions=nn.Embedding(latents.elements, width)), DenoisingWriter(width, latents.features)
     path, drawing = Diffusion(cosine_betas()), Sampling(guidance=2.0, steps=8)
     denoiser = Denoiser(latents.features, path, predicts=Predicts(predicts), steps=steps, repeats=4, sampling=drawing)
-    image = Port("image", Image, codec=latents, reader=reader, writer=writer, order=Masked(temperature=math.inf), law=denoiser)
+    image = Port("image", Image, codec=latents, reader=reader, writer=writer, order=Masked(decide=by_chance), law=denoiser)
 
     trunk = Transformer(
         [

@@ -22,7 +22,7 @@ from tessera.codecs import FSQ, Shifted
 from tessera.document import Image, Task
 from tessera.drops import Absent
 from tessera.laws import Categorical, Sampling
-from tessera.orders import Masked
+from tessera.orders import Confident, Masked
 from tessera.ports import Port
 from tessera.readers import Digits, HiddenReader, TokenReader
 from tessera.speaker import Speaker, speaker, transformer
@@ -58,10 +58,9 @@ def show_o(
     digits = Digits(quantizer, width, first=first)
     known = TokenReader(words.table, scale=words.scale, columns=pictures.columns, digits=digits)
     squares = HiddenReader(known, width, positions=nn.Embedding(pictures.elements, width))
+    order = Masked(decide=Confident(compounds=True))
     codes = Categorical(allowed=range(first, speaks.size), sampling=Sampling(temperature=0.5, guidance=2.0, steps=16))
-    image = Port(
-        "image", Image, codec=Shifted(pictures, first=first), reader=squares, writer=speaks.writer, order=Masked(compounds=True), law=codes
-    )
+    image = Port("image", Image, codec=Shifted(pictures, first=first), reader=squares, writer=speaks.writer, order=order, law=codes)
 
     trunk, weights, emphasis = speaks.tower(), {"image": 2.0}, {Task.QUESTION: 4.0}
     train = (trunk, squares, *speaks.parts[1:])  # the table is in the squares' reader, and the head may be the table

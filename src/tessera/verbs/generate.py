@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -11,31 +11,32 @@ from torch import Tensor
 from tessera.document import Document, Segment, Text
 from tessera.draws import Streams, seed_of
 from tessera.grouping import alike
-from tessera.laws.base import Drawn, Sampling
-from tessera.orders.base import Seen
+from tessera.laws.base import Drawn, Sampling, Weighing
+from tessera.orders.base import Seen, Weigh
 from tessera.system import System, evaluating
 from tessera.verbs.events import Event
 from tessera.verbs.passes import Passes, Watch, passes_of
 from tessera.verbs.writing import Author, Finish, Request, Requests, Roll, Step, Written
 
 
-def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn]:
-    """All draws that are due, each law once per group of rows that draw alike."""
-    drawn: dict[int, Drawn] = {}
-    for numbers in alike(rolls, lambda one: (one.port.number, len(one.pick.seen.hidden), one.sampling)):
+def roll(system: System, rolls: Sequence[Roll]) -> list[Drawn | Tensor]:
+    """All that laws shall draw or say, each law once per group of rows that ask alike."""
+    answers: dict[int, Drawn | Tensor] = {}
+    for numbers in alike(rolls, lambda one: (one.port.number, type(one.wish), len(one.wish.seen.hidden), one.sampling)):
         mine = [rolls[i] for i in numbers]
-        counts = [one.pick.seen.hidden.shape[1] for one in mine]
-        hidden = torch.cat([one.pick.seen.hidden for one in mine], 1)
-        asides = [one.pick.seen.aside for one in mine if one.pick.seen.aside is not None]
-        aside = torch.cat(asides, 1) if asides else None
-        port = mine[0].port
-        streams = Streams([one.draw.rng for one in mine], counts, hidden)
-        value, confidence = port.law.draw(port.writer, Seen(hidden, aside), mine[0].sampling, streams)
+        counts = [one.wish.seen.hidden.shape[1] for one in mine]
+        hidden = torch.cat([one.wish.seen.hidden for one in mine], 1)
+        asides = [one.wish.seen.aside for one in mine if one.wish.seen.aside is not None]
+        seen = Seen(hidden, torch.cat(asides, 1) if asides else None)
+        port, sampling = mine[0].port, mine[0].sampling
+        if isinstance(mine[0].wish, Weigh):
+            answers.update(zip(numbers, cast(Weighing, port.law).entropy(port.writer, seen, sampling).split(counts), strict=True))
+            continue
+        value, confidence = port.law.draw(port.writer, seen, sampling, Streams([one.draw.rng for one in mine], counts, hidden))
         if not value.is_floating_point():
             value = value.cpu()  # ids steer the loop: one transfer for all rows
-        for i, v, c in zip(numbers, value.split(counts), confidence.split(counts), strict=True):
-            drawn[i] = Drawn(v, c)
-    return [drawn[i] for i in range(len(rolls))]
+        answers.update(zip(numbers, map(Drawn, value.split(counts), confidence.split(counts)), strict=True))
+    return [answers[i] for i in range(len(rolls))]
 
 
 def finish(finishes: Sequence[Finish]) -> list[tuple[Tensor, Any]]:

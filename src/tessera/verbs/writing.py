@@ -10,8 +10,8 @@ from torch import Tensor
 from tessera.codecs.canvas import up_to
 from tessera.document import Document, Image, Segment, Text
 from tessera.draws import Draw
-from tessera.laws.base import Sampling
-from tessera.orders.base import Ask, Done, Pick, Seen, Writing
+from tessera.laws.base import Sampling, Weighing
+from tessera.orders.base import Ask, Done, Pick, Seen, Weigh, Writing
 from tessera.pieces import Ahead, Piece, number
 from tessera.places import View
 from tessera.ports import Port
@@ -125,10 +125,10 @@ class Standing(NamedTuple):
 
 
 class Roll(NamedTuple):
-    """A draw that the law of a port shall make."""
+    """A draw that the law of a port shall make, or what it shall say of what it leaves open."""
 
     port: Port
-    pick: Pick
+    wish: Pick | Weigh
     sampling: Sampling
     draw: Draw
 
@@ -222,6 +222,7 @@ class Author:
             rng=self.draw.rng,
             stop=system.markers.end if text else None,
             steps=sampling.steps,
+            nats=sampling.nats,
         )
         self._happened(None if text else PictureStarted(i))
         for one in branches:
@@ -286,7 +287,12 @@ class Author:
             except StopIteration as stop:
                 done: Done = stop.value
                 break
-            if isinstance(request, Pick):
+            if isinstance(request, Pick | Weigh):
+                if isinstance(request, Weigh) and not isinstance(port.law, Weighing):
+                    raise ValueError(
+                        f"{self.system.name}: nats {sampling.nats} for port {port.name}; a law that can say how much it leaves open, as "
+                        f"Categorical, is accepted, and it has {type(port.law).__name__}; leave nats out"
+                    )
                 answer = yield Roll(port, request, sampling, self.draw)
             else:
                 self._progress(i, request)
