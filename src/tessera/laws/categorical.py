@@ -48,7 +48,8 @@ class Categorical:
 
     def draw(self, writer: Writer, seen: Seen, sampling: Sampling, rng: Streams) -> Drawn:
         """One value per answer by inverting the distribution function at one uniform number each."""
-        logits = self._guided(writer, seen, sampling)
+        allowed = self.allowed.to(seen.hidden.device)
+        logits = self._guided(writer, seen, sampling, allowed)
         if sampling.temperature == 0:
             p = logits.softmax(-1)
             index = logits.argmax(-1)
@@ -56,16 +57,15 @@ class Categorical:
             p = truncate((logits / sampling.temperature).softmax(-1), sampling.top_k, sampling.top_p)
             cumulative = p.cumsum(-1)
             index = torch.searchsorted(cumulative, rng.uniform(1) * cumulative[:, -1:], right=True)[:, 0]
-        return Drawn(self.allowed.to(index.device)[index], p.gather(-1, index[:, None])[:, 0].log())
+        return Drawn(allowed[index], p.gather(-1, index[:, None])[:, 0].log())
 
     def entropy(self, writer: Writer, seen: Seen, sampling: Sampling) -> Float[Tensor, "answer"]:
         """What is left open among the values that may be drawn, in nats, at temperature 1."""
-        log_p = self._guided(writer, seen, sampling).log_softmax(-1)
+        log_p = self._guided(writer, seen, sampling, self.allowed.to(seen.hidden.device)).log_softmax(-1)
         return -(log_p.exp() * log_p).sum(-1)
 
-    def _guided(self, writer: Writer, seen: Seen, sampling: Sampling) -> Float[Tensor, "answer value"]:
+    def _guided(self, writer: Writer, seen: Seen, sampling: Sampling, allowed: Int[Tensor, "value"]) -> Float[Tensor, "answer value"]:
         """Logits of the allowed values, both branches as one, in float64."""
-        allowed = self.allowed.to(seen.hidden.device)
         return guide(self._possible(writer, seen, allowed).double(), sampling.guidance)
 
     def _possible(self, writer: Writer, seen: Seen, allowed: Int[Tensor, "value"]) -> Float[Tensor, "branch answer value"]:
